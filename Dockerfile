@@ -1,0 +1,31 @@
+# GPU jobs: the torch wheels bring CUDA, so a slim Python base is enough; the host needs only the
+# NVIDIA driver and the container toolkit.
+#
+#   docker build -t paddlex-maskrcnn .
+#   docker run --rm --gpus all --shm-size 8g -v "$PWD/data:/data" -v "$PWD/output:/work/output" \
+#       paddlex-maskrcnn --config configs/own_data.yaml        (DATA is /data there)
+FROM python:3.12-slim
+
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends make git \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 1000 trainer \
+    && mkdir -p /work/output /weights \
+    && chown -R trainer /work /weights
+USER trainer
+WORKDIR /work
+
+# dependencies first: a change of our code does not install them again
+COPY --chown=trainer pyproject.toml constraints.txt README.md LICENSE Makefile ./
+COPY --chown=trainer projects ./projects
+RUN make install EXTRAS= && rm -rf /home/trainer/.cache
+COPY --chown=trainer train_net.py ./
+COPY --chown=trainer configs ./configs
+
+ENV PATH=/work/.venv/bin:$PATH \
+    DATA=/data \
+    PADDLEX_MASKRCNN_WEIGHTS=/weights \
+    PYTHONUNBUFFERED=1
+VOLUME ["/data", "/weights", "/work/output"]
+ENTRYPOINT ["python", "train_net.py"]
+CMD ["--config", "configs/quickstart.yaml"]

@@ -1,0 +1,37 @@
+# make train   set up .venv and run the quickstart
+# make test    set up .venv and run lint, types and the whole test suite
+PYTHON ?= python3
+VENV ?= .venv
+CONFIG ?= configs/quickstart.yaml
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: train test install lint docs clean
+
+train: install
+	$(BIN)/python train_net.py --config $(CONFIG)
+
+test: install lint
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: install
+	$(BIN)/python -m paddlex_maskrcnn hyperparameters --write docs/hyperparameters.md
+
+install: $(READY)
+
+# EXTRAS= (empty) leaves the developers' tools out, as the Docker image does
+EXTRAS ?= [dev]
+$(READY): pyproject.toml constraints.txt projects/paddlex_maskrcnn/detectron2-requirement.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python >= 3.11 is needed, $(PYTHON) is ' + sys.version.split()[0] + '; try: make PYTHON=python3.12 $(MAKECMDGOALS)')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(EXTRAS)'
+	$(BIN)/python -m paddlex_maskrcnn install-detectron2
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV)

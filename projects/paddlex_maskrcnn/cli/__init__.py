@@ -1,0 +1,45 @@
+"""Sub-commands of ``python -m paddlex_maskrcnn``, one file each.
+
+Each module has ``HELP``, ``add_arguments(parser)`` and ``run(arguments) -> exit status`` and imports
+nothing heavy before ``run``, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
+
+from ..user_errors import explain
+
+COMMANDS = ("train", "predict", "hyperparameters", "install-detectron2")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one sub-command; user mistakes end with status 2 and one message, not a traceback."""
+    parser = argparse.ArgumentParser(
+        prog="python -m paddlex_maskrcnn", description="Mask R-CNN on Detectron2 from YAML files."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        add_arguments(commands.add_parser(name, help=_module(name).HELP), name)
+    parsed = parser.parse_args(arguments)
+    return run(parsed.command, parsed)
+
+
+def add_arguments(parser: argparse.ArgumentParser, command: str) -> None:
+    """Give a parser the description and the arguments of a command."""
+    parser.description = _module(command).HELP
+    _module(command).add_arguments(parser)
+
+
+def run(command: str, parsed: argparse.Namespace) -> int:
+    """Run a command with its parsed arguments; returns the exit status."""
+    with explain() as outcome:
+        outcome.status = _module(command).run(parsed)
+    return outcome.status
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f".{command.replace('-', '_')}", __name__)

@@ -1,0 +1,125 @@
+"""``train``: an experiment file to a trained, evaluated, visible model. ``train_net.py`` is this command."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..requirements import require_detectron2
+
+if TYPE_CHECKING:
+    from ..config.load import LoadedExperiment
+    from ..data.datasets.base import DetectionDataset
+    from ..maskrcnn import MaskRCNN
+
+HELP = "train, evaluate and show a Mask R-CNN as an experiment file says"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", required=True, metavar="FILE", help="YAML experiment file")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest saved epoch")
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument("--eval-only", action="store_true", help="evaluate a saved model")
+    modes.add_argument(
+        "--print-config", action="store_true", help="show every value and its origin"
+    )
+    modes.add_argument("--dry-run", action="store_true", help="build everything and take one step")
+    parser.add_argument(
+        "--model", metavar="DIR", help="with --eval-only: the model (default: save_dir/best_model)"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="section.key=value", help="settings that win over the file"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit status 0, or an error raised for the caller to explain."""
+    from ..config.load import load_experiment
+
+    overrides = list(arguments.overrides)
+    if arguments.resume:
+        overrides.append("train.resume_checkpoint=auto")
+    loaded = load_experiment(arguments.config, overrides)
+    if arguments.print_config:
+        from ..config.show import show
+
+        print(show(loaded), end="")
+        return 0
+    require_detectron2()
+    if arguments.eval_only:
+        return _evaluate(loaded, arguments.model)
+    return _train(loaded, dry=arguments.dry_run)
+
+
+def _train(loaded: LoadedExperiment, dry: bool) -> int:
+    from ..config.show import section_as_plain
+
+    experiment = loaded.experiment
+    for key, value in (("train", experiment.train), ("data.train", experiment.data.train)):
+        if value is None:
+            raise ValueError(f"{key} is missing: training needs it")
+    model = _new_model(loaded)
+    settings = section_as_plain(experiment.train)
+    datasets = {
+        "train_dataset": _dataset(loaded, "train"),
+        "eval_dataset": _dataset(loaded, "eval") if experiment.data.eval else None,
+    }
+    if dry:
+        print(model.dry_run(**settings, **datasets))
+        return 0
+    model.train(**settings, **datasets)
+    if datasets["eval_dataset"] is not None:
+        _show_pictures(model, datasets["eval_dataset"], loaded)
+    return 0
+
+
+def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
+    from .. import load_model
+    from ..engine.run_log import run_log
+
+    experiment = loaded.experiment
+    if experiment.data.eval is None:
+        raise ValueError("data.eval is missing: --eval-only needs held-out data")
+    save_dir = experiment.train.save_dir if experiment.train else "output"
+    model = load_model(model_dir or Path(save_dir) / "best_model", experiment.model.device)
+    dataset = _dataset(loaded, "eval")
+    with run_log():
+        model.evaluate(
+            dataset, batch_size=experiment.evaluate.batch_size, metric=experiment.evaluate.metric
+        )
+    assert model.last_evaluation is not None
+    model.last_evaluation.write(Path(save_dir) / "evaluation")
+    _show_pictures(model, dataset, loaded)
+    return 0
+
+
+def _new_model(loaded: LoadedExperiment) -> MaskRCNN:
+    from .. import MaskRCNN
+
+    given = {key.partition(".")[2] for key in loaded.places if key.startswith("model.")}
+    return MaskRCNN.from_experiment(loaded.experiment, given)
+
+
+def _dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
+    from dataclasses import asdict
+
+    from .. import datasets
+    from ..data.transforms import Compose
+
+    data = loaded.experiment.data
+    choice: Any = getattr(data, part)
+    transforms = Compose.from_config(getattr(data.transforms, part))
+    return getattr(datasets, choice.type)(**asdict(choice.arguments), transforms=transforms)
+
+
+def _show_pictures(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExperiment) -> None:
+    from ..report.comparisons import write_comparisons
+
+    train, predict = loaded.experiment.train, loaded.experiment.predict
+    folder = Path(train.save_dir if train else "output") / "pictures"
+    written = write_comparisons(
+        model.predict, dataset, folder, predict.num_pictures, predict.picture_threshold
+    )
+    if written:
+        print(f"{len(written)} pictures of truth (left) and predictions (right) in {folder}")

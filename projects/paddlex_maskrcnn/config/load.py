@@ -1,0 +1,246 @@
+"""A YAML experiment file and `key=value` overrides to a checked `Experiment`.
+
+Nothing is built here: a file is right or wrong before torch is imported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from . import schema, yaml_io
+from .check import check_section
+from .problems import ConfigError, Problem, suggestion
+from .rules import broken_rules
+
+
+@dataclass
+class LoadedExperiment:
+    """An experiment, what was written, and where.
+
+    Attributes:
+        experiment: the checked sections.
+        given: the raw values as written, interpolations resolved.
+        places: full key -> "file:line" or "command line", for every key that was written.
+    """
+
+    experiment: schema.Experiment
+    given: dict[str, Any]
+    places: dict[str, str] = field(default_factory=dict)
+
+
+def load_experiment(
+    path: str | os.PathLike[str], overrides: Sequence[str] = ()
+) -> LoadedExperiment:
+    """Read, override, resolve and check an experiment.
+
+    Args:
+        path: a YAML file.
+        overrides: `section.key=value` texts; the value is read as YAML.
+
+    Raises:
+        ConfigError: with every problem found, its key, line and remedy.
+        FileNotFoundError: when there is no such file.
+    """
+    file = Path(path)
+    given, lines = yaml_io.read(file)
+    places = {key: f"{file}:{line}" for key, line in lines.items()}
+    problems = _override(given, places, overrides)
+    given = _resolve(given, places, problems)
+    experiment = check_experiment(given, places, problems)
+    if problems or experiment is None:
+        raise ConfigError({problem.key: problem for problem in reversed(problems)}.values())
+    return LoadedExperiment(experiment, given, places)
+
+
+def check_experiment(
+    given: Mapping[str, Any], places: Mapping[str, str], problems: list[Problem]
+) -> schema.Experiment | None:
+    """The experiment in plain data, or None with `problems` extended."""
+    before = len(problems)
+    for section in given.keys() - set(schema.SECTIONS):
+        text = f"is not a section; sections are {', '.join(schema.SECTIONS)}"
+        text += suggestion(section, schema.SECTIONS)
+        problems.append(Problem(str(section), text, places.get(str(section), "")))
+    reader = _Sections(given, places, problems)
+    model = reader.section("model", schema.ModelParams)
+    data = reader.data()
+    train = reader.train()
+    evaluate = reader.section("evaluate", schema.EvaluateParams, eval_dataset=None)
+    predict = reader.section("predict", schema.PredictParams)
+    if model is not None:
+        if "num_classes" not in reader.mapping_of("model"):
+            model.num_classes = None
+        problems += [
+            Problem(f"model.{rule.key}", rule.message, places.get(f"model.{rule.key}", ""))
+            for rule in broken_rules(model)
+        ]
+    if len(problems) > before:
+        return None
+    return schema.Experiment(
+        model=model, data=data, train=train, evaluate=evaluate, predict=predict
+    )
+
+
+class _Sections:
+    """Reads one section after the other and collects their problems."""
+
+    def __init__(
+        self, given: Mapping[str, Any], places: Mapping[str, str], problems: list[Problem]
+    ) -> None:
+        self.given, self.places, self.problems = given, places, problems
+
+    def locate(self, key: str) -> str:
+        return self.places.get(key, "")
+
+    def mapping(self, key: str, value: Any) -> dict[str, Any]:
+        """The value as a mapping; None (an empty section) is one too."""
+        if value is None or isinstance(value, Mapping):
+            return dict(value or {})
+        text = f"is {value!r}; a mapping of keys to values is needed"
+        self.problems.append(Problem(key, text, self.locate(key)))
+        return {}
+
+    def mapping_of(self, name: str) -> Mapping[str, Any]:
+        """What was written in a section, nothing when that is no mapping."""
+        value = self.given.get(name)
+        return value if isinstance(value, Mapping) else {}
+
+    def section(self, name: str, kind: type, **python_only: Any) -> Any:
+        """A section whose keys are the rows of `kind`."""
+        return self.checked(kind, self.mapping(name, self.given.get(name)), name, python_only)
+
+    def checked(
+        self, kind: type, values: dict, prefix: str, python_only: dict | None = None
+    ) -> Any:
+        for key in [key for key in values if _python_only(kind, key)]:
+            text = "can only be given in Python"
+            self.problems.append(Problem(f"{prefix}.{key}", text, self.locate(f"{prefix}.{key}")))
+            values.pop(key)
+        section, problems = check_section(
+            kind, {**values, **(python_only or {})}, f"{prefix}.", self.locate
+        )
+        self.problems += problems
+        return section
+
+    def train(self) -> Any:
+        """Section train; an experiment without one can only evaluate and predict."""
+        if "train" not in self.given:
+            return None
+        return self.section("train", schema.TrainParams, train_dataset=None)
+
+    def data(self) -> schema.DataParams:
+        """Section data: two data sets and two lists of operators."""
+        values = self.mapping("data", self.given.get("data"))
+        known = ("train", "eval", "transforms")
+        for key in values.keys() - set(known):
+            text = f"is not a known key{suggestion(key, known)}"
+            self.problems.append(Problem(f"data.{key}", text, self.locate(f"data.{key}")))
+        return schema.DataParams(
+            train=self.dataset("data.train", values.get("train")),
+            eval=self.dataset("data.eval", values.get("eval")),
+            transforms=self.transforms(values.get("transforms")),
+        )
+
+    def dataset(self, prefix: str, value: Any) -> schema.DatasetChoice | None:
+        if value is None:
+            return None
+        values = self.mapping(prefix, value)
+        kind = values.pop("type", "CocoDetection")
+        if kind not in schema.DATASETS:
+            text = f"is {kind!r}; choose one of {', '.join(schema.DATASETS)}"
+            text += suggestion(kind, schema.DATASETS)
+            self.problems.append(Problem(f"{prefix}.type", text, self.locate(f"{prefix}.type")))
+            return None
+        arguments = self.checked(schema.DATASETS[kind], values, prefix)
+        if prefix == "data.train" and arguments is not None and "shuffle" not in values:
+            arguments.shuffle = True
+        return schema.DatasetChoice(type=kind, arguments=arguments)
+
+    def transforms(self, value: Any) -> schema.OperatorLists:
+        lists = schema.OperatorLists()
+        for name, operators in self.mapping("data.transforms", value).items():
+            key = f"data.transforms.{name}"
+            if name not in ("train", "eval"):
+                text = f"is not a known key{suggestion(name, ('train', 'eval'))}"
+                self.problems.append(Problem(key, text, self.locate(key)))
+            elif not isinstance(operators, list) or not operators:
+                text = f"is {operators!r}; a list of operators is needed"
+                self.problems.append(Problem(key, text, self.locate(key)))
+            else:
+                checked = [self.operator(f"{key}[{i}]", one) for i, one in enumerate(operators)]
+                setattr(lists, name, checked)
+        return lists
+
+    def operator(self, key: str, value: Any) -> dict[str, dict]:
+        """An operator: its name alone, or {name: arguments}."""
+        if isinstance(value, str):
+            value = {value: None}
+        if not isinstance(value, Mapping) or len(value) != 1:
+            text = f"is {value!r}; write '- Name' or '- Name: {{argument: value}}'"
+            self.problems.append(Problem(key, text, self.locate(key)))
+            return {}
+        ((name, arguments),) = value.items()
+        if name not in schema.TRANSFORMS:
+            text = f"is {name!r}; operators are {', '.join(schema.TRANSFORMS)}"
+            text += suggestion(name, schema.TRANSFORMS)
+            self.problems.append(Problem(key, text, self.locate(key)))
+            return {}
+        given = self.mapping(f"{key}.{name}", arguments)
+        self.checked(schema.TRANSFORMS[name], dict(given), f"{key}.{name}")
+        return {name: given}
+
+
+def _python_only(kind: type, key: str) -> bool:
+    this = getattr(kind, "__dataclass_fields__", {}).get(key)
+    return this is not None and this.metadata["row"].python_only
+
+
+def _override(given: dict, places: dict[str, str], overrides: Sequence[str]) -> list[Problem]:
+    """Write the overrides into `given`; the texts that are no `key=value`."""
+    problems = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            remedy = "is not of the form section.key=value"
+            problems.append(Problem(text, remedy, "command line"))
+            continue
+        try:
+            _write(given, key.split("."), yaml_io.parse_value(value))
+        except (TypeError, ValueError) as error:
+            problems.append(Problem(key, f"cannot be set: {error}", "command line"))
+        for old in [place for place in places if place == key or place.startswith(f"{key}.")]:
+            del places[old]
+        places[key] = "command line"
+    return problems
+
+
+def _write(given: dict, path: list[str], value: Any) -> None:
+    for depth, name in enumerate(path[:-1]):
+        if given.get(name) is None:
+            given[name] = {}
+        given = given[name]
+        if not isinstance(given, dict):
+            raise TypeError(f"{'.'.join(path[: depth + 1])} holds a value, not keys")
+    given[path[-1]] = value
+
+
+def _resolve(given: dict, places: dict[str, str], problems: list[Problem]) -> dict:
+    """Interpolations such as ${oc.env:HOME} and ${train.save_dir} replaced by what they name."""
+    config = OmegaConf.create(given)
+    while True:
+        try:
+            return cast(dict, OmegaConf.to_container(config, resolve=True))
+        except OmegaConfBaseException as error:
+            key = str(getattr(error, "full_key", "") or "")
+            text = str(error).splitlines()[0].partition("interpolation: ")[2] or str(error)
+            problems.append(Problem(key, f"cannot be resolved: {text}", places.get(key, "")))
+            if not key:
+                return given
+            OmegaConf.update(config, key, None)  # go on to the next one that cannot be resolved

@@ -1,0 +1,88 @@
+"""An experiment as YAML text in which every line says where its value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from typing import Any
+
+from .load import LoadedExperiment
+from .rows import row_of
+from .yaml_io import dump
+
+_COLUMN = 60
+
+
+def show(loaded: LoadedExperiment) -> str:
+    """All values, resolved, with `# file:line`, `# command line` or `# default` behind each."""
+    experiment = loaded.experiment
+    lines: list[str] = []
+    for name in ("model", "data", "train", "evaluate", "predict"):
+        section = getattr(experiment, name)
+        if section is not None:
+            lines.append(f"{name}:")
+            lines += _data(section, loaded) if name == "data" else _rows(section, name, 1, loaded)
+    return "\n".join(lines) + "\n"
+
+
+def as_plain(experiment: Any) -> dict[str, Any]:
+    """The experiment as plain data that reads back into the same experiment."""
+    plain: dict[str, Any] = {"model": asdict(experiment.model)}
+    if plain["model"]["num_classes"] is None:
+        del plain["model"]["num_classes"]
+    plain["data"] = {"transforms": asdict(experiment.data.transforms)}
+    for part in ("train", "eval"):
+        choice = getattr(experiment.data, part)
+        if choice is not None:
+            plain["data"][part] = {"type": choice.type, **asdict(choice.arguments)}
+    for name in ("train", "evaluate", "predict"):
+        section = getattr(experiment, name)
+        if section is not None:
+            plain[name] = section_as_plain(section)
+    return plain
+
+
+def section_as_plain(section: Any) -> dict[str, Any]:
+    """What a YAML file can hold of a section."""
+    return {this.name: getattr(section, this.name) for this in _written(section)}
+
+
+def _written(section: Any) -> Iterator[Any]:
+    return (this for this in fields(section) if not row_of(this).python_only)
+
+
+def _rows(section: Any, prefix: str, depth: int, loaded: LoadedExperiment) -> Iterator[str]:
+    for this in _written(section):
+        key = f"{prefix}.{this.name}"
+        yield _line(this.name, getattr(section, this.name), depth, _place(key, loaded))
+
+
+def _data(section: Any, loaded: LoadedExperiment) -> Iterator[str]:
+    for part in ("train", "eval"):
+        choice = getattr(section, part)
+        if choice is not None:
+            key = f"data.{part}"
+            yield f"  {part}:"
+            yield _line("type", choice.type, 2, _place(f"{key}.type", loaded))
+            yield from _rows(choice.arguments, key, 2, loaded)
+    yield "  transforms:"
+    for part in ("train", "eval"):
+        place = _place(f"data.transforms.{part}", loaded)
+        yield _line(part, getattr(section.transforms, part), 2, place)
+
+
+def _place(key: str, loaded: LoadedExperiment) -> str:
+    """Where the key was written; an override of a whole section counts for its keys."""
+    if key == "model.num_classes" and key not in loaded.places:
+        return "from the data"
+    while key:
+        if key in loaded.places:
+            return loaded.places[key] if "." in key else "default"
+        key = key.rpartition(".")[0]
+        if loaded.places.get(key) != "command line":
+            break
+    return "default"
+
+
+def _line(name: str, value: Any, depth: int, place: str) -> str:
+    return f"{'  ' * depth}{name}: {dump(value, flow=True)}".ljust(_COLUMN) + f"  # {place}"

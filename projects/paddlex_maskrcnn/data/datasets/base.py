@@ -1,0 +1,192 @@
+"""What every dataset is: checked records, class names, and ground truth for evaluation.
+
+Origin: the attributes are those of PaddleX's `paddlex.datasets`. Differences: classes are in order
+of their category id, images without objects are kept and train as pure background, and
+`set_num_samples` chooses the first images, so that evaluation knows which ground truth counts.
+"""
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pycocotools.coco import COCO
+
+from ..images import IMAGE_SUFFIXES
+from ..transforms.compose import Compose
+from .ground_truth import build_coco
+from .image_files import read_sizes
+from .problems import DatasetError
+
+_CLASSES_LISTED = 20
+
+
+class DetectionDataset:
+    """Images with instance masks. Subclasses read one annotation format each.
+
+    Attributes:
+        name: what messages call this dataset.
+        categories: COCO categories (id, name, supercategory) in order of id.
+        transforms: the operators to apply, or None.
+        shuffle: whether training sees the images in random order.
+        num_workers: loader processes, or 'auto'.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        categories: list[dict[str, Any]],
+        records: list[dict[str, Any]],
+        transforms: Compose | None = None,
+        num_workers: int | str = "auto",
+        shuffle: bool = False,
+    ) -> None:
+        """Keep checked data.
+
+        Args:
+            categories: COCO categories, sorted by id; class k is the k-th of them.
+            records: Detectron2 standard dicts, boxes XYWH in pixels, classes from 0.
+
+        Raises:
+            ValueError: if transforms, num_workers or shuffle is not what is allowed.
+        """
+        check_reading_options(type(self).__name__, transforms, num_workers, shuffle)
+        self.name = name
+        self.categories = categories
+        self.transforms = transforms
+        self.num_workers = num_workers
+        self.shuffle = shuffle
+        self._all_records = records
+        self._num_samples = len(records)
+        self._coco_gt: COCO | None = None
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the foreground classes; the index is the class."""
+        return [category["name"] for category in self.categories]
+
+    @property
+    def category_ids(self) -> list[int]:
+        """Category ids as the annotation file has them, in the order of `labels`."""
+        return [category["id"] for category in self.categories]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """One Detectron2 standard dict an image, `num_samples` of them."""
+        return self._all_records[: self._num_samples]
+
+    @property
+    def num_samples(self) -> int:
+        """Images in use, those without objects included."""
+        return self._num_samples
+
+    @property
+    def file_list(self) -> list[list[Any]]:
+        """Pairs [image file, record], as PaddleX lists them."""
+        return [[record["file_name"], record] for record in self.records]
+
+    @property
+    def coco_gt(self) -> COCO:
+        """The images in use and their objects for pycocotools, with the file's own ids."""
+        if self._coco_gt is None:
+            self._coco_gt = build_coco(self.records, self.categories)
+        return self._coco_gt
+
+    def set_num_samples(self, num_samples: int) -> None:
+        """Use the first `num_samples` images only.
+
+        Raises:
+            ValueError: if it is not between 1 and the number of images.
+        """
+        if not isinstance(num_samples, int) or not 1 <= num_samples <= len(self._all_records):
+            raise ValueError(
+                f"set_num_samples: num_samples must be an integer from 1 to "
+                f"{len(self._all_records)} (the images of {self.name}), got {num_samples!r}"
+            )
+        self._num_samples = num_samples
+        self._coco_gt = None
+
+    def add_negative_samples(self, image_dir: str | os.PathLike[str]) -> None:
+        """Add every picture of a folder as an image without objects.
+
+        Raises:
+            ValueError: if the folder does not exist or has no pictures.
+            DatasetError: if a picture cannot be read.
+        """
+        paths = _pictures_of(Path(image_dir))
+        sizes, failures = read_sizes(paths)
+        if failures:
+            listed = "; ".join(f"{path.name} ({reason})" for path, reason in failures[:10])
+            raise DatasetError(
+                f"add_negative_samples: {len(failures)} unreadable images in {image_dir}: {listed}"
+            )
+        in_use = self.records
+        next_id = 1 + max((record["image_id"] for record in self._all_records), default=0)
+        added = [
+            {
+                "file_name": str(path.resolve()),
+                "height": height,
+                "width": width,
+                "image_id": next_id + k,
+                "annotations": [],
+            }
+            for k, (path, (height, width)) in enumerate(zip(paths, sizes, strict=True))
+        ]
+        self._all_records = in_use + added
+        self._num_samples = len(self._all_records)
+        self._coco_gt = None
+
+    def describe(self) -> str:
+        """One paragraph: how many images, objects of each class, crowd regions, empty images."""
+        annotations = [a for record in self.records for a in record["annotations"]]
+        crowd = sum(a["iscrowd"] for a in annotations)
+        empty = sum(not record["annotations"] for record in self.records)
+        counts = Counter(a["category_id"] for a in annotations if not a["iscrowd"])
+        return (
+            f"{self.name}: {self.num_samples} images, {len(annotations) - crowd} objects, "
+            f"{len(self.labels)} classes, {crowd} crowd regions, {empty} images without objects. "
+            f"Objects of each class: {self._class_table(counts)}."
+        )
+
+    def _class_table(self, counts: Counter[int]) -> str:
+        present = [f"{self.labels[k]} {n}" for k, n in counts.most_common(_CLASSES_LISTED)]
+        rest = len(counts) - len(present)
+        absent = [name for k, name in enumerate(self.labels) if not counts[k]]
+        parts = [", ".join(present) or "none"]
+        if rest:
+            parts.append(f"and {rest} classes with fewer")
+        if absent:
+            more = f" and {len(absent) - _CLASSES_LISTED} more" if len(absent) > 20 else ""
+            parts.append(f"without objects: {', '.join(absent[:_CLASSES_LISTED])}{more}")
+        return "; ".join(parts)
+
+
+def check_reading_options(
+    owner: str, transforms: object, num_workers: object, shuffle: object
+) -> None:
+    """Refuse arguments that no dataset accepts, before any file is read."""
+    if transforms is not None and not isinstance(transforms, Compose):
+        raise ValueError(
+            f"{owner}: transforms must be a Compose (or None), got {transforms!r}; "
+            f"put the operators in transforms.Compose([...])"
+        )
+    is_count = isinstance(num_workers, int) and not isinstance(num_workers, bool)
+    if num_workers != "auto" and not (is_count and num_workers >= 0):  # type: ignore[operator]
+        raise ValueError(
+            f"{owner}: num_workers must be 'auto' or an integer >= 0, got {num_workers!r}"
+        )
+    if not isinstance(shuffle, bool):
+        raise ValueError(f"{owner}: shuffle must be True or False, got {shuffle!r}")
+
+
+def _pictures_of(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise ValueError(f"add_negative_samples: image_dir {str(folder)!r} is not a folder")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise ValueError(
+            f"add_negative_samples: no pictures in {str(folder)!r} "
+            f"(looked for {', '.join(IMAGE_SUFFIXES)})"
+        )
+    return paths

@@ -1,0 +1,189 @@
+"""One object of an image, from any format, checked and brought into Detectron2's form.
+
+All readers hand their boxes and masks to `ObjectChecker`, so that the same faults are named,
+skipped or repaired alike in every format.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pycocotools.mask as mask_util
+from detectron2.structures import BoxMode
+
+from .problems import Kind, Problems
+from .rle import checked_rle
+
+NO_MASK = Kind(
+    "annotation without segmentation",
+    "Mask R-CNN learns from masks: export polygons or RLE from the labelling tool",
+    skippable=True,
+)
+FEW_POINTS = Kind(
+    "polygon with fewer than three points",
+    "draw the object again, or delete the annotation",
+    skippable=True,
+)
+BAD_POLYGON = Kind(
+    "polygon that is not a list of x, y pairs of finite numbers near the image",
+    "segmentation must be a list of polygons [[x1, y1, x2, y2, ...], ...] in pixels",
+    skippable=True,
+)
+BAD_RLE = Kind(
+    "RLE mask that does not fit its image",
+    "write the mask again at the size [height, width] of the image",
+    skippable=True,
+)
+EMPTY_MASK = Kind(
+    "mask without a single pixel in the image",
+    "draw the object again, or delete the annotation",
+    skippable=True,
+)
+BAD_BOX = Kind(
+    "bbox that is not four finite numbers",
+    "bbox must be [x, y, width, height] in pixels",
+    skippable=True,
+)
+BOX_OUTSIDE = Kind(
+    "box outside the image or without area",
+    "bbox must be [x, y, width, height] in pixels of the image (not two corners)",
+    skippable=True,
+)
+CLIPPED = "box partly outside the image, cut at its border"
+BOX_FROM_MASK = "annotation without bbox, taken from its mask"
+
+_TOLERANCE = 1.0  # pixels: the +1 of inclusive boxes and rounding are not worth a note
+
+
+@dataclass(frozen=True)
+class ImageFrame:
+    """The size of the image an object is in, in pixels."""
+
+    height: int
+    width: int
+
+
+class _UnusableError(Exception):
+    """Why an object cannot be used."""
+
+    def __init__(self, kind: Kind, detail: str = "") -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
+class ObjectChecker:
+    """Checks objects one by one and collects what is wrong in `problems`."""
+
+    def __init__(self, problems: Problems) -> None:
+        """Keep the list that problems go to."""
+        self.problems = problems
+
+    def check(
+        self, bbox: Any, segmentation: Any, area: Any, frame: ImageFrame, where: str
+    ) -> dict[str, Any] | None:
+        """Box, mask and area of one object, or None after noting why it cannot be used.
+
+        Args:
+            bbox: [x, y, width, height] in pixels, or None.
+            segmentation: polygons or RLE as in COCO files.
+            area: of the mask in square pixels, or None.
+            where: names the object in messages.
+
+        Returns:
+            bbox (inside the image), bbox_mode, segmentation (polygons or compressed RLE), area.
+        """
+        try:
+            mask = _checked_mask(segmentation, frame)
+            box = self._box(bbox, mask, frame, where)
+        except _UnusableError as fault:
+            self.problems.add(fault.kind, f"{where}: {fault}" if str(fault) else where)
+            return None
+        if not _is_finite(area) or area <= 0:
+            area = float(mask_util.area(_as_rle(mask, frame)))
+        return {
+            "bbox": box,
+            "bbox_mode": BoxMode.XYWH_ABS,
+            "segmentation": mask,
+            "area": float(area),
+        }
+
+    def _box(self, bbox: Any, mask: Any, frame: ImageFrame, where: str) -> list[float]:
+        if bbox is None:
+            self.problems.repair(BOX_FROM_MASK, where)
+            bbox = mask_util.toBbox(_as_rle(mask, frame)).tolist()
+        if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
+            raise _UnusableError(BAD_BOX, f"{bbox!r:.60}")
+        x, y, width, height = map(float, bbox)
+        left, top = max(x, 0.0), max(y, 0.0)
+        right, bottom = min(x + width, float(frame.width)), min(y + height, float(frame.height))
+        if width <= 0 or height <= 0 or right <= left or bottom <= top:
+            raise _UnusableError(BOX_OUTSIDE, f"{bbox} in {frame.width}x{frame.height}")
+        if max(-x, -y, x + width - frame.width, y + height - frame.height) > _TOLERANCE:
+            self.problems.repair(CLIPPED, where)
+        if left == x and top == y and right == x + width and bottom == y + height:
+            return [x, y, width, height]  # to the last bit what the file says
+        return [left, top, right - left, bottom - top]
+
+
+def _checked_mask(segmentation: Any, frame: ImageFrame) -> Any:
+    if not segmentation:
+        raise _UnusableError(NO_MASK)
+    if isinstance(segmentation, list):
+        return _checked_polygons(segmentation, frame)
+    if not isinstance(segmentation, dict):
+        raise _UnusableError(BAD_POLYGON, type(segmentation).__name__)
+    rle = checked_rle(segmentation, frame.height, frame.width)
+    if isinstance(rle, str):
+        raise _UnusableError(BAD_RLE, rle)
+    if not mask_util.area(rle):
+        raise _UnusableError(EMPTY_MASK)
+    return rle
+
+
+def _checked_polygons(polygons: list[Any], frame: ImageFrame) -> list[Any]:
+    reaches_image = False
+    for polygon in polygons:
+        points = _points(polygon)
+        if points is None:
+            raise _UnusableError(BAD_POLYGON)
+        if len(points) < 3:
+            raise _UnusableError(FEW_POINTS, f"{len(points)} points")
+        low, high = points.min(axis=0), points.max(axis=0)
+        if not _is_near(low, high, frame):
+            raise _UnusableError(BAD_POLYGON)
+        size = (frame.width, frame.height)
+        reaches_image |= bool((high > 0).all() and (low < size).all())
+    if not reaches_image:
+        raise _UnusableError(EMPTY_MASK)
+    return polygons
+
+
+def _points(polygon: Any) -> np.ndarray | None:
+    """(N, 2) array of a flat list of coordinates; None if it is not one."""
+    if not isinstance(polygon, list) or len(polygon) % 2:
+        return None
+    try:
+        flat = np.asarray(polygon)
+    except ValueError:  # lists of different lengths inside
+        return None
+    if flat.ndim != 1 or (flat.size and flat.dtype.kind not in "iuf"):
+        return None
+    return flat.reshape(-1, 2)
+
+
+def _is_near(low: np.ndarray, high: np.ndarray, frame: ImageFrame) -> bool:
+    """False for NaN and for coordinates so far out that drawing them takes memory and time."""
+    reach = 2 * max(frame.width, frame.height)
+    return bool((low > -reach).all() and (high < 2 * reach).all())
+
+
+def _is_finite(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) < 1e15 and math.isfinite(value)
+
+
+def _as_rle(mask: Any, frame: ImageFrame) -> Any:
+    if isinstance(mask, dict):
+        return mask
+    return mask_util.merge(mask_util.frPyObjects(mask, frame.height, frame.width))

@@ -1,0 +1,188 @@
+"""Batches from records.
+
+Origin: Detectron2's loaders, with their serialised list that worker processes share. Differences:
+training goes by epochs (`batches`), and any number of workers or training processes sees the same
+samples in the same order.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+from detectron2.data.common import DatasetFromList
+from torch.utils.data import DataLoader, Dataset
+
+from .batches import EpochBatches, Position
+from .datasets.base import DetectionDataset
+from .mapper import TestMapper, TrainMapper
+
+_MAX_WORKERS = 8
+_PREFETCH = 4  # batches each worker prepares ahead; torch's 2 starves on uneven images
+_READ_AT_TEST = ("file_name", "height", "width", "image_id")
+
+__all__ = ["EpochBatches", "build_test_loader", "build_train_loader", "worker_count"]
+
+
+class _Shard:
+    """The part of each global batch that belongs to one of several training processes."""
+
+    def __init__(self, batches: EpochBatches, rank: int, world: int) -> None:
+        self.batches, self.rank, self.world = batches, rank, world
+
+    def __iter__(self) -> Iterator[list[Position]]:
+        for batch in self.batches:
+            yield batch[self.rank :: self.world]
+
+
+class _TrainSamples(Dataset):
+    def __init__(self, records: list[dict[str, Any]], mapper: TrainMapper) -> None:
+        self.records = DatasetFromList(records, copy=False, serialize=True)
+        self.mapper = mapper
+
+    def __getitem__(self, position: Position) -> dict[str, Any]:
+        epoch, index = position
+        record = self.records[index]
+        try:
+            return self.mapper(record, epoch, index)
+        except Exception as error:
+            raise _naming_the_file(error, record) from error
+
+
+class _TestSamples(Dataset):
+    def __init__(self, records: list[dict[str, Any]], mapper: TestMapper) -> None:
+        lean = [{key: record[key] for key in _READ_AT_TEST} for record in records]
+        self.records = DatasetFromList(lean, copy=False, serialize=True) if lean else lean
+        self.mapper = mapper
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        record = self.records[index]
+        try:
+            return self.mapper(record)
+        except Exception as error:
+            raise _naming_the_file(error, record) from error
+
+
+class _Loader(DataLoader):
+    """Stops its worker processes as soon as iteration ends, by an error too.
+
+    Left to garbage collection after an error, torch's iterator waits five seconds for workers that
+    its own queue, collected first, no longer reaches.
+    """
+
+    def __iter__(self) -> Iterator[list[dict[str, Any]]]:  # type: ignore[override]
+        batches = super().__iter__()
+        try:
+            yield from batches
+        finally:
+            stop = getattr(batches, "_shutdown_workers", None)
+            if stop is not None:
+                stop()
+
+
+def build_train_loader(
+    dataset: DetectionDataset,
+    mapper: TrainMapper,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    num_workers: int | str | None = None,
+    shard: tuple[int, int] = (0, 1),
+) -> DataLoader:
+    """Endless loader of lists of model inputs.
+
+    Args:
+        batch_size: images a step, of all processes together.
+        start_step: steps done before, when resuming.
+        num_workers: loader processes, or 'auto'; if None as the dataset says.
+        shard: (rank, number of training processes).
+
+    Raises:
+        ValueError: if the batch is larger than the dataset or cannot be split between processes.
+    """
+    rank, world = shard
+    if batch_size % world:
+        raise ValueError(
+            f"train_batch_size {batch_size} cannot be split between {world} processes; "
+            f"use a multiple of {world}"
+        )
+    records = dataset.records
+    ratios = np.array([record["width"] / record["height"] for record in records])
+    batches = EpochBatches(len(records), batch_size, ratios, seed, dataset.shuffle, start_step)
+    samples = _TrainSamples(records, mapper)
+    return _Loader(
+        samples,
+        batch_sampler=_Shard(batches, rank, world),
+        collate_fn=_as_list,
+        **_worker_options(dataset.num_workers if num_workers is None else num_workers),
+    )
+
+
+def build_test_loader(
+    dataset: DetectionDataset,
+    mapper: TestMapper,
+    *,
+    batch_size: int,
+    num_workers: int | str | None = None,
+    shard: tuple[int, int] = (0, 1),
+) -> DataLoader:
+    """Loader of lists of model inputs, each image once, in order.
+
+    Args:
+        batch_size: images a batch, of this process.
+        num_workers: loader processes, or 'auto'; if None as the dataset says.
+        shard: (rank, number of processes); each gets one contiguous part.
+    """
+    rank, world = shard
+    first, last = (dataset.num_samples * part // world for part in (rank, rank + 1))
+    records = dataset.records[first:last]
+    return _Loader(
+        _TestSamples(records, mapper),
+        batch_size=batch_size,
+        collate_fn=_as_list,
+        **_worker_options(dataset.num_workers if num_workers is None else num_workers),
+    )
+
+
+def worker_count(num_workers: int | str) -> int:
+    """How many loader processes 'auto' means: half the cores, at most 8, none without fork."""
+    if num_workers != "auto":
+        return int(num_workers)
+    if sys.platform != "linux":  # elsewhere a script without a main guard would start itself anew
+        return 0
+    return min(len(os.sched_getaffinity(0)) // 2, _MAX_WORKERS)
+
+
+def _worker_options(num_workers: int | str) -> dict[str, Any]:
+    count = worker_count(num_workers)
+    if not count:
+        return {"num_workers": 0}
+    return {
+        "num_workers": count,
+        "prefetch_factor": _PREFETCH,
+        "worker_init_fn": _start_worker,
+        # Forked workers share the records without copying and need no main guard in scripts.
+        "multiprocessing_context": "fork" if sys.platform == "linux" else None,
+    }
+
+
+def _start_worker(worker: int) -> None:
+    cv2.setNumThreads(0)  # the workers are the parallelism
+
+
+def _as_list(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return samples
+
+
+def _naming_the_file(error: Exception, record: dict[str, Any]) -> Exception:
+    """An error that says which image; worker processes lose everything but the message."""
+    kind = ValueError if isinstance(error, ValueError | OSError) else RuntimeError
+    if record["file_name"] in str(error):
+        return kind(str(error))
+    return kind(f"image {record['file_name']!r} cannot be used: {error}")

@@ -1,0 +1,1 @@
+"""Training, evaluating and predicting: everything that runs a network."""

@@ -1,0 +1,1 @@
+"""What happens between training steps; one hook a file, each a `detectron2.engine.HookBase`."""

@@ -1,0 +1,224 @@
+"""Everything a run needs before its first step; every mistake of the user is found here.
+
+Nothing is written to disk before all checks have passed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from ..config.schema import ModelParams, TrainParams
+from ..config.translate import stage_lr_multipliers
+from ..data.datasets.base import DetectionDataset
+from ..data.loader import build_train_loader
+from ..data.mapper import TrainMapper
+from ..data.transforms import Compose
+from ..weights.input_format import IMAGENET_RGB, InputFormat
+from ..weights.loading import load_weights
+from ..weights.source import WeightSource, open_weights
+from .network import ModelCard, Network, build_network, choose_device
+from .optimizer import build_optimizer
+from .schedule import factor_of
+from .trainer import Progress
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """A run that is ready to take its first step.
+
+    Attributes:
+        network, optimizer, schedule, progress: as fresh, or as a resumed run left them.
+        params: the rows of `train(...)`.
+        datasets: training data and held-out data (or None).
+        eval_transforms: operators applied before evaluating and predicting.
+        weights: one line on where the weights came from.
+        random_state: of torch's generators, when a run goes on.
+    """
+
+    network: Network
+    optimizer: Optimizer
+    schedule: LambdaLR
+    progress: Progress
+    params: TrainParams
+    train_dataset: DetectionDataset
+    eval_dataset: DetectionDataset | None
+    eval_transforms: Compose
+    weights: str
+    random_state: dict[str, Any] | None = None
+
+    def batches(self) -> Iterator[list[dict[str, Any]]]:
+        """The training batches from the current step on."""
+        card = self.network.card
+        assert self.train_dataset.transforms is not None
+        mapper = TrainMapper(
+            self.train_dataset.transforms,
+            card.input_format.channel_order,
+            card.params.input_channel,
+            self.params.seed,
+        )
+        loader = build_train_loader(
+            self.train_dataset,
+            mapper,
+            batch_size=self.params.train_batch_size,
+            seed=self.params.seed,
+            start_step=self.progress.step,
+            num_workers=self.train_dataset.num_workers,
+        )
+        return iter(loader)
+
+
+def start(
+    model: ModelParams,
+    params: TrainParams,
+    train_dataset: DetectionDataset,
+    eval_dataset: DetectionDataset | None,
+) -> Run:
+    """Check everything and build a fresh run.
+
+    Raises:
+        ValueError: for every mistake that can be seen before training.
+    """
+    device = choose_device(model.device)
+    transforms = _transforms(train_dataset, "train_dataset")
+    eval_transforms = _eval_transforms(transforms, eval_dataset)
+    check_num_classes(model, train_dataset)
+    _check_same_classes(train_dataset, eval_dataset)
+    progress = _progress(params, train_dataset)
+    factor = factor_of(params, progress.steps_per_epoch)
+    source = open_weights(params.pretrain_weights, model.backbone)
+    input_format = _input_format(model, transforms, eval_transforms, source)
+    seed_everything(params.seed)
+    card = ModelCard(
+        params=model,
+        labels=list(train_dataset.labels),
+        category_ids=list(train_dataset.category_ids),
+        input_format=input_format,
+        pretrained=source is not None,
+        transforms=eval_transforms.to_config(),
+        metric=params.metric or getattr(eval_dataset or train_dataset, "metric", "COCO"),
+    )
+    network = build_network(card, device)
+    weights = f"{source.name}: {load_weights(network.module, source)}" if source else "random"
+    optimizer = build_optimizer(network.module, params, stage_lr_multipliers(model))
+    schedule = LambdaLR(optimizer, factor)
+    return Run(
+        network, optimizer, schedule, progress, params, train_dataset, eval_dataset,
+        eval_transforms, weights,
+    )  # fmt: skip
+
+
+def check_num_classes(model: ModelParams, dataset: DetectionDataset) -> None:
+    """Raise ValueError when `num_classes` is not the data's foreground classes plus background."""
+    right = len(dataset.labels) + 1
+    if model.num_classes is not None and model.num_classes != right:
+        shown = ", ".join(dataset.labels[:10]) + (", ..." if right > 11 else "")
+        raise ValueError(
+            f"num_classes is {model.num_classes}, but {dataset.name} has {right - 1} classes "
+            f"({shown}): set num_classes to {right}, since the background counts as one"
+        )
+
+
+def check_writable(save_dir: Path) -> None:
+    """Raise ValueError when nothing can be written into `save_dir` (created when missing)."""
+    try:
+        save_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=save_dir):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"save_dir {str(save_dir)!r} cannot be written to ({os.strerror(error.errno or 0)})"
+        ) from error
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and torch."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _transforms(dataset: DetectionDataset, argument: str) -> Compose:
+    if not isinstance(dataset, DetectionDataset):
+        raise ValueError(f"{argument} is {dataset!r}; a data set of pdx.datasets is needed")
+    if dataset.transforms is None:
+        raise ValueError(
+            f"{argument} ({dataset.name}) has no transforms; give it transforms=Compose([...]) or "
+            "ComposedRCNNTransforms(mode='train')"
+        )
+    return dataset.transforms
+
+
+def _eval_transforms(train: Compose, eval_dataset: DetectionDataset | None) -> Compose:
+    if eval_dataset is not None:
+        return _transforms(eval_dataset, "eval_dataset")
+    logger.info("No eval_dataset: predict() uses the training transforms without their random part")
+    return train.deterministic()
+
+
+def _check_same_classes(train: DetectionDataset, held_out: DetectionDataset | None) -> None:
+    if held_out is not None and list(held_out.labels) != list(train.labels):
+        raise ValueError(
+            f"the classes of the data sets differ: {train.name} has {list(train.labels)}, "
+            f"{held_out.name} has {list(held_out.labels)}"
+        )
+
+
+def _progress(params: TrainParams, dataset: DetectionDataset) -> Progress:
+    steps = dataset.num_samples // params.train_batch_size
+    if steps == 0:
+        raise ValueError(
+            f"train_batch_size is {params.train_batch_size}, but {dataset.name} has only "
+            f"{dataset.num_samples} images"
+        )
+    return Progress(step=0, steps_per_epoch=steps, num_epochs=params.num_epochs)
+
+
+def _input_format(
+    model: ModelParams, train: Compose, evaluating: Compose, source: WeightSource | None
+) -> InputFormat:
+    """The weights' format; statistics the user gives in Normalize replace those of scaled weights.
+
+    Raises:
+        ValueError: when the statistics cannot be right for the weights or the channels.
+    """
+    form = source.input_format if source else IMAGENET_RGB
+    normalize, channels = train.normalize, model.input_channel
+    other = evaluating.normalize
+    if normalize and other and normalize.to_config() != other.to_config():
+        raise ValueError(
+            f"Normalize differs between training ({normalize.to_config()}) and evaluation "
+            f"({other.to_config()}); the network needs the same in both"
+        )
+    if normalize is None or normalize.is_default:
+        if channels != 3:
+            raise ValueError(
+                f"input_channel is {channels}: give Normalize mean and std with {channels} entries"
+            )
+        return form
+    if len(normalize.mean) != channels:
+        raise ValueError(
+            f"Normalize has {len(normalize.mean)} entries, but input_channel is {channels}"
+        )
+    if not form.scaled:
+        raise ValueError(
+            "Normalize is given, but the weights of pretrain_weights need their own pixel "
+            f"statistics (mean {list(form.pixel_mean)}, not scaled); write Normalize without arguments"
+        )
+    mean, std = normalize.pixel_mean, normalize.pixel_std
+    if form.channel_order == "BGR" and channels == 3:
+        mean, std = mean[::-1], std[::-1]
+    return InputFormat(form.channel_order, tuple(mean), tuple(std), form.stride_in_1x1)

@@ -1,0 +1,201 @@
+"""`MaskRCNN`, with the arguments and results of PaddleX 1.3's `paddlex.det.MaskRCNN`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .config.problems import ConfigError, Problem
+from .config.rules import broken_rules, without_effect
+from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
+from .config.show import as_plain, section_as_plain
+from .config.signature import takes_rows
+from .data.transforms import Compose
+from .engine.dry_run import DryRun, dry_run
+from .engine.evaluate import Evaluation, evaluate_network
+from .engine.model_directory import load_model_directory, save_model_directory
+from .engine.network import Network, choose_device
+from .engine.predict import predict_images
+from .engine.start import Run, start
+from .engine.train import train
+
+logger = logging.getLogger(__name__)
+
+
+class MaskRCNN:
+    """Mask R-CNN: `train`, `evaluate`, `predict`, `batch_predict`, `save_model`.
+
+    The constructor's arguments are those of docs/hyperparameters.md, section `model`.
+
+    Attributes:
+        params: the constructor's arguments, checked.
+        network: the trained network; None before training or loading.
+        last_evaluation: all numbers of the last `evaluate`; None before.
+
+    Raises:
+        ConfigError: (a ValueError) naming every argument that cannot be used.
+    """
+
+    @takes_rows(ModelParams)
+    def __init__(self, params: ModelParams, given: Collection[str]) -> None:
+        broken = broken_rules(params)
+        if broken:
+            raise ConfigError(Problem(rule.key, rule.message) for rule in broken)
+        for sentence in without_effect(params, given):
+            logger.warning(sentence)
+        self.params = params
+        self.network: Network | None = None
+        self.last_evaluation: Evaluation | None = None
+        self._experiment: Experiment | None = None
+
+    @classmethod
+    def from_experiment(cls, experiment: Experiment, given: Collection[str] = ()) -> MaskRCNN:
+        """The model of a checked experiment file; what is recorded of a run is then the whole file.
+
+        Args:
+            given: names of the rows that the file sets, for warnings about idle settings.
+        """
+        arguments = asdict(experiment.model)
+        defaults = asdict(ModelParams())
+        model = cls(**{k: v for k, v in arguments.items() if k in given or v != defaults[k]})
+        model._experiment = experiment
+        return model
+
+    @takes_rows(TrainParams)
+    def train(self, params: TrainParams, given: Collection[str]) -> None:
+        """Train, evaluate and save; arguments: docs/hyperparameters.md, section `train`.
+
+        Raises:
+            ValueError: for every mistake that can be seen before the first step.
+            TrainingDivergedError: when the loss is no longer finite.
+        """
+        run = self._start(params)
+        train(run, self._record(params))
+        self.network = run.network
+
+    @takes_rows(TrainParams)
+    def dry_run(self, params: TrainParams, given: Collection[str]) -> DryRun:
+        """Build all that `train` would, take one step, write nothing; tells steps, memory, pace."""
+        return dry_run(self._start(params))
+
+    @takes_rows(EvaluateParams)
+    def evaluate(self, params: EvaluateParams, given: Collection[str]) -> Any:
+        """Evaluate on a data set; arguments: docs/hyperparameters.md, section `evaluate`.
+
+        Returns:
+            `metrics`, fractions: `bbox_mmap` and `segm_mmap`, or `bbox_map` and `segm_map` with
+            metric VOC; with `return_details` a pair of it and a dict: `bbox`, rows [image id,
+            category id, [x, y, w, h], score]; `mask`, rows [image id, category id, binary map of the
+            box region, score], row i of the same object; `gt`, the annotations.
+        """
+        network = self._network("evaluate")
+        dataset = params.eval_dataset
+        evaluation = evaluate_network(
+            network,
+            dataset,
+            self._transforms(dataset.transforms),
+            batch_size=params.batch_size,
+            metric=params.metric or network.card.metric or "COCO",
+            keep_detections=params.return_details,
+        )
+        self.last_evaluation = evaluation
+        epoch = f"Epoch={params.epoch_id}, " if params.epoch_id is not None else ""
+        shown = ", ".join(f"{name}={value:.4f}" for name, value in evaluation.metrics.items())
+        logger.info("[EVAL] Finished, %s%s\n%s", epoch, shown, evaluation.table())
+        if params.return_details:
+            return evaluation.metrics, evaluation.details(dataset)
+        return evaluation.metrics
+
+    def predict(
+        self, img_file: str | os.PathLike[str] | np.ndarray, transforms: Compose | None = None
+    ) -> list[dict[str, Any]]:
+        """Objects of one image, best first.
+
+        Args:
+            img_file: a path, or an (H, W, C) array in BGR order.
+            transforms: operators to apply instead of the model's own.
+
+        Returns:
+            Dicts with `bbox` [xmin, ymin, w, h] in pixels, `mask` (H, W) uint8, `category`,
+            `category_id` (1 is the first class) and `score`.
+
+        Raises:
+            ValueError: when the image cannot be read, or there is no trained network.
+        """
+        return self.batch_predict([img_file], transforms)[0]
+
+    def batch_predict(
+        self, img_file_list: Sequence[Any], transforms: Compose | None = None
+    ) -> list[list[dict[str, Any]]]:
+        """As `predict`, for a list of images: one list of objects each."""
+        if not isinstance(img_file_list, (list, tuple)):
+            raise ValueError(f"img_file_list is {type(img_file_list).__name__}; give a list")
+        return predict_images(self._network("predict"), img_file_list, self._transforms(transforms))
+
+    def save_model(self, save_dir: str | os.PathLike[str]) -> None:
+        """Write a model directory that `load_model` reads.
+
+        Raises:
+            ValueError: when there is no trained network.
+        """
+        save_model_directory(Path(save_dir), self._network("save_model"))
+
+    @property
+    def labels(self) -> list[str] | None:
+        """Foreground class names of the trained network."""
+        return self.network.card.labels if self.network else None
+
+    @property
+    def test_transforms(self) -> Compose | None:
+        """Operators that `predict` applies."""
+        return self.network.card.test_transforms() if self.network else None
+
+    eval_transforms = test_transforms
+
+    def _start(self, params: TrainParams) -> Run:
+        return start(self.params, params, params.train_dataset, params.eval_dataset)
+
+    def _network(self, action: str) -> Network:
+        if self.network is None:
+            raise ValueError(f"{action}: the model has no weights yet; train it, or use load_model")
+        return self.network
+
+    def _transforms(self, given: Compose | None) -> Compose:
+        transforms = given or self.test_transforms
+        if transforms is None:
+            raise ValueError("transforms are needed: the model was saved without any")
+        return transforms
+
+    def _record(self, params: TrainParams) -> dict[str, Any]:
+        """The settings of a run as plain data."""
+        if self._experiment is not None:
+            return as_plain(self._experiment)
+        data = {"train": params.train_dataset.name}
+        if params.eval_dataset is not None:
+            data["eval"] = params.eval_dataset.name
+        plain = section_as_plain(params)
+        if callable(plain["optimizer"]):
+            plain["optimizer"] = repr(plain["optimizer"])
+        return {"model": asdict(self.params), "data": data, "train": plain}
+
+
+def load_model(model_dir: str | os.PathLike[str], device: str = "auto") -> MaskRCNN:
+    """A saved model, ready to predict and evaluate.
+
+    Args:
+        model_dir: a directory that `train` or `save_model` wrote.
+        device: auto, cpu or cuda.
+
+    Raises:
+        ValueError: when it is no complete model directory.
+    """
+    network = load_model_directory(Path(model_dir), choose_device(device))
+    model = MaskRCNN(**asdict(network.card.params))
+    model.network = network
+    return model

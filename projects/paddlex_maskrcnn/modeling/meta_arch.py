@@ -1,0 +1,41 @@
+"""Generalized R-CNN whose batch can be padded further than its largest image.
+
+What: `pad_to` of an input (height, width in pixels) says up to where the data pipeline's Padding
+operator wants the image to be filled.
+Origin: PaddleX pads in the data pipeline, images and all; here only sizes travel and the model
+fills with zeros after normalisation, as Detectron2 does for its own padding.
+Differences: with no `pad_to` in the batch this is Detectron2's `GeneralizedRCNN`, bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
+from detectron2.structures import ImageList
+from torch.nn.functional import pad
+
+
+@META_ARCH_REGISTRY.register()
+class PaddedRCNN(GeneralizedRCNN):
+    """`GeneralizedRCNN` that honours the optional `pad_to` of its inputs."""
+
+    def preprocess_image(self, batched_inputs: list[dict[str, Any]]) -> ImageList:
+        """Normalise, batch and pad the images.
+
+        The batch becomes as high and wide as the largest `pad_to` in it, rounded up to what the
+        backbone can divide; `image_sizes` stay those of the images themselves.
+        """
+        images = super().preprocess_image(batched_inputs)
+        wanted = [x["pad_to"] for x in batched_inputs if x.get("pad_to") is not None]
+        if not wanted:
+            return images
+        height, width = (self._round_up(max(sides)) for sides in zip(*wanted, strict=True))
+        below = max(0, height - images.tensor.shape[-2])
+        right = max(0, width - images.tensor.shape[-1])
+        return ImageList(pad(images.tensor, (0, right, 0, below)), images.image_sizes)
+
+    def _round_up(self, side: int) -> int:
+        constraints = self.backbone.padding_constraints or {}
+        step = constraints.get("size_divisibility", self.backbone.size_divisibility) or 1
+        return -(-side // step) * step

@@ -1,0 +1,180 @@
+"""Second stage with seams for the sampler and the NMS, with a pyramid (FPN) and without (C4).
+
+What: one mixin over Detectron2's `StandardROIHeads` and `Res5ROIHeads`. It gives them a function of
+`ROI_SAMPLER`, a box predictor with a function of `BOX_NMS`, and leaves crowd regions alone.
+Paper: Mask R-CNN, https://arxiv.org/abs/1703.06870.
+Differences: with `random_sampler`, `hard_nms` and no crowd regions none, bit for bit. The C4 head
+can also be the last stage of a ResNet of basic blocks (depth 18, 34) or of the variant "d".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import ROI_HEADS_REGISTRY
+from detectron2.modeling.backbone.resnet import BasicBlock, ResNet
+from detectron2.modeling.matcher import Matcher
+from detectron2.modeling.proposal_generator.proposal_utils import add_ground_truth_to_proposals
+from detectron2.modeling.roi_heads import FastRCNNOutputLayers, Res5ROIHeads, StandardROIHeads
+from detectron2.structures import Boxes, Instances, pairwise_iou
+from detectron2.utils.events import get_event_storage
+from torch import nn
+
+from .box_predictor import SeamBoxPredictor
+from .crowd import inside_crowd, split_crowd
+from .registries import ROI_SAMPLER, choose
+
+Sampler = Callable[[torch.Tensor, torch.Tensor, int, float, int], tuple[torch.Tensor, torch.Tensor]]
+
+
+class SeamMixin:
+    """Sampler, box predictor and crowd regions for any of Detectron2's R-CNN heads.
+
+    Goes before the head in the list of base classes.
+    """
+
+    # what the head brings
+    num_classes: int
+    batch_size_per_image: int
+    positive_fraction: float
+    proposal_append_gt: bool
+    proposal_matcher: Matcher
+
+    @configurable
+    def __init__(self, *, sampler: Sampler, crowd_threshold: float, **kwargs: Any) -> None:
+        """The head's arguments and two more.
+
+        Args:
+            sampler: a function of `ROI_SAMPLER`.
+            crowd_threshold: fraction of a proposal's area above which it belongs to a crowd region.
+            kwargs: arguments of the head.
+        """
+        super().__init__(**kwargs)
+        self.sampler = sampler
+        self.crowd_threshold = crowd_threshold
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
+        """Constructor arguments from the configuration.
+
+        Raises:
+            ValueError: MODEL.ROI_HEADS.SAMPLER or NMS names nothing that is registered.
+        """
+        ret = super().from_config(cfg, input_shape)  # type: ignore[misc]
+        name = cfg.MODEL.ROI_HEADS.SAMPLER
+        ret["sampler"] = choose(ROI_SAMPLER, "MODEL.ROI_HEADS.SAMPLER", name)
+        ret["crowd_threshold"] = cfg.MODEL.ROI_HEADS.CROWD_THRESH
+        ret["box_predictor"] = build_box_predictor(cfg, ret["box_predictor"])
+        return ret
+
+    @torch.no_grad()
+    def label_and_sample_proposals(
+        self, proposals: list[Instances], targets: list[Instances]
+    ) -> list[Instances]:
+        """Proposals to train on, with the `gt_` fields of the object each is matched to.
+
+        As in Detectron2, proposals of an image without objects carry `gt_classes` only.
+        """
+        targets, crowds = split_crowd(targets)
+        if self.proposal_append_gt:
+            proposals = add_ground_truth_to_proposals(targets, proposals)
+        images = zip(proposals, targets, crowds, strict=True)
+        sampled = [self._sample_one_image(*image) for image in images]
+        self._log_sample_sizes(sampled)
+        return sampled
+
+    def _sample_one_image(self, proposals: Instances, targets: Instances, crowd: Boxes):
+        max_iou, matched, labels = self._label(proposals.proposal_boxes, targets, crowd)
+        chosen = torch.cat(
+            self.sampler(
+                max_iou, labels, self.batch_size_per_image, self.positive_fraction, self.num_classes
+            )
+        )
+        sample = proposals[chosen]
+        sample.gt_classes = labels[chosen]
+        if len(targets):
+            for name, value in targets.get_fields().items():
+                if name.startswith("gt_") and not sample.has(name):
+                    sample.set(name, value[matched[chosen]])
+        return sample
+
+    def _label(
+        self, boxes: Boxes, targets: Instances, crowd: Boxes
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Best IoU, index of the matched object and class of each proposal, each (N,)."""
+        iou = pairwise_iou(targets.gt_boxes, boxes)
+        matched, match_labels = self.proposal_matcher(iou)
+        if len(targets):
+            max_iou = iou.amax(dim=0)
+            labels = targets.gt_classes[matched]
+            labels[match_labels == 0] = self.num_classes
+            labels[match_labels == -1] = -1
+        else:
+            max_iou = torch.zeros(len(boxes), device=boxes.device)
+            labels = torch.full_like(matched, self.num_classes)
+        if len(crowd):
+            crowded = inside_crowd(boxes, crowd, self.crowd_threshold)
+            labels[(labels == self.num_classes) & crowded] = -1
+        return max_iou, matched, labels
+
+    def _log_sample_sizes(self, sampled: list[Instances]) -> None:
+        background = [int((p.gt_classes == self.num_classes).sum()) for p in sampled]
+        foreground = [len(p) - num for p, num in zip(sampled, background, strict=True)]
+        storage = get_event_storage()
+        storage.put_scalar("roi_head/num_fg_samples", np.mean(foreground))
+        storage.put_scalar("roi_head/num_bg_samples", np.mean(background))
+
+
+def build_box_predictor(cfg: CfgNode, plain: FastRCNNOutputLayers) -> SeamBoxPredictor:
+    """Our box predictor in place of the one a head has built, with the same weights.
+
+    The weights are taken over because drawing new ones would make a seed give another model than
+    Detectron2's.
+    """
+    predictor = SeamBoxPredictor(cfg, ShapeSpec(channels=plain.cls_score.in_features))
+    predictor.load_state_dict(plain.state_dict())
+    return predictor
+
+
+def build_res5(cfg: CfgNode) -> tuple[nn.Sequential, int] | None:
+    """Last stage of a ResNet as C4 head and its output channels.
+
+    None for the bottlenecks of the plain variant, which Detectron2 builds itself.
+    """
+    resnet = cfg.MODEL.RESNETS
+    in_channels = resnet.RES2_OUT_CHANNELS * 4
+    if resnet.VARIANT == "d":
+        from .backbones.resnet_variant import build_res5_stage
+
+        return build_res5_stage(cfg, in_channels)
+    if resnet.DEPTH >= 50:
+        return None
+    num_blocks = {18: 2, 34: 3}[resnet.DEPTH]
+    blocks = ResNet.make_stage(
+        BasicBlock,
+        num_blocks,
+        stride_per_block=[2] + [1] * (num_blocks - 1),
+        in_channels=in_channels,
+        out_channels=in_channels * 2,
+        norm=resnet.NORM,
+    )
+    return nn.Sequential(*blocks), in_channels * 2
+
+
+@ROI_HEADS_REGISTRY.register()
+class SeamROIHeads(SeamMixin, StandardROIHeads):
+    """`StandardROIHeads` (feature pyramid) with our seams."""
+
+
+@ROI_HEADS_REGISTRY.register()
+class SeamRes5ROIHeads(SeamMixin, Res5ROIHeads):
+    """`Res5ROIHeads` (C4: the last ResNet stage on each region) with our seams."""
+
+    @classmethod
+    def _build_res5_block(cls, cfg: CfgNode) -> tuple[nn.Sequential, int]:
+        return build_res5(cfg) or super()._build_res5_block(cfg)

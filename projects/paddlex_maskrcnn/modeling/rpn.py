@@ -1,0 +1,93 @@
+"""Region proposal network that leaves crowd regions alone.
+
+What: Detectron2's `RPN`; background anchors that lie mostly in a crowd region are ignored.
+Paper: Faster R-CNN, https://arxiv.org/abs/1506.01497.
+Differences from Detectron2:
+- without crowd regions none, bit for bit, except for
+- an object that no anchor touches (tiny objects between small, widely spaced anchors): its "best"
+  IoU is 0, and both Detectron2 and PaddleX then call every anchor that misses it a positive one.
+  Here such an object gets no anchor.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import PROPOSAL_GENERATOR_REGISTRY
+from detectron2.modeling.matcher import Matcher
+from detectron2.modeling.proposal_generator import RPN
+from detectron2.structures import Boxes, Instances
+
+from .crowd import inside_crowd, split_crowd
+
+
+class TouchingMatcher(Matcher):
+    """Matcher whose low-quality matches need some overlap."""
+
+    def set_low_quality_matches_(
+        self, match_labels: torch.Tensor, match_quality_matrix: torch.Tensor
+    ) -> None:
+        """Mark the best anchors of each object, for objects that have an anchor at all."""
+        touched = match_quality_matrix.amax(dim=1) > 0
+        # Indexing copies a matrix of (objects, anchors): only in the rare case it is needed for.
+        matrix = match_quality_matrix if touched.all() else match_quality_matrix[touched]
+        super().set_low_quality_matches_(match_labels, matrix)
+
+
+@PROPOSAL_GENERATOR_REGISTRY.register()
+class CrowdRPN(RPN):
+    """`RPN` that neither learns crowd regions nor calls them background."""
+
+    @configurable
+    def __init__(self, *, crowd_threshold: float, **kwargs: Any) -> None:
+        """Detectron2's arguments and one more.
+
+        Args:
+            crowd_threshold: fraction of an anchor's area above which it belongs to a crowd region.
+            kwargs: arguments of `RPN`.
+        """
+        super().__init__(**kwargs)
+        self.crowd_threshold = crowd_threshold
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
+        """Constructor arguments from the configuration."""
+        ret = super().from_config(cfg, input_shape)
+        ret["crowd_threshold"] = cfg.MODEL.ROI_HEADS.CROWD_THRESH
+        ret["anchor_matcher"] = TouchingMatcher(
+            cfg.MODEL.RPN.IOU_THRESHOLDS, cfg.MODEL.RPN.IOU_LABELS, allow_low_quality_matches=True
+        )
+        return ret
+
+    def _subsample_labels(self, label: torch.Tensor) -> torch.Tensor:
+        # The parent samples right after matching. Crowd regions have to be taken out in between,
+        # so nothing is sampled here; `sample_anchors` does it. No random number is drawn between
+        # the two places: the same seed gives the parent's samples.
+        return label
+
+    def sample_anchors(self, label: torch.Tensor) -> torch.Tensor:
+        """Ignore (-1) all anchors of an image (R,) that are not in a random sample of it."""
+        return super()._subsample_labels(label)
+
+    @torch.no_grad()
+    def label_anchors(
+        self, anchors: list[Boxes], gt_instances: list[Instances]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Labels (R,) of all anchors of each image, 1, 0 or -1 = ignore, and matched boxes."""
+        targets, crowds = split_crowd(gt_instances)
+        labels, matched_boxes = super().label_and_sample_anchors(anchors, targets)
+        if any(len(crowd) for crowd in crowds):
+            flat = Boxes.cat(anchors)
+            for label, crowd in zip(labels, crowds, strict=True):
+                label[(label == 0) & inside_crowd(flat, crowd, self.crowd_threshold)] = -1
+        return labels, matched_boxes
+
+    def label_and_sample_anchors(
+        self, anchors: list[Boxes], gt_instances: list[Instances]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Labels (R,) of the sampled anchors of each image, -1 elsewhere, and matched boxes."""
+        labels, matched_boxes = self.label_anchors(anchors, gt_instances)
+        return [self.sample_anchors(label) for label in labels], matched_boxes

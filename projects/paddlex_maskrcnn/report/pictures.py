@@ -1,0 +1,172 @@
+"""Pictures of objects in images.
+
+Origin: PaddleX `visualize`. Differences: a class keeps its colour from picture to picture, holes of
+masks stay open, labels are readable on any ground and in any script whose font is installed.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..data.images import as_image, read_image
+from .labels import Label, draw_labels, text_height
+from .palette import class_color, given_colors, row_color
+
+Objects = Sequence[dict[str, Any]]
+
+_MASK_OPACITY = 0.45
+_SMALLEST_PANEL = 512  # pixels of the long side, so that labels fit small images
+_GAP = 8
+_PAPER = 255
+
+
+def visualize(
+    image: str | os.PathLike[str] | np.ndarray,
+    result: Objects,
+    threshold: float = 0.5,
+    save_dir: str | os.PathLike[str] | None = "./",
+    color: Any = None,
+) -> np.ndarray | None:
+    """Draw predicted objects into their image.
+
+    Args:
+        image: a file, or an array (H, W, 3) in BGR order.
+        result: what `predict` returned for it.
+        threshold: objects with a lower score are left out.
+        save_dir: folder for `visualize_<name of the image>`; if None the picture is returned.
+        color: BGR colours, (number of classes, 3), 0 to 255; if None chosen by class.
+
+    Returns:
+        (H, W, 3) uint8 in BGR order if save_dir is None, otherwise nothing.
+
+    Raises:
+        ValueError: if color has another shape or too few rows, or a mask does not fit the image.
+    """
+    colors = None if color is None else given_colors(color, result)
+    is_array = isinstance(image, np.ndarray)
+    pixels = as_image(image, "BGR") if is_array else read_image(image, "BGR")  # type: ignore
+    kept = [one for one in result if one["score"] >= threshold]
+    picture = draw_objects(pixels, kept, colors)
+    if save_dir is None:
+        return picture
+    name = f"{int(time.time() * 1000)}.jpg" if is_array else os.path.basename(image)  # type: ignore
+    _save(picture, Path(save_dir) / f"visualize_{name}")
+    return None
+
+
+def comparison(image: np.ndarray, truth: Objects, predictions: Objects) -> np.ndarray:
+    """Annotated objects on the left, predicted ones on the right.
+
+    Args:
+        image: (H, W, 3) in BGR order.
+        truth: objects in the form that `predict` returns; scores are not shown.
+        predictions: what `predict` returned; all are drawn.
+
+    Returns:
+        uint8 in BGR order; small images are enlarged.
+    """
+    scale = max(1.0, _SMALLEST_PANEL / max(image.shape[:2]))
+    pixels = _resized(as_image(image, "BGR"), scale, cv2.INTER_CUBIC)
+    annotated = [{**one, "score": None} for one in _scaled(truth, scale)]
+    panels = [
+        _titled(draw_objects(pixels, annotated), f"ground truth: {_count(truth)}"),
+        _titled(draw_objects(pixels, _scaled(predictions, scale)), _found(predictions)),
+    ]
+    gap = np.full((panels[0].shape[0], _GAP, 3), _PAPER, np.uint8)
+    return np.hstack([panels[0], gap, panels[1]])
+
+
+def draw_objects(
+    image: np.ndarray, objects: Objects, colors: np.ndarray | None = None
+) -> np.ndarray:
+    """A copy of a BGR image with masks, boxes and labels, large objects under small ones."""
+    picture = np.ascontiguousarray(_eight_bits(image)).copy()
+    ordered = sorted(objects, key=lambda one: -one["bbox"][2] * one["bbox"][3])
+    line = max(1, round(max(picture.shape[:2]) / 500))
+    labels = []
+    for one in ordered:
+        row = one["category_id"] - 1
+        color = class_color(row) if colors is None else row_color(colors, row)
+        _draw_mask(picture, one.get("mask"), color, line)
+        x, y, width, height = (round(value) for value in one["bbox"])
+        cv2.rectangle(picture, (x, y), (x + width, y + height), color, line, cv2.LINE_AA)
+        score = "" if one["score"] is None else f" {one['score']:.2f}"
+        labels.append(Label(f"{one['category']}{score}", (x, y, width, height), color))
+    return draw_labels(picture, labels)
+
+
+def _draw_mask(
+    picture: np.ndarray, mask: np.ndarray | None, color: tuple[int, int, int], line: int
+) -> None:
+    if mask is None:
+        return
+    if mask.shape != picture.shape[:2]:
+        raise ValueError(
+            f"result: a mask has shape {mask.shape}, the image {picture.shape[:2]} "
+            f"(height, width); was the result made from another image?"
+        )
+    mask = np.ascontiguousarray(mask, dtype=np.uint8)
+    x, y, width, height = cv2.boundingRect(mask)
+    part = picture[y : y + height, x : x + width]
+    inside = mask[y : y + height, x : x + width].astype(bool)
+    blend = (1 - _MASK_OPACITY) * part[inside] + _MASK_OPACITY * np.array(color)
+    part[inside] = np.round(blend).astype(np.uint8)
+    outlines, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(picture, outlines, -1, color, line)
+
+
+def _eight_bits(image: np.ndarray) -> np.ndarray:
+    """Pixels of any type as uint8, for looking at."""
+    return image if image.dtype == np.uint8 else np.clip(image, 0, 255).astype(np.uint8)
+
+
+def _resized(image: np.ndarray, scale: float, interpolation: int) -> np.ndarray:
+    if scale == 1:
+        return image
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    return cv2.resize(image, size, interpolation=interpolation)
+
+
+def _scaled(objects: Objects, scale: float) -> list[dict[str, Any]]:
+    return [
+        {
+            **one,
+            "bbox": [scale * value for value in one["bbox"]],
+            "mask": _resized(np.asarray(one["mask"], np.uint8), scale, cv2.INTER_NEAREST),
+        }
+        for one in objects
+    ]
+
+
+def _count(objects: Objects) -> str:
+    return f"{len(objects)} object" + ("" if len(objects) == 1 else "s")
+
+
+def _found(objects: Objects) -> str:
+    if not objects:
+        return "prediction: nothing"
+    low, high = (f"{pick(one['score'] for one in objects):.2f}" for pick in (min, max))
+    scores = f"score {low}" if low == high else f"scores {low} to {high}"
+    return f"prediction: {_count(objects)}, {scores}"
+
+
+def _titled(panel: np.ndarray, title: str) -> np.ndarray:
+    """The panel under a white bar with its title."""
+    bar_height = text_height(panel.shape[:2]) + 8
+    bar = np.full((bar_height, panel.shape[1], 3), _PAPER, np.uint8)
+    paper = (_PAPER,) * 3
+    top = draw_labels(bar, [Label(title, (0, 0, 0, bar_height), paper)], panel.shape[:2])
+    return np.vstack([top, panel])
+
+
+def _save(picture: np.ndarray, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.haveImageWriter(str(path)):
+        path = path.with_name(path.name + ".png")
+    if not cv2.imwrite(str(path), picture):
+        raise OSError(f"cannot write {str(path)!r}")

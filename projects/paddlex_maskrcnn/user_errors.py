@@ -1,0 +1,45 @@
+"""How a command line ends when the user made a mistake: one message, no traceback, status 2."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TextIO
+
+
+@dataclass
+class Outcome:
+    """Exit status of a command."""
+
+    status: int = 0
+
+
+@contextlib.contextmanager
+def explain(stream: TextIO = sys.stderr) -> Iterator[Outcome]:
+    """Turn the errors a user can cause into one message on ``stream`` and exit status 2.
+
+    Everything else is a defect of ours and keeps its traceback.
+    """
+    outcome = Outcome()
+    try:
+        yield outcome
+    except (ValueError, FloatingPointError, FileNotFoundError, ModuleNotFoundError) as error:
+        if not _is_ours(error):
+            raise
+        print(f"error: {error}", file=stream)
+        outcome.status = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=stream)
+        outcome.status = 130
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether our own code raised it: a ValueError from inside torch is a defect, not advice."""
+    frame = error.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith(
+        __package__ or ""
+    )

@@ -1,0 +1,36 @@
+"""One value against its row."""
+
+import numpy as np
+import pytest
+
+from paddlex_maskrcnn.config.check import check_arguments
+from paddlex_maskrcnn.config.problems import ConfigError
+from paddlex_maskrcnn.config.schema import ModelParams, NormalizeParams, ResizeByShortParams
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "value"),
+    [
+        (ModelParams, {"keep_top_k": np.int64(7)}, 7),
+        (ModelParams, {"keep_top_k": 1e2}, 100),
+        (ModelParams, {"score_threshold": 0}, 0.0),
+        (ModelParams, {"anchor_sizes": (1, 2, 3, 4, 5)}, [1.0, 2.0, 3.0, 4.0, 5.0]),
+        (ModelParams, {"num_classes": None}, None),
+        (ResizeByShortParams, {"short_size": [640, 800]}, [640, 800]),
+        (NormalizeParams, {"mean": [0.5]}, [0.5]),
+    ],
+)
+def test_values_become_the_row_s_type(kind, given, value):
+    ((name, _),) = given.items()
+    found = getattr(check_arguments(kind, given), name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_python_arguments_are_named_as_written():
+    with pytest.raises(ConfigError) as caught:
+        check_arguments(ModelParams, {"backbon": "ResNet18", "keep_top_k": "x"})
+    text = str(caught.value)
+    assert "backbon is not a known key; did you mean 'backbone'?" in text
+    assert "keep_top_k is 'x'; a whole number is needed (>= 1)" in text
+    assert "model." not in text

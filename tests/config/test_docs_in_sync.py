@@ -1,0 +1,11 @@
+"""The generated page of hyperparameters is current."""
+
+from pathlib import Path
+
+from paddlex_maskrcnn.config.reference_page import render
+
+PAGE = Path(__file__).parents[2] / "docs" / "hyperparameters.md"
+
+
+def test_page_is_current():
+    assert PAGE.read_text(encoding="utf-8") == render(), "run: make docs"

@@ -1,0 +1,153 @@
+"""Experiment files: what is accepted, and that every mistake is told at once with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from paddlex_maskrcnn.config.load import load_experiment
+from paddlex_maskrcnn.config.problems import ConfigError
+
+MINIMAL = """
+model: {backbone: ResNet18}
+data:
+  train: {data_dir: a, ann_file: b}
+train: {num_epochs: 2}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str) -> Path:
+        path = tmp_path / "experiment.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def problems(path: Path, overrides=()) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(path, overrides)
+    return [str(problem).replace(f"{path}:", "line ") for problem in caught.value.problems]
+
+
+def test_minimal_file(write):
+    experiment = load_experiment(write(MINIMAL)).experiment
+    assert experiment.model.backbone == "ResNet18"
+    assert experiment.model.num_classes is None, "left out, it comes from the data"
+    assert experiment.train.lr_decay_epochs == [8, 11]
+    assert experiment.data.train.type == "CocoDetection"
+    assert experiment.data.train.arguments.shuffle, (
+        "training data is shuffled unless said otherwise"
+    )
+    assert experiment.data.eval is None
+
+
+def test_all_problems_of_a_file_are_told_at_once(write):
+    found = problems(
+        write(
+            """model:
+  backbone: Resnet50
+  keep_top_k: 0
+  nmsthreshold: 0.5
+  anchor_sizes: [32]
+train:
+  num_epochs: many
+  lr_decay_epochs: [11, 8]
+data:
+  train: {type: CocoDetecton, data_dir: a, ann_file: b}
+  transforms:
+    train: [RandomHorizontalFlip, {Normalize: {men: 1}}]
+optimiser: 3
+"""
+        )
+    )
+    expected = [
+        "line 2: model.backbone is 'Resnet50'; choose one of",
+        "did you mean 'ResNet50'",
+        "line 3: model.keep_top_k is 0; allowed: >= 1",
+        "line 4: model.nmsthreshold is not a known key; did you mean 'nms_threshold'?",
+        "line 5: model.anchor_sizes has 1 entries; with FPN 5 are needed",
+        "line 7: train.num_epochs is 'many'; a whole number is needed",
+        "line 8: train.lr_decay_epochs is [11, 8]; allowed: >= 1 and increasing",
+        "line 10: data.train.type is 'CocoDetecton'; choose one of",
+        "line 12: data.transforms.train[1].Normalize.men is not a known key",
+        "line 13: optimiser is not a section",
+    ]
+    for text in expected:
+        assert any(text in problem for problem in found), f"{text!r} not in {found}"
+    assert len(found) == len(expected) - 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: {num_classes: 3.5}", "is 3.5; a whole number or null is needed (>= 2)"),
+        ("model: {num_classes: 1}", "is 1; allowed: >= 2"),
+        ("model: {with_fpn: 1}", "is 1; true or false is needed"),
+        ("model: {rpn_fg_fraction: .nan}", "is nan; a number is needed"),
+        ("model: {rpn_fg_fraction: 1.01}", "is 1.01; allowed: > 0 and <= 1"),
+        ("model: {aspect_ratios: [1, -2]}", "is [1.0, -2.0]; allowed: > 0"),
+        ("model: {aspect_ratios: 1}", "is 1; a list of numbers is needed"),
+        ("model: {aspect_ratios: []}", "is []; at least one number is needed"),
+        ("model: {num_classes: '3'}", "is '3'; a whole number or null is needed"),
+        ("model: 7", "is 7; a mapping of keys to values is needed"),
+        ("train: {}", "num_epochs is missing; it has no default"),
+        ("train: {num_epochs: 1, train_dataset: x}", "can only be given in Python"),
+        ("data: {train: {data_dir: x}}", "data.train.ann_file is missing"),
+        ("data: {train: {data_dir: x, ann_file: y, num_workers: four}}", "a number >= 0 or 'auto'"),
+        ("data: {transforms: {train: Normalize}}", "is 'Normalize'; a list of operators is needed"),
+        ("data: {transforms: {train: [3]}}", "write '- Name' or '- Name: {argument: value}'"),
+        ("data: {transforms: {test: [Normalize]}}", "data.transforms.test is not a known key"),
+        ("train: {num_epochs: '${oc.env:SURELY_NOT_SET}'}", "'SURELY_NOT_SET' not found"),
+        ("model: {}\nmodel: {}", "model stands twice, first in line 1"),
+        ("model: [", "is not valid YAML"),
+        ("- model", "must hold sections"),
+        ("model: !!python/object/apply:os.system [ls]", "is not valid YAML"),
+    ],
+)
+def test_one_mistake(write, text, message):
+    assert message in "\n".join(problems(write(text)))
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no configuration file .*nowhere\.yaml"):
+        load_experiment(tmp_path / "nowhere.yaml")
+
+
+def test_overrides_win_and_say_so(write):
+    loaded = load_experiment(
+        write(MINIMAL), ["train.learning_rate=1e-3", "model.anchor_sizes=[8, 16, 32, 64, 128]"]
+    )
+    assert loaded.experiment.train.learning_rate == 0.001
+    assert loaded.experiment.model.anchor_sizes == [8, 16, 32, 64, 128]
+    assert loaded.places["train.learning_rate"] == "command line"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.learning_rate", "is not of the form section.key=value"),
+        ("train.lerning_rate=1", "did you mean 'learning_rate'"),
+        ("train.num_epochs.x=1", "cannot be set: train.num_epochs holds a value, not keys"),
+        ("train.num_epochs=0", "command line: train.num_epochs is 0"),
+    ],
+)
+def test_wrong_overrides(write, override, message):
+    assert message in "\n".join(problems(write(MINIMAL), [override]))
+
+
+def test_environment_and_references(write, monkeypatch):
+    monkeypatch.setenv("SOME_FOLDER", "somewhere")
+    text = MINIMAL.replace("data_dir: a", "data_dir: '${oc.env:SOME_FOLDER}/${model.backbone}'")
+    loaded = load_experiment(write(text))
+    assert loaded.experiment.data.train.arguments.data_dir == "somewhere/ResNet18"
+
+
+def test_every_unset_variable_is_told(write):
+    text = (
+        "train: {num_epochs: 1, save_dir: '${oc.env:NOT_A}', pretrain_weights: '${oc.env:NOT_B}'}"
+    )
+    found = "\n".join(problems(write(text)))
+    assert "NOT_A" in found
+    assert "NOT_B" in found

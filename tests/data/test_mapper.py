@@ -1,0 +1,152 @@
+import contextlib
+import random
+
+import numpy as np
+import pytest
+import torch
+from detectron2.structures import BitMasks, PolygonMasks
+
+from paddlex_maskrcnn.data.images import read_image
+from paddlex_maskrcnn.data.mapper import TestMapper, TrainMapper
+from paddlex_maskrcnn.data.random_state import seeded
+from paddlex_maskrcnn.data.transforms import (
+    Compose,
+    Normalize,
+    Padding,
+    RandomHorizontalFlip,
+    ResizeByShort,
+)
+
+PIPELINE = Compose([RandomHorizontalFlip(), Normalize(), ResizeByShort([48, 72], 200), Padding(32)])
+
+
+def samples(dataset, mapper, epoch=0):
+    return [mapper(record, epoch, k) for k, record in enumerate(dataset.records)]
+
+
+def test_sample_has_what_the_model_takes(tiny_coco):
+    dataset = tiny_coco.open()
+    for record, sample in zip(
+        dataset.records, samples(dataset, TrainMapper(PIPELINE, "RGB", 3, 0)), strict=True
+    ):
+        image = sample["image"]
+        assert image.dtype == torch.uint8
+        assert image.is_contiguous()
+        assert image.shape[0] == 3
+        assert min(image.shape[1:]) in (48, 72)
+        assert (sample["height"], sample["width"]) == (record["height"], record["width"])
+        assert (sample["image_id"], sample["file_name"]) == (
+            record["image_id"],
+            record["file_name"],
+        )
+        assert all(side % 32 == 0 for side in sample["pad_to"])
+        assert sample["instances"].image_size == tuple(image.shape[1:])
+
+
+@pytest.mark.parametrize("flip", [0, 1])
+@pytest.mark.parametrize("short", [48, 96, 30])
+def test_masks_lie_on_their_objects(tiny_coco, flip, short):
+    """Every object is painted in one colour: under its mask there must be that colour."""
+    pipeline = Compose([RandomHorizontalFlip(flip), ResizeByShort(short, 300)])
+    dataset = tiny_coco.open()
+    for record, sample in zip(
+        dataset.records, samples(dataset, TrainMapper(pipeline, "BGR", 3, 0)), strict=True
+    ):
+        instances, size = sample["instances"], sample["image"].shape[1:]
+        pixels = sample["image"].numpy().transpose(1, 2, 0).astype(int)
+        masks = instances.gt_masks
+        if isinstance(masks, PolygonMasks):
+            from detectron2.structures import polygons_to_bitmask
+
+            masks = [polygons_to_bitmask(p, *size) for p in masks.polygons]
+        else:
+            masks = masks.tensor.numpy()
+        for annotation, mask in zip(record["annotations"], masks, strict=True):
+            colour = tiny_coco.colors[annotation["id"]]
+            painted = np.abs(pixels - colour).max(axis=2) < 126
+            assert (painted & mask).sum() / (painted | mask).sum() > 0.85
+
+
+def test_polygons_stay_polygons_image_by_image(tiny_coco):
+    found = samples(tiny_coco.open(), TrainMapper(PIPELINE, "RGB", 3, 0))
+    kinds = [type(sample["instances"].gt_masks) for sample in found]
+    assert kinds == [PolygonMasks, BitMasks, PolygonMasks, PolygonMasks]
+    assert [len(sample["instances"]) for sample in found] == [2, 2, 2, 0]
+    assert found[2]["instances"].gt_crowd.tolist() == [False, True]
+
+
+def test_randomness_depends_on_seed_epoch_and_index_alone(tiny_coco):
+    record = tiny_coco.open().records[0]
+    mapper = TrainMapper(PIPELINE, "RGB", 3, 5)
+
+    def drawn(seed, epoch, index):
+        image = TrainMapper(PIPELINE, "RGB", 3, seed)(record, epoch, index)["image"]
+        return image.shape, int((image.long() * torch.arange(image.shape[2])).sum())
+
+    reference = drawn(5, 3, 7)
+    np.random.seed(1)
+    for _ in range(3):
+        mapper(record, 0, 0)
+    assert drawn(5, 3, 7) == reference
+    for vary in (lambda k: (k, 3, 7), lambda k: (5, k, 7), lambda k: (5, 3, k)):
+        assert len({drawn(*vary(k)) for k in range(20)}) == 4  # two lengths, flipped or not
+
+
+def test_global_random_state_is_put_back_even_after_an_error():
+    np.random.seed(3)
+    random.seed(3)
+    expected = np.random.random(), random.random()
+    np.random.seed(3)
+    random.seed(3)
+    with contextlib.suppress(RuntimeError), seeded(1, 2, 3):
+        assert (np.random.random(), random.random()) != expected
+        raise RuntimeError
+    assert (np.random.random(), random.random()) == expected
+
+
+def test_testing_is_never_random(tiny_coco):
+    record = tiny_coco.open().records[0]
+    pipeline = Compose([RandomHorizontalFlip(1), ResizeByShort([20, 96], 300)])
+    found = TestMapper(pipeline, "RGB", 3)(record)
+    assert found["image"].shape == (3, 96, 128)
+    assert (found["height"], found["width"], found["image_id"]) == (48, 64, 1)
+    assert "instances" not in found
+    assert "pad_to" not in found
+    left = found["image"][2, :, :64].float().mean(), found["image"][0, :, :64].float().mean()
+    assert left[1] > left[0]  # the red object is still on the left
+
+
+def test_record_file_and_array_give_the_same(tiny_coco):
+    record = tiny_coco.open().records[0]
+    mapper = TestMapper(PIPELINE, "RGB", 3)
+    pixels = read_image(record["file_name"], "RGB")
+    by_record, by_file, by_array = (mapper(s) for s in (record, record["file_name"], pixels))
+    for other in (by_file, by_array):
+        assert torch.equal(by_record["image"], other["image"])
+        assert by_record["pad_to"] == other["pad_to"]
+        assert (other["height"], other["width"]) == (48, 64)
+    assert by_array["file_name"] is None
+    assert by_file["file_name"] == record["file_name"]
+
+
+def test_many_channels_arrive(tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).random((40, 50, 5)).astype(np.float64))
+    pipeline = Compose([RandomHorizontalFlip(1), ResizeByShort(16, 300)])
+    found = TestMapper(pipeline, "RGB", 5)(str(tmp_path / "a.npy"))
+    assert found["image"].shape == (5, 16, 20)
+    assert found["image"].dtype == torch.float32
+
+
+def test_a_changed_file_is_named(tiny_coco):
+    import cv2
+
+    dataset = tiny_coco.open()
+    cv2.imwrite(str(tiny_coco.data_dir / "1.png"), np.zeros((10, 20, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"1\.png' is 20x10 .* say 64x48: was the file changed"):
+        TrainMapper(PIPELINE, "RGB", 3, 0)(dataset.records[0], 0, 0)
+
+
+def test_too_small_a_target_is_an_error(tiny_coco):
+    pipeline = Compose([ResizeByShort(96, 300), Padding(target_size=[64, 64])])
+    with pytest.raises(ValueError, match=r"target_size \[64, 64\]"):
+        TestMapper(pipeline, "RGB", 3)(tiny_coco.open().records[0])

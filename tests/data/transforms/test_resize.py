@@ -1,0 +1,102 @@
+import cv2
+import numpy as np
+import pytest
+from detectron2.data import transforms as d2
+
+from paddlex_maskrcnn.data.transforms import ResizeByShort
+from paddlex_maskrcnn.data.transforms.resize import OpenCVResize, resized_size
+
+
+def size_by_the_book(height, width, short, longest):
+    """PaddleX's rule, step by step with NumPy's rounding."""
+    scale = float(short) / min(height, width)
+    if longest > 0 and np.round(scale * max(height, width)) > longest:
+        scale = float(longest) / max(height, width)
+    return int(np.round(height * scale)), int(np.round(width * scale))
+
+
+def test_size_rule_over_many_shapes():
+    rng = np.random.default_rng(0)
+    for height, width in rng.integers(20, 3000, (500, 2)).tolist():
+        for short, longest in [(800, 1333), (600, 0), (33, 40), (640, -1)]:
+            expected = size_by_the_book(height, width, short, longest)
+            assert resized_size(height, width, short, longest) == expected
+
+
+def test_size_never_vanishes():
+    assert resized_size(1, 5000, 800, 1333) == (1, 1333)
+
+
+def test_long_side_decides_only_beyond_the_limit():
+    assert resized_size(600, 1000, 800, 1333) == (800, 1333)
+    assert resized_size(600, 1001, 800, 1333) == (799, 1333)
+
+
+def test_each_image_draws_one_of_several_lengths():
+    np.random.seed(0)
+    op, image = ResizeByShort([16, 24, 32], 0), np.zeros((20, 40, 3), np.uint8)
+    drawn = [op.get_transform(image).new_h for _ in range(300)]
+    assert set(drawn) == {16, 24, 32}
+    assert min(drawn.count(s) for s in (16, 24, 32)) > 70
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("new", [(10, 9), (40, 50)])
+def test_any_depth_and_number_of_channels(dtype, channels, new):
+    """Each channel by itself is the reference; mirrored memory must not matter."""
+    image = np.random.default_rng(0).integers(0, 255, (24, 30, channels)).astype(dtype)[:, ::-1]
+    resized = OpenCVResize(24, 30, *new).apply_image(image)
+    assert resized.shape == (*new, channels)
+    assert resized.dtype == dtype
+    rule = cv2.INTER_AREA if new[0] < 12 else cv2.INTER_LINEAR
+    for c in range(channels):
+        plane = cv2.resize(np.ascontiguousarray(image[:, :, c]), new[::-1], interpolation=rule)
+        np.testing.assert_allclose(resized[:, :, c].astype(float), plane, atol=1.01)
+
+
+def test_shrinking_averages_instead_of_skipping():
+    """A pattern of single pixels turns grey, where bilinear sampling would keep or lose it."""
+    image = np.zeros((60, 60, 1), np.uint8)
+    image[::3, ::3] = 255
+    small = OpenCVResize(60, 60, 20, 20).apply_image(image)
+    assert np.all(np.abs(small.astype(int) - 28) <= 1)
+
+
+def test_masks_keep_their_values_and_follow_the_nearest_centre():
+    mask = np.random.default_rng(0).random((12, 18)) > 0.5
+    for new_h, new_w in [(24, 36), (5, 7), (13, 40)]:
+        rows = ((np.arange(new_h) + 0.5) * 12 / new_h).astype(int)
+        columns = ((np.arange(new_w) + 0.5) * 18 / new_w).astype(int)
+        resized = OpenCVResize(12, 18, new_h, new_w).apply_segmentation(mask)
+        assert resized.dtype == bool
+        np.testing.assert_array_equal(resized, mask[rows][:, columns])
+
+
+def test_coordinates_scale_and_come_back():
+    resize = OpenCVResize(10, 20, 30, 50)
+    points = np.array([[0.0, 0.0], [20.0, 10.0], [5.0, 5.0]])
+    moved = resize.apply_coords(points.copy())
+    np.testing.assert_allclose(moved, [[0, 0], [50, 30], [12.5, 15]])
+    np.testing.assert_allclose(resize.inverse().apply_coords(moved), points)
+
+
+def test_nothing_is_done_to_an_image_of_the_right_size():
+    transform = ResizeByShort(20, 100).get_transform(np.zeros((20, 40, 3), np.uint8))
+    assert isinstance(transform, d2.NoOpTransform)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        ({"short_size": 0}, "short_size must be an integer >= 1, got 0"),
+        ({"short_size": []}, "short_size must be an integer >= 1 or a list of such"),
+        ({"short_size": "800"}, "short_size"),
+        ({"short_size": [600, 8.5]}, "short_size must be an integer >= 1, got 8.5"),
+        ({"short_size": True}, "short_size"),
+        ({"max_size": "1333"}, "max_size must be an integer"),
+    ],
+)
+def test_mistakes(arguments, fragment):
+    with pytest.raises(ValueError, match=fragment):
+        ResizeByShort(**arguments)

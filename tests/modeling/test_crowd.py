@@ -1,0 +1,58 @@
+"""Splitting crowd regions off, against loops."""
+
+from __future__ import annotations
+
+import torch
+from detectron2.structures import Boxes, PolygonMasks
+
+from paddlex_maskrcnn.modeling.crowd import inside_crowd, split_crowd
+
+
+def overlap_fraction(box, crowd):
+    width = min(box[2], crowd[2]) - max(box[0], crowd[0])
+    height = min(box[3], crowd[3]) - max(box[1], crowd[1])
+    return max(width, 0) * max(height, 0) / ((box[2] - box[0]) * (box[3] - box[1]))
+
+
+def test_inside_crowd_equals_loops(make_proposals):
+    torch.manual_seed(0)
+    boxes, crowd = (make_proposals(num, 64).proposal_boxes for num in (200, 3))
+    expected = [
+        any(overlap_fraction(box, region) > 0.7 for region in crowd.tensor.tolist())
+        for box in boxes.tensor.tolist()
+    ]
+    assert 0 < sum(expected) < 200
+    assert inside_crowd(boxes, crowd, 0.7).tolist() == expected
+
+
+def test_box_covered_by_two_regions_together_is_not_inside():
+    """Each half of the box lies in another region: neither covers 0.7 of it."""
+    crowd = Boxes(torch.tensor([[0.0, 0, 5, 10], [5.0, 0, 10, 10]]))
+    assert inside_crowd(Boxes(torch.tensor([[0.0, 0, 10, 10]])), crowd, 0.7).tolist() == [False]
+
+
+def test_flat_boxes_are_not_inside():
+    flat = Boxes(torch.tensor([[2.0, 2, 2, 8], [3.0, 3, 3, 3]]))
+    crowd = Boxes(torch.tensor([[0.0, 0, 10, 10]]))
+    assert inside_crowd(flat, crowd, 0.7).tolist() == [False, False]
+    assert inside_crowd(flat[:0], crowd, 0.7).shape == (0,)
+
+
+def test_split_keeps_the_fields_of_the_objects(make_targets):
+    torch.manual_seed(0)
+    targets = make_targets(4, 32, [False, True, False, True])
+    targets.gt_masks = PolygonMasks([[[i, i, i + 9, i, i, i + 9]] for i in range(4)])
+    (objects,), (crowd,) = split_crowd([targets])
+    assert not objects.has("gt_crowd")
+    assert targets.has("gt_crowd")
+    assert torch.equal(objects.gt_boxes.tensor, targets.gt_boxes.tensor[[0, 2]])
+    assert torch.equal(objects.gt_classes, targets.gt_classes[[0, 2]])
+    assert [polygons[0][0] for polygons in objects.gt_masks.polygons] == [0, 2]
+    assert torch.equal(crowd.tensor, targets.gt_boxes.tensor[[1, 3]])
+
+
+def test_without_the_field_the_targets_are_passed_on(make_targets):
+    targets = make_targets(2, 32)
+    (objects,), (crowd,) = split_crowd([targets])
+    assert objects is targets
+    assert crowd.tensor.shape == (0, 4)

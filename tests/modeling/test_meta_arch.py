@@ -1,0 +1,114 @@
+"""The whole model with our seams against stock Detectron2, and the padding."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from detectron2.modeling import build_model
+from detectron2.utils.events import EventStorage
+
+import paddlex_maskrcnn.modeling.meta_arch
+import paddlex_maskrcnn.modeling.roi_heads
+import paddlex_maskrcnn.modeling.rpn  # noqa: F401
+
+OURS = {"StandardROIHeads": "SeamROIHeads", "Res5ROIHeads": "SeamRes5ROIHeads"}
+
+
+def use_our_parts(cfg):
+    cfg.MODEL.META_ARCHITECTURE = "PaddedRCNN"
+    cfg.MODEL.PROPOSAL_GENERATOR.NAME = "CrowdRPN"
+    cfg.MODEL.ROI_HEADS.NAME = OURS[cfg.MODEL.ROI_HEADS.NAME]
+    return cfg
+
+
+def build(cfg):
+    torch.manual_seed(0)
+    return build_model(cfg)
+
+
+def batch(make_targets, **more):
+    torch.manual_seed(1)
+    sizes = ((64, 48), (40, 64))
+    images = [torch.randint(0, 256, (3, *size), dtype=torch.uint8) for size in sizes]
+    return [{"image": image, "instances": make_targets(3, 64), **more} for image in images]
+
+
+def train_once(model, inputs):
+    """Losses, random state afterwards and gradients of one training pass."""
+    model.train()
+    torch.manual_seed(2)
+    with EventStorage():
+        losses = model(inputs)
+    sum(losses.values()).backward()
+    grads = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    return losses, torch.get_rng_state(), grads
+
+
+def assert_equal_tensors(ours, stock):
+    assert ours.keys() == stock.keys()
+    for name, value in stock.items():
+        assert torch.equal(ours[name], value), name
+
+
+def assert_equal_detections(ours, stock):
+    for mine, theirs in zip(ours, stock, strict=True):
+        mine, theirs = mine["instances"].get_fields(), theirs["instances"].get_fields()
+        assert mine.keys() == theirs.keys()
+        assert len(theirs["scores"]) > 0
+        assert torch.equal(mine["pred_boxes"].tensor, theirs["pred_boxes"].tensor)
+        for name in ("scores", "pred_classes", "pred_masks"):
+            assert torch.equal(mine[name], theirs[name]), name
+
+
+CASES = [
+    pytest.param(True, False, id="fpn"),
+    pytest.param(False, False, id="c4"),
+    pytest.param(True, True, id="fpn_class_agnostic"),
+]
+
+
+@pytest.mark.parametrize(("fpn", "agnostic"), CASES)
+def test_default_choices_equal_detectron2(fpn, agnostic, make_cfg, make_targets):
+    """Weights, losses, gradients, random numbers used and detections, bit for bit."""
+    cfgs = [make_cfg(fpn, 18 if fpn else 50) for _ in range(2)]
+    for cfg in cfgs:
+        cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG = agnostic
+    stock, ours = build(cfgs[0]), build(use_our_parts(cfgs[1]))
+    assert_equal_tensors(ours.state_dict(), stock.state_dict())
+    inputs = batch(make_targets)
+    expected, got = train_once(stock, inputs), train_once(ours, inputs)
+    assert_equal_tensors(got[0], expected[0])
+    assert torch.equal(got[1], expected[1])
+    assert_equal_tensors(got[2], expected[2])
+    with torch.no_grad():
+        assert_equal_detections(ours.eval()(inputs), stock.eval()(inputs))
+
+
+@pytest.mark.parametrize(
+    ("pad_to", "expected"),
+    [
+        ([None, None], (64, 64)),
+        ([(70, 64), None], (96, 64)),
+        ([(64, 65), (97, 64)], (128, 96)),
+        ([(64, 48), (40, 64)], (64, 64)),
+    ],
+)
+def test_batch_is_padded_to_the_largest_wish(pad_to, expected, make_cfg, make_targets):
+    """Height and width each to the largest wish, up to the next multiple of 32."""
+    model = build(use_our_parts(make_cfg()))
+    inputs = batch(make_targets)
+    plain = model.preprocess_image(inputs)
+    for item, wish in zip(inputs, pad_to, strict=True):
+        item["pad_to"] = wish
+    padded = model.preprocess_image(inputs)
+    assert padded.tensor.shape[-2:] == expected
+    assert padded.image_sizes == [(64, 48), (40, 64)]
+    assert torch.equal(padded.tensor[..., :64, :64], plain.tensor)
+    assert padded.tensor[..., 64:, :].abs().sum() + padded.tensor[..., 64:].abs().sum() == 0
+
+
+def test_padding_without_divisibility(make_cfg, make_targets):
+    """A C4 backbone divides any size: the wish is met exactly."""
+    model = build(use_our_parts(make_cfg(False)))
+    padded = model.preprocess_image(batch(make_targets, pad_to=(71, 67)))
+    assert padded.tensor.shape[-2:] == (71, 67)

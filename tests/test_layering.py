@@ -1,0 +1,134 @@
+"""Imports go one way: the table of rooms of the design, checked on the source."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "paddlex_maskrcnn"
+ROOT = Path(__file__).parents[1] / "projects" / PACKAGE
+HEAVY = {"torch", "torchvision", "detectron2", "cv2", "pycocotools", "timm"}
+
+# room (longest prefix wins) -> (rooms of ours it may import, outside packages it may not)
+ROOMS: dict[str, tuple[set[str], set[str]]] = {
+    "__init__": ({"requirements", "datasets", "det", "maskrcnn"}, HEAVY),
+    "__main__": ({"cli"}, HEAVY),
+    "requirements": (set(), HEAVY),
+    "user_errors": (set(), HEAVY),
+    "config": ({"config"}, HEAVY),
+    "config.translate": ({"config"}, HEAVY - {"detectron2"}),
+    "data": ({"data"}, set()),
+    "modeling": ({"modeling"}, set()),
+    "modeling.samplers": ({"modeling.samplers", "modeling.registries"}, {"detectron2"}),
+    "modeling.nms": ({"modeling.nms", "modeling.registries"}, {"detectron2"}),
+    "weights": ({"weights"}, {"detectron2"}),
+    "engine": ({"engine", "config", "data", "modeling", "weights", "__init__"}, set()),
+    "report": ({"report", "data"}, {"detectron2", "torch"}),
+    "maskrcnn": ({"config", "data", "engine"}, {"detectron2", "torch"}),
+    "det": ({"maskrcnn", "data", "report"}, HEAVY),
+    "datasets": ({"data"}, HEAVY),
+    "cli": (
+        {"cli", "config", "data", "datasets", "engine.run_log", "report", "__init__", "maskrcnn"}
+        | {"requirements", "user_errors"},
+        HEAVY,
+    ),
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(ROOT.rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        yield name.removesuffix(".__init__") or "__init__", path
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    for size in range(len(parts), 0, -1):
+        room = ".".join(parts[:size])
+        if room in ROOMS:
+            return room
+    raise AssertionError(f"{module} stands in no room of the table; give it one")
+
+
+def imports(module: str, path: Path) -> Iterator[str]:
+    """Full names of what a file imports, inside functions too, type-checking blocks left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    hints = {
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        for node in ast.walk(block)
+    }
+    package = [PACKAGE, *module.split(".")] if module != "__init__" else [PACKAGE]
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(tree):
+        if node in hints:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            start = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{start}.{alias.name}" for alias in node.names)
+
+
+def ours(name: str) -> str | None:
+    """The module of ours that a full name is in, None for names from outside."""
+    if not (name + ".").startswith(PACKAGE + "."):
+        return None
+    parts = name.split(".")[1:]
+    while parts:
+        if (ROOT.joinpath(*parts).with_suffix(".py")).is_file() or ROOT.joinpath(*parts).is_dir():
+            return ".".join(parts)
+        parts.pop()
+    return "__init__"
+
+
+@pytest.mark.parametrize(("module", "path"), list(modules()), ids=lambda one: str(one))
+def test_imports_go_one_way(module, path):
+    allowed, forbidden = ROOMS[room_of(module)]
+    for name in imports(module, path):
+        target = ours(name)
+        if target is None:
+            assert name.split(".")[0] not in forbidden, f"{module} may not import {name}"
+        else:
+            inside = any((target + ".").startswith(room + ".") for room in allowed)
+            assert inside, f"{module} may not import {name}"
+
+
+def test_cfg_is_read_only_by_builders():
+    """Detectron2's rule: only from_config and build_* know the cfg."""
+    wrong = []
+    for module, path in modules():
+        if not module.startswith(("modeling", "data")):
+            continue
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef) and not _is_builder(function.name):
+                wrong += [f"{module}.{function.name}"] if _reads_cfg(function) else []
+    assert wrong == []
+
+
+def _is_builder(name: str) -> bool:
+    return name == "from_config" or name.lstrip("_").startswith("build_")
+
+
+def _reads_cfg(function: ast.FunctionDef) -> bool:
+    """Whether the function itself (not one nested in it) reads an attribute of `cfg`."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "cfg"
+        for node in ast.walk(function)
+    )
+
+
+def test_the_walk_sees_a_forbidden_import(tmp_path):
+    """The checks above can fail."""
+    path = tmp_path / "rows.py"
+    path.write_text("def f():\n    from ..engine import train\n    import torch\n")
+    found = set(imports("config.rows", path))
+    assert found == {f"{PACKAGE}.engine.train", "torch"}
+    assert ours(f"{PACKAGE}.engine.train") == "engine.train"
+    assert not any(room.startswith("engine") for room in ROOMS["config"][0])

@@ -1,0 +1,359 @@
+"""The adapter, end to end on a tiny drawn data set: train, evaluate, predict, save, load, resume."""
+
+import csv
+import json
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from pycocotools import mask as coco_mask
+
+import paddlex_maskrcnn as pdx
+from paddlex_maskrcnn.det import transforms
+
+SMALL = {
+    "backbone": "ResNet18",
+    "anchor_sizes": [8, 16, 32, 64, 128],
+    "fpn_num_channels": 16,
+    "rpn_batch_size_per_im": 32,
+    "rcnn_batch_size_per_im": 8,
+    "train_post_nms_top_n": 50,
+    "test_post_nms_top_n": 50,
+    "score_threshold": 0.01,
+    "keep_top_k": 10,
+}
+FAST = {
+    "train_batch_size": 2,
+    "pretrain_weights": None,
+    "learning_rate": 0.01,
+    "warmup_steps": 3,
+    "log_interval_steps": 2,
+    "clip_gradients": 5,
+}
+TRAIN = transforms.Compose(
+    [transforms.RandomHorizontalFlip(), transforms.Normalize(), transforms.ResizeByShort(64, 96)]
+)
+EVAL = transforms.Compose([transforms.Normalize(), transforms.ResizeByShort(64, 96)])
+
+
+@pytest.fixture(scope="module")
+def data(tiny_shapes):
+    return (
+        tiny_shapes("train", transforms=TRAIN, shuffle=True),
+        tiny_shapes("val", num_images=4, transforms=EVAL),
+    )
+
+
+def train(data, save_dir: Path, num_epochs: int = 2, **settings):
+    model = pdx.det.MaskRCNN(num_classes=len(data[0].labels) + 1, **SMALL)
+    model.train(
+        num_epochs, data[0], eval_dataset=data[1], save_dir=str(save_dir), **FAST, **settings
+    )
+    return model
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    save_dir = tmp_path_factory.mktemp("run")
+    return train(data, save_dir), save_dir
+
+
+def weights(directory: Path) -> dict[str, torch.Tensor]:
+    return torch.load(directory / "model.pth", weights_only=True)
+
+
+def same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_what_a_run_leaves(trained):
+    _, save_dir = trained
+    names = {path.name for path in save_dir.iterdir()}
+    assert {"best_model", "epoch_1", "epoch_2", "config.yaml", "train.log"} <= names
+    assert {"metrics.csv", "metrics.jsonl", "tensorboard"} <= names
+    for directory in ("best_model", "epoch_1", "epoch_2"):
+        files = {path.name for path in (save_dir / directory).iterdir()}
+        assert files == {"model.pth", "model.yml", "state.pth", ".success"}
+    card = yaml.safe_load((save_dir / "epoch_2" / "model.yml").read_text())
+    assert card["completed_epochs"] == 2
+    assert card["labels"] == trained[0].labels
+    assert set(card["eval_metrics"]) == {"bbox_mmap", "segm_mmap"}
+    assert card["transforms"] == EVAL.to_config()
+    assert {"torch", "torchvision", "detectron2", "python"} == set(card["versions"])
+
+
+def test_metrics_files_hold_every_line(trained):
+    _, save_dir = trained
+    rows = [json.loads(line) for line in (save_dir / "metrics.jsonl").read_text().splitlines()]
+    steps = [(row["kind"], row["step"]) for row in rows]
+    assert steps == [("train", 2), ("train", 4), ("train", 6), ("eval", 6), ("train", 8),
+                     ("train", 10), ("train", 12), ("eval", 12)]  # fmt: skip
+    parts = ["loss_cls", "loss_bbox", "loss_mask", "loss_rpn_cls", "loss_rpn_bbox"]
+    assert rows[0]["loss"] == pytest.approx(sum(rows[0][part] for part in parts), rel=1e-5)
+    with (save_dir / "metrics.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [float(row["loss"]) for row in table if row["kind"] == "train"] == [
+        row["loss"] for row in rows if row["kind"] == "train"
+    ]
+
+
+def test_log_lines(trained):
+    text = (trained[1] / "train.log").read_text()
+    assert "[TRAIN] Epoch=1/2, Step=2/6, loss=" in text
+    assert ", loss_rpn_bbox=" in text
+    assert "eta=0:00:0" in text
+    assert "[EVAL] Finished, Epoch=2, bbox_mmap=" in text
+    assert "12 images" in text
+
+
+def test_same_seed_same_result(trained, data, tmp_path):
+    train(data, tmp_path)
+    assert same(weights(trained[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
+
+
+def test_another_seed_another_result(trained, data, tmp_path):
+    train(data, tmp_path, num_epochs=1, seed=1)
+    assert not same(weights(trained[1] / "epoch_1"), weights(tmp_path / "epoch_1"))
+
+
+def test_resume_goes_on_as_if_nothing_had_happened(trained, data, tmp_path, monkeypatch):
+    """A run that dies in its second epoch and is resumed ends with the same bits and metrics files."""
+    from paddlex_maskrcnn.engine.trainer import Trainer
+
+    step = Trainer.run_step
+
+    def dies(self):
+        if self.progress.step == 9:
+            raise MemoryError("killed")
+        step(self)
+
+    monkeypatch.setattr(Trainer, "run_step", dies)
+    with pytest.raises(MemoryError):
+        train(data, tmp_path)
+    monkeypatch.undo()
+    torch.manual_seed(123)
+    train(data, tmp_path, resume_checkpoint="auto")
+    assert same(weights(trained[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
+    assert numbers(trained[1]) == numbers(tmp_path)
+
+
+def numbers(save_dir: Path) -> list[dict]:
+    """The rows of metrics.jsonl without clock and memory."""
+    rows = [json.loads(line) for line in (save_dir / "metrics.jsonl").read_text().splitlines()]
+    timed = ("seconds_per_step", "data_share", "images_per_second", "memory_mb")
+    return [{k: v for k, v in row.items() if k not in timed} for row in rows]
+
+
+def test_a_finished_run_says_so(trained, data, caplog):
+    before = weights(trained[1] / "epoch_2")
+    with caplog.at_level(logging.INFO, logger="paddlex_maskrcnn"):
+        train(data, trained[1], resume_checkpoint=str(trained[1] / "epoch_2"))
+    assert "Nothing left to do: 2 of 2 epochs are done" in caplog.text
+    assert same(before, weights(trained[1] / "epoch_2"))
+
+
+def test_resume_refuses_another_network(trained, data, tmp_path):
+    model = pdx.det.MaskRCNN(num_classes=None, **{**SMALL, "keep_top_k": 11})
+    with pytest.raises(ValueError, match="keep_top_k was 10 and is 11"):
+        model.train(
+            3, data[0], eval_dataset=data[1], save_dir=str(tmp_path), **FAST,
+            resume_checkpoint=str(trained[1] / "epoch_2"),
+        )  # fmt: skip
+
+
+def test_resume_refuses_half_a_checkpoint(trained, data, tmp_path):
+    half = tmp_path / "epoch_1"
+    half.mkdir()
+    (half / "model.pth").write_bytes((trained[1] / "epoch_1" / "model.pth").read_bytes())
+    with pytest.raises(ValueError, match=r"model\.yml is missing"):
+        train(data, tmp_path, resume_checkpoint=str(half))
+
+
+def test_auto_resume_leaves_an_earlier_run_alone(data, tmp_path):
+    """A new run that died before its first save must not go on from the models of the run before."""
+    from paddlex_maskrcnn.engine.resume import new_run_id
+
+    train(data, tmp_path, num_epochs=1)
+    new_run_id(tmp_path)
+    (tmp_path / "metrics.jsonl").unlink()
+    train(data, tmp_path, num_epochs=1, resume_checkpoint="auto")
+    assert [row["step"] for row in numbers(tmp_path)] == [2, 4, 6, 6], "from the beginning"
+
+
+def test_evaluate(trained, data):
+    model = trained[0]
+    metrics, details = model.evaluate(data[1], return_details=True)
+    assert list(metrics) == ["bbox_mmap", "segm_mmap"]
+    assert list(model.evaluate(data[1], metric="VOC")) == ["bbox_map", "segm_map"]
+    assert set(details) == {"bbox", "mask", "gt"}
+    assert len(details["bbox"]) == len(details["mask"]) > 0
+    for (image, category, box, score), (image_m, category_m, bits, score_m) in zip(
+        details["bbox"], details["mask"], strict=True
+    ):
+        assert (image, category, score) == (image_m, category_m, score_m)
+        assert category in data[1].category_ids
+        assert abs(bits.shape[1] - box[2]) <= 4
+        assert abs(bits.shape[0] - box[3]) <= 4
+        assert set(np.unique(bits)) <= {0, 1}
+    assert len(details["gt"]["images"]) == data[1].num_samples
+
+
+def test_evaluate_gives_the_same_numbers_for_any_batch_size(trained, data):
+    one, three = (trained[0].evaluate(data[1], batch_size=size) for size in (1, 3))
+    assert one == pytest.approx(three, abs=1e-6)
+
+
+def test_evaluation_writes_coco_results(trained, data, tmp_path):
+    trained[0].evaluate(data[1])
+    trained[0].last_evaluation.write(tmp_path)
+    boxes = json.loads((tmp_path / "bbox_results.json").read_text())
+    masks = json.loads((tmp_path / "segm_results.json").read_text())
+    assert len(boxes) == len(masks) > 0
+    assert set(boxes[0]) == {"image_id", "category_id", "bbox", "score"}
+    record = next(r for r in data[1].records if r["image_id"] == masks[0]["image_id"])
+    assert coco_mask.decode(masks[0]["segmentation"]).shape == (record["height"], record["width"])
+
+
+def test_predict(trained, data):
+    model, record = trained[0], data[1].records[0]
+    found = model.predict(record["file_name"])
+    assert 0 < len(found) <= SMALL["keep_top_k"]
+    assert [one["score"] for one in found] == sorted((o["score"] for o in found), reverse=True)
+    for one in found:
+        assert set(one) == {"bbox", "mask", "category", "category_id", "score"}
+        assert one["category"] == model.labels[one["category_id"] - 1]
+        assert one["mask"].shape == (record["height"], record["width"])
+        assert one["mask"].dtype == np.uint8
+        x, y, w, h = one["bbox"]
+        rows, columns = np.nonzero(one["mask"])
+        if len(rows):
+            assert x - 1 <= columns.min() <= columns.max() <= x + w + 1
+            assert y - 1 <= rows.min() <= rows.max() <= y + h + 1
+
+
+def test_path_array_and_batch_agree(trained, data):
+    model = trained[0]
+    files = [record["file_name"] for record in data[1].records]
+    batch = model.batch_predict([*files, cv2.imread(files[0])])
+    assert len(batch) == len(files) + 1
+    for file, found in zip([*files, files[0]], batch, strict=True):
+        assert_same_objects(model.predict(file), found)
+
+
+def test_a_saved_directory_alone_predicts_the_same(trained, data, tmp_path):
+    model, file = trained[0], data[1].records[0]["file_name"]
+    model.save_model(tmp_path / "saved")
+    loaded = pdx.load_model(tmp_path / "saved")
+    assert_same_objects(model.predict(file), loaded.predict(file))
+    assert loaded.labels == model.labels
+    assert loaded.evaluate(data[1]) == model.evaluate(data[1])
+
+
+def assert_same_objects(expected: list[dict], found: list[dict]) -> None:
+    assert len(found) == len(expected)
+    for a, b in zip(expected, found, strict=True):
+        assert a["category_id"] == b["category_id"]
+        assert a["bbox"] == pytest.approx(b["bbox"], abs=1e-3)
+        assert a["score"] == pytest.approx(b["score"], abs=1e-5)
+        assert (a["mask"] != b["mask"]).mean() < 1e-3
+
+
+def test_transforms_given_to_predict_win(trained, data):
+    file = data[1].records[0]["file_name"]
+    larger = transforms.Compose([transforms.Normalize(), transforms.ResizeByShort(128, 256)])
+    assert trained[0].predict(file, larger)[0]["score"] != trained[0].predict(file)[0]["score"]
+
+
+def test_early_stop(data, tmp_path, caplog):
+    """With a rate of almost nothing no epoch is better than the first."""
+    with caplog.at_level(logging.INFO, logger="paddlex_maskrcnn"):
+        model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
+        settings = {**FAST, "learning_rate": 1e-12, "warmup_start_lr": 0.0}
+        model.train(
+            9, data[0], eval_dataset=data[1], save_dir=str(tmp_path), early_stop=True,
+            early_stop_patience=1, **settings,
+        )  # fmt: skip
+    assert "EarlyStopping: Stop training, segm_mmap has not risen above" in caplog.text
+    assert not (tmp_path / "epoch_9").exists()
+
+
+def test_without_eval_dataset_the_training_transforms_serve(data, tmp_path):
+    model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
+    model.train(1, data[0], save_dir=str(tmp_path), **FAST)
+    assert model.test_transforms.to_config() == EVAL.to_config()
+    assert not (tmp_path / "best_model").exists()
+    assert isinstance(model.predict(data[1].records[0]["file_name"]), list)
+
+
+def test_dry_run_writes_nothing(data, tmp_path):
+    model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
+    report = model.dry_run(3, data[0], save_dir=str(tmp_path / "never"), **FAST)
+    assert (report.total_steps, report.steps_per_epoch) == (18, 6)
+    assert report.parameters >= report.trainable > 1e6
+    assert "steps            18 (6 an epoch)" in str(report)
+    assert not (tmp_path / "never").exists()
+
+
+def test_divergence_is_told(data, tmp_path):
+    model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
+    settings = {**FAST, "learning_rate": 1e12, "warmup_steps": 0, "clip_gradients": None}
+    with pytest.raises(FloatingPointError, match=r"not finite at step .*Lower learning_rate"):
+        model.train(9, data[0], save_dir=str(tmp_path), **settings)
+
+
+@pytest.mark.parametrize(
+    ("init", "settings", "message"),
+    [
+        ({"num_classes": 81}, {}, r"num_classes is 81, but .* has 4 classes .*set num_classes to 5"),
+        ({}, {"warmup_steps": 500}, "warmup_steps is 500, but the first decay comes before, after 48"),
+        ({}, {"train_batch_size": 13}, "train_batch_size is 13, but .* has only 12 images"),
+        ({}, {"pretrain_weights": "nowhere.pth"}, "neither IMAGENET nor a file"),
+        ({}, {"save_dir": "/proc/nothing"}, "save_dir '/proc/nothing' cannot be written to"),
+        ({}, {"train_dataset": "a folder"}, "train_dataset is 'a folder'; a data set of pdx.datasets"),
+        ({}, {"resume_checkpoint": "nowhere"}, "there is no model directory nowhere"),
+        ({"device": "cuda"}, {}, "torch sees no GPU here"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_found_before_the_first_step(data, tmp_path, init, settings, message):
+    if init.get("device") == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    save_dir = tmp_path / "never"
+    arguments = {
+        "num_epochs": 9,
+        "train_dataset": data[0],
+        "save_dir": str(save_dir),
+        **FAST,
+        **settings,
+    }
+    model = pdx.det.MaskRCNN(**{"num_classes": None, **SMALL, **init})
+    with pytest.raises(ValueError, match=message):
+        model.train(**arguments)
+    assert not list(tmp_path.rglob("epoch_*"))
+
+
+def test_untrained_models_say_so():
+    model = pdx.det.MaskRCNN()
+    for action in (lambda: model.predict("x.png"), lambda: model.save_model("x")):
+        with pytest.raises(ValueError, match="the model has no weights yet"):
+            action()
+
+
+def test_constructor_mistakes_are_told_together():
+    with pytest.raises(ValueError, match="2 problems") as caught:
+        pdx.det.MaskRCNN(backbone="ResNet52", kep_top_k=3)
+    assert "backbone is 'ResNet52'; choose one of" in str(caught.value)
+    assert "kep_top_k is not a known key; did you mean 'keep_top_k'?" in str(caught.value)
+
+
+def test_idle_settings_are_named(caplog):
+    pdx.det.MaskRCNN(softnms_sigma=0.4)
+    assert "softnms_sigma has no effect: rcnn_nms is not MultiClassSoftNMS" in caplog.text
+
+
+def test_other_classes_are_refused(trained, tiny_coco):
+    with pytest.raises(ValueError, match="but the model knows"):
+        trained[0].evaluate(tiny_coco.open(transforms=EVAL))
