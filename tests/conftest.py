@@ -2,9 +2,13 @@
 
 import copy
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+# before anything imports torch: see cli.run, a busy machine would make the suite many times slower
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import cv2
 import numpy as np

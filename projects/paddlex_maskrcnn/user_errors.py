@@ -6,7 +6,6 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TextIO
 
 
 @dataclass
@@ -17,8 +16,8 @@ class Outcome:
 
 
 @contextlib.contextmanager
-def explain(stream: TextIO = sys.stderr) -> Iterator[Outcome]:
-    """Turn the errors a user can cause into one message on ``stream`` and exit status 2.
+def explain() -> Iterator[Outcome]:
+    """Turn the errors a user can cause into one message on standard error and exit status 2.
 
     Everything else is a defect of ours and keeps its traceback.
     """
@@ -28,10 +27,10 @@ def explain(stream: TextIO = sys.stderr) -> Iterator[Outcome]:
     except (ValueError, FloatingPointError, FileNotFoundError, ModuleNotFoundError) as error:
         if not _is_ours(error):
             raise
-        print(f"error: {error}", file=stream)
+        print(f"error: {error}", file=sys.stderr)
         outcome.status = 2
     except KeyboardInterrupt:
-        print("interrupted", file=stream)
+        print("interrupted", file=sys.stderr)
         outcome.status = 130
 
 

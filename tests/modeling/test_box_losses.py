@@ -62,6 +62,7 @@ DEGENERATE = {
     "turned around": [9.0, 9, 5, 5],
     "far away": [1e25, 1e25, 1e25, 1e25],
     "tiny": [5.0, 5, 5 + 1e-6, 5 + 1e-6],
+    "a speck": [0.0, 0, 1e-22, 1e-22],
     "plain": [4.0, 4, 8, 8],
 }
 

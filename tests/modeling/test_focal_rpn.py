@@ -69,7 +69,9 @@ def mean_focal(logits, labels, alpha, gamma):
 @pytest.mark.parametrize("alpha", [None, 0.25])
 def test_cls_loss_is_focal_loss_by_positives(focal_on, alpha, cfg, make_targets):
     cfg.MODEL.RPN.FOCAL_ON, cfg.MODEL.RPN.FOCAL_ALPHA = focal_on, alpha
+    cfg.MODEL.RPN.IOU_THRESHOLDS = [0.1, 0.3]
     run = Run(build(FocalRPN, cfg), objects(make_targets))
+    assert (torch.stack(run.labels) == 1).sum() > (torch.stack(run.sampled) == 1).sum() == 16
     labels = run.sampled if focal_on == "sampled" else run.labels
     expected = mean_focal(run.logits, labels, alpha, 2.0)
     assert run.losses["loss_rpn_cls"].item() == pytest.approx(expected, rel=1e-5)

@@ -7,6 +7,7 @@ import torch
 from detectron2.modeling import build_model
 from detectron2.utils.events import EventStorage
 
+import paddlex_maskrcnn.modeling.focal_rpn
 import paddlex_maskrcnn.modeling.meta_arch
 import paddlex_maskrcnn.modeling.roi_heads
 import paddlex_maskrcnn.modeling.rpn  # noqa: F401
@@ -82,6 +83,38 @@ def test_default_choices_equal_detectron2(fpn, agnostic, make_cfg, make_targets)
     assert_equal_tensors(got[2], expected[2])
     with torch.no_grad():
         assert_equal_detections(ours.eval()(inputs), stock.eval()(inputs))
+
+
+@pytest.mark.parametrize("sampler", ["random_sampler", "libra_sampler"])
+@pytest.mark.parametrize("generator", ["CrowdRPN", "FocalRPN"])
+@pytest.mark.parametrize("loss", ["smooth_l1", "ciou"])
+def test_all_choices_train(sampler, generator, loss, make_cfg, make_targets):
+    """Every loss is finite and reaches parameters, with crowd regions in the batch."""
+    cfg = use_our_parts(make_cfg())
+    cfg.MODEL.ROI_HEADS.SAMPLER = sampler
+    cfg.MODEL.PROPOSAL_GENERATOR.NAME = generator
+    cfg.MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE = loss
+    inputs = batch(make_targets)
+    inputs[0]["instances"] = make_targets(3, 64, [False, True, False])
+    losses, _, grads = train_once(build(cfg), inputs)
+    assert len(losses) == 5
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert all(torch.isfinite(grad).all() for grad in grads.values())
+
+
+def test_nms_choices_give_their_detections(make_cfg, make_targets):
+    """Best first, no more than wanted; each choice decides differently on the same predictions."""
+    results = {}
+    for nms in ("hard_nms", "soft_nms", "diou_nms", "matrix_nms"):
+        cfg = use_our_parts(make_cfg())
+        cfg.MODEL.ROI_HEADS.NMS = nms
+        with torch.no_grad():
+            found = build(cfg).eval()(batch(make_targets))[0]["instances"]
+        assert 0 < len(found) <= 20
+        assert torch.equal(found.scores, found.scores.sort(descending=True).values)
+        assert found.pred_masks.shape == (len(found), *found.image_size)
+        results[nms] = found.scores.tolist()
+    assert len({tuple(scores) for scores in results.values()}) == 4
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,15 @@ def sample(heads, proposals, targets, seed=0):
 
 @pytest.mark.parametrize("num_objects", [0, 1, 4])
 @pytest.mark.parametrize("append_gt", [True, False])
-def test_samples_equal_the_parent(num_objects, append_gt, cfg, make_targets, make_proposals):
+@pytest.mark.parametrize("ignore", [True, False])
+def test_samples_equal_the_parent(
+    num_objects, append_gt, ignore, cfg, make_targets, make_proposals
+):
     """Same proposals in the same order with the same fields, and the same log values."""
     cfg.MODEL.ROI_HEADS.PROPOSAL_APPEND_GT = append_gt
+    if ignore:
+        cfg.MODEL.ROI_HEADS.IOU_THRESHOLDS = [0.1, 0.5]
+        cfg.MODEL.ROI_HEADS.IOU_LABELS = [0, -1, 1]
     targets, proposals = [make_targets(num_objects, SIZE)], [make_proposals(90, SIZE)]
     (got,), log = sample(SeamROIHeads(cfg, SHAPE), proposals, targets)
     (expected,), expected_log = sample(StandardROIHeads(cfg, SHAPE), proposals, targets)

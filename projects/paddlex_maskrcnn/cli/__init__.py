@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -36,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser, command: str) -> None:
 
 def run(command: str, parsed: argparse.Namespace) -> int:
     """Run a command with its parsed arguments; returns the exit status."""
+    # Read when torch is imported. Threads that spin while they wait make a step ten times slower as
+    # soon as another process wants the same cores (a shared machine, a container with a quota).
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with explain() as outcome:
         outcome.status = _module(command).run(parsed)
     return outcome.status

@@ -62,8 +62,8 @@ def _train(loaded: LoadedExperiment, dry: bool) -> int:
     model = _new_model(loaded)
     settings = section_as_plain(experiment.train)
     datasets = {
-        "train_dataset": _dataset(loaded, "train"),
-        "eval_dataset": _dataset(loaded, "eval") if experiment.data.eval else None,
+        "train_dataset": open_dataset(loaded, "train"),
+        "eval_dataset": open_dataset(loaded, "eval") if experiment.data.eval else None,
     }
     if dry:
         print(model.dry_run(**settings, **datasets))
@@ -83,7 +83,7 @@ def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
         raise ValueError("data.eval is missing: --eval-only needs held-out data")
     save_dir = experiment.train.save_dir if experiment.train else "output"
     model = load_model(model_dir or Path(save_dir) / "best_model", experiment.model.device)
-    dataset = _dataset(loaded, "eval")
+    dataset = open_dataset(loaded, "eval")
     with run_log():
         model.evaluate(
             dataset, batch_size=experiment.evaluate.batch_size, metric=experiment.evaluate.metric
@@ -101,7 +101,12 @@ def _new_model(loaded: LoadedExperiment) -> MaskRCNN:
     return MaskRCNN.from_experiment(loaded.experiment, given)
 
 
-def _dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
+def open_dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
+    """The data set of `data.train` or `data.eval`, with its operators.
+
+    Args:
+        part: `train` or `eval`.
+    """
     from dataclasses import asdict
 
     from .. import datasets

@@ -105,13 +105,6 @@ def _input(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
     }
 
 
-def stage_lr_multipliers(model: ModelParams) -> dict[str, float]:
-    """Backbone stage -> factor on the learning rate: distilled weights change slowly."""
-    if model.backbone != "ResNet50_vd_ssld":
-        return {}
-    return {"stem": 1.0, "res2": 0.05, "res3": 0.05, "res4": 0.1, "res5": 0.15}
-
-
 def _backbone(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
     norm = {"auto": "FrozenBN" if facts.pretrained else "BN"}.get(model.norm, model.norm)
     is_hrnet = model.backbone == "HRNet_W18"

@@ -20,11 +20,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..config.schema import ModelParams, TrainParams
-from ..config.translate import stage_lr_multipliers
 from ..data.datasets.base import DetectionDataset
 from ..data.loader import build_train_loader
 from ..data.mapper import TrainMapper
 from ..data.transforms import Compose
+from ..modeling.backbones.lr_multipliers import SSLD_MULTIPLIERS
 from ..weights.input_format import IMAGENET_RGB, InputFormat
 from ..weights.loading import load_weights
 from ..weights.source import WeightSource, open_weights
@@ -113,7 +113,7 @@ def start(
     )
     network = build_network(card, device)
     weights = f"{source.name}: {load_weights(network.module, source)}" if source else "random"
-    optimizer = build_optimizer(network.module, params, stage_lr_multipliers(model))
+    optimizer = build_optimizer(network.module, params, _stage_factors(model))
     schedule = LambdaLR(optimizer, factor)
     return Run(
         network, optimizer, schedule, progress, params, train_dataset, eval_dataset,
@@ -149,6 +149,11 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def _stage_factors(model: ModelParams) -> dict[str, float]:
+    """Distilled weights change slowly."""
+    return SSLD_MULTIPLIERS if model.backbone == "ResNet50_vd_ssld" else {}
 
 
 def _transforms(dataset: DetectionDataset, argument: str) -> Compose:

@@ -1,5 +1,15 @@
 """The network's parts. Importing this package registers all of them, here and nowhere else."""
 
-from . import box_predictor, meta_arch, roi_heads, rpn  # noqa: F401
-from .nms import hard  # noqa: F401
-from .samplers import random  # noqa: F401
+from . import focal_rpn, meta_arch, nms, roi_heads, rpn, samplers
+from .backbones import hrnet, resnet_variant
+
+__all__ = [
+    "focal_rpn",
+    "hrnet",
+    "meta_arch",
+    "nms",
+    "resnet_variant",
+    "roi_heads",
+    "rpn",
+    "samplers",
+]

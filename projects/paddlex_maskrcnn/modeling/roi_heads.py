@@ -17,7 +17,6 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import ROI_HEADS_REGISTRY
-from detectron2.modeling.backbone.resnet import BasicBlock, ResNet
 from detectron2.modeling.matcher import Matcher
 from detectron2.modeling.proposal_generator.proposal_utils import add_ground_truth_to_proposals
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers, Res5ROIHeads, StandardROIHeads
@@ -25,6 +24,7 @@ from detectron2.structures import Boxes, Instances, pairwise_iou
 from detectron2.utils.events import get_event_storage
 from torch import nn
 
+from .backbones.resnet_variant import build_res5_stage
 from .box_predictor import SeamBoxPredictor
 from .crowd import inside_crowd, split_crowd
 from .registries import ROI_SAMPLER, choose
@@ -141,31 +141,6 @@ def build_box_predictor(cfg: CfgNode, plain: FastRCNNOutputLayers) -> SeamBoxPre
     return predictor
 
 
-def build_res5(cfg: CfgNode) -> tuple[nn.Sequential, int] | None:
-    """Last stage of a ResNet as C4 head and its output channels.
-
-    None for the bottlenecks of the plain variant, which Detectron2 builds itself.
-    """
-    resnet = cfg.MODEL.RESNETS
-    in_channels = resnet.RES2_OUT_CHANNELS * 4
-    if resnet.VARIANT == "d":
-        from .backbones.resnet_variant import build_res5_stage
-
-        return build_res5_stage(cfg, in_channels)
-    if resnet.DEPTH >= 50:
-        return None
-    num_blocks = {18: 2, 34: 3}[resnet.DEPTH]
-    blocks = ResNet.make_stage(
-        BasicBlock,
-        num_blocks,
-        stride_per_block=[2] + [1] * (num_blocks - 1),
-        in_channels=in_channels,
-        out_channels=in_channels * 2,
-        norm=resnet.NORM,
-    )
-    return nn.Sequential(*blocks), in_channels * 2
-
-
 @ROI_HEADS_REGISTRY.register()
 class SeamROIHeads(SeamMixin, StandardROIHeads):
     """`StandardROIHeads` (feature pyramid) with our seams."""
@@ -177,4 +152,4 @@ class SeamRes5ROIHeads(SeamMixin, Res5ROIHeads):
 
     @classmethod
     def _build_res5_block(cls, cfg: CfgNode) -> tuple[nn.Sequential, int]:
-        return build_res5(cfg) or super()._build_res5_block(cfg)
+        return build_res5_stage(cfg, cfg.MODEL.RESNETS.RES2_OUT_CHANNELS * 4)

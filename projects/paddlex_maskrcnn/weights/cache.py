@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from pathlib import Path
 
 import torch
 
 from .catalogue import CatalogueEntry
+
+logger = logging.getLogger(__name__)
 
 FOLDER_VARIABLE = "PADDLEX_MASKRCNN_WEIGHTS"
 
@@ -30,14 +33,18 @@ def fetch(entry: CatalogueEntry) -> Path:
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.hub.download_url_to_file(entry.url, str(path), hash_prefix=entry.hash_prefix)
+            prefix = entry.hash_prefix or None
+            torch.hub.download_url_to_file(entry.url, str(path), hash_prefix=prefix)
         except (OSError, RuntimeError) as error:
             raise ValueError(
                 f"{entry.name} could not be downloaded ({error}). Get {entry.url} on a machine that "
                 f"can, put it into {path.parent} (or the folder ${FOLDER_VARIABLE} names) and start "
                 f"again; pretrain_weights null trains from random weights"
             ) from error
-    _verify(path, entry.hash_prefix)
+    if entry.hash_prefix:
+        _verify(path, entry.hash_prefix)
+    else:
+        logger.info("%s is not verified: its publisher gives no hash", path)
     return path
 
 

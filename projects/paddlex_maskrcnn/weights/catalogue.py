@@ -1,7 +1,8 @@
 """Pretrained weights by name: one row for each backbone and kind.
 
-Addresses, the hash prefix in the file name and the published accuracy are torchvision's own metadata
-(`torchvision.models.*_Weights`), so that nothing is repeated here that could go stale.
+torchvision's addresses, hash prefixes (in the file name) and accuracies are its own metadata, so that
+nothing is repeated here that could go stale. The other publishers give no hash with the file: those
+rows are not verified, and a download says so.
 """
 
 from __future__ import annotations
@@ -16,24 +17,22 @@ class CatalogueEntry:
     """A weight file that can be had by name.
 
     Attributes:
-        url: where it is published; the file name ends in a prefix of its sha256.
-        top1: published ImageNet accuracy, percent.
+        name: publisher and tag.
+        url: where it is published.
+        file_name: what it is called here.
+        input_format: how images must look.
+        top1: published ImageNet accuracy at 224 pixels, percent; None where not known.
         licence: of the weights, as their publisher states it.
+        hash_prefix: beginning of its sha256; empty where the publisher gives none.
     """
 
     name: str
     url: str
+    file_name: str
     input_format: InputFormat
-    top1: float
+    top1: float | None
     licence: str
-
-    @property
-    def file_name(self) -> str:
-        return self.url.rpartition("/")[2]
-
-    @property
-    def hash_prefix(self) -> str:
-        return self.file_name.rpartition("-")[2].partition(".")[0]
+    hash_prefix: str = ""
 
 
 _TORCHVISION = {
@@ -41,6 +40,13 @@ _TORCHVISION = {
     "ResNet50": "ResNet50_Weights",
     "ResNet101": "ResNet101_Weights",
 }
+# backbone -> (timm's tag, published top-1)
+_TIMM: dict[str, tuple[str, float | None]] = {
+    "ResNet50_vd": ("resnet50d.ra2_in1k", 80.55),
+    "ResNet101_vd": ("resnet101d.ra2_in1k", None),
+    "HRNet_W18": ("hrnet_w18.ms_in1k", None),
+}
+_SSLD = "ResNet50_vd_ssld_v2_pretrained_from_paddle.pth"
 KINDS = ("IMAGENET",)
 
 
@@ -50,22 +56,47 @@ def find_entry(backbone: str, kind: str) -> CatalogueEntry:
     Raises:
         ValueError: when there is none, with what there is.
     """
-    if kind not in KINDS or backbone not in _TORCHVISION:
+    if kind not in KINDS:
         raise ValueError(
             f"pretrain_weights is {kind!r}, but for backbone {backbone!r} there is: "
-            f"{_offered(backbone)}a path to a weight file or a saved model, or null"
+            f"{', '.join(map(repr, KINDS))}, a path to a weight file, or null"
         )
-    import torchvision
-
-    weights = getattr(torchvision.models, _TORCHVISION[backbone]).IMAGENET1K_V1
+    if backbone in _TORCHVISION:
+        return _torchvision(_TORCHVISION[backbone])
+    if backbone in _TIMM:
+        return _timm(*_TIMM[backbone])
     return CatalogueEntry(
-        name=f"torchvision {weights}",
-        url=weights.url,
+        name="SSLD v2 from Paddle, converted by the authors of RT-DETR's PyTorch code",
+        url=f"https://github.com/lyuwenyu/storage/releases/download/v0.1/{_SSLD}",
+        file_name=_SSLD,
         input_format=IMAGENET_RGB,
-        top1=weights.meta["_metrics"]["ImageNet-1K"]["acc@1"],
-        licence="BSD-3-Clause",
+        top1=None,
+        licence="Apache-2.0",
     )
 
 
-def _offered(backbone: str) -> str:
-    return "".join(f"'{kind}', " for kind in KINDS) if backbone in _TORCHVISION else ""
+def _torchvision(enum: str) -> CatalogueEntry:
+    import torchvision
+
+    weights = getattr(torchvision.models, enum).IMAGENET1K_V1
+    file_name = weights.url.rpartition("/")[2]
+    return CatalogueEntry(
+        name=f"torchvision {weights}",
+        url=weights.url,
+        file_name=file_name,
+        input_format=IMAGENET_RGB,
+        top1=weights.meta["_metrics"]["ImageNet-1K"]["acc@1"],
+        licence="BSD-3-Clause",
+        hash_prefix=file_name.rpartition("-")[2].partition(".")[0],
+    )
+
+
+def _timm(tag: str, top1: float | None) -> CatalogueEntry:
+    return CatalogueEntry(
+        name=f"timm {tag}",
+        url=f"https://huggingface.co/timm/{tag}/resolve/main/model.safetensors",
+        file_name=f"timm_{tag}.safetensors",
+        input_format=IMAGENET_RGB,
+        top1=top1,
+        licence="Apache-2.0",
+    )

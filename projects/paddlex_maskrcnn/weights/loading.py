@@ -11,8 +11,7 @@ from torch import nn
 from .source import WeightSource
 
 _BACKBONE_PREFIXES = ("backbone.bottom_up.", "backbone.", "roi_heads.")
-_STAGES = ("stem.", "res2.", "res3.", "res4.", "res5.")
-STEM_WEIGHTS = ("stem.conv1.weight", "stem.conv1_1.weight")
+_STAGES = ("stem.", "res", "stage", "transition")  # how the names inside a backbone begin
 
 
 @dataclass
@@ -88,7 +87,7 @@ def _place(name: str, target: Iterable[str]) -> str | None:
 
 
 def _is_stem(key: str) -> bool:
-    return key.endswith(STEM_WEIGHTS)
+    return key.endswith("stem.conv1.weight")
 
 
 def _is_backbone(key: str) -> bool:

@@ -12,7 +12,7 @@ import torch
 from .cache import fetch
 from .catalogue import KINDS, find_entry
 from .input_format import CAFFE_BGR, IMAGENET_RGB, InputFormat
-from .keys import timm_hrnet, torchvision_resnet
+from .keys import presnet, timm_hrnet, torchvision_resnet
 from .pickles import load_arrays
 
 
@@ -98,14 +98,16 @@ def _rename(state: dict[str, torch.Tensor], name: str) -> tuple[dict[str, torch.
     """The state under Detectron2's names, and whether it had torchvision's."""
     if any(key.startswith(("stem.", "backbone.")) for key in state):
         return state, False
+    if any(key.startswith("stage2.") for key in state):  # before layer1, which HRNet has too
+        return _map(state, timm_hrnet.to_detectron2(state)), True
     if any(key.startswith("layer1.") for key in state):
         return _map(state, torchvision_resnet.to_detectron2(state)), True
-    if any(key.startswith("stage2.") for key in state):
-        return _map(state, timm_hrnet.to_detectron2(state)), True
+    if any(key.startswith("res_layers.") for key in state):
+        return _map(state, presnet.to_detectron2(state)), True
     shown = ", ".join(list(state)[:3])
     raise ValueError(
         f"{name} has a layout that is not known (it begins with {shown}); known are Detectron2's, "
-        "torchvision's and timm's ResNets and timm's HRNet"
+        "torchvision's and timm's ResNets, timm's HRNet and PResNet"
     )
 
 

@@ -7,7 +7,9 @@ Paper: Libra R-CNN, https://arxiv.org/abs/1904.02701, section 3.1 (IoU-balanced 
 Origin: PaddleX 1.3 with `bbox_assigner='LibraBBoxAssigner'`, written from a description of it.
 Differences from PaddleX: its ranges reach up to the best IoU of all, which is 1 as objects are
 their own proposals, so the third, [2/3, 1), never holds background and the second only [1/3, 1/2).
-Here they are those of the paper. The foreground share is rounded down as in `random_sampler`.
+Here they are those of the paper. Places a range cannot fill go to the others in proportion to what
+they have left, each index with the same chance, which takes no second shuffle. The foreground
+share is rounded down as in `random_sampler`.
 Differences from the paper: foreground is balanced over classes, as in PaddleX, not over objects.
 """
 
@@ -80,8 +82,7 @@ def _balance_bins(bins: list[torch.Tensor], num: int) -> torch.Tensor:
 def _shares(sizes: list[int], num: int) -> list[int]:
     """How many to take of each bin, `num` in all: a quota each, the rest in proportion.
 
-    Each share of the rest is rounded up or down at random (systematic sampling), so that all
-    indices beyond the quotas have the same chance without shuffling them all once more.
+    A random start rounds each share up or down with the right chance (systematic sampling).
     """
     quotas = [min(num // len(sizes), size) for size in sizes]
     left = [size - quota for size, quota in zip(sizes, quotas, strict=True)]

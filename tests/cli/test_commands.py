@@ -1,0 +1,182 @@
+"""The command line: as a user meets it in a process of its own, and in this one where that is quicker."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from paddlex_maskrcnn import cli
+
+ROOT = Path(__file__).parents[2]
+
+TINY = """
+model:
+  backbone: ResNet18
+  anchor_sizes: [8, 16, 32, 64, 128]
+  fpn_num_channels: 16
+  rcnn_batch_size_per_im: 8
+  train_post_nms_top_n: 50
+  test_post_nms_top_n: 50
+data:
+  train: {type: DrawnShapes, data_dir: DIR/shapes, num_images: 4, image_size: 64, num_workers: 0}
+  eval: {type: DrawnShapes, data_dir: DIR/shapes, split: val, num_images: 2, image_size: 64, num_workers: 0}
+  transforms:
+    train: [RandomHorizontalFlip, Normalize, {ResizeByShort: {short_size: 64}}]
+    eval: [Normalize, {ResizeByShort: {short_size: 64}}]
+train:
+  num_epochs: 1
+  train_batch_size: 2
+  warmup_steps: 1
+  pretrain_weights: null
+  save_dir: DIR/run
+predict: {num_pictures: 1}
+"""
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "projects"), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, cwd=cwd
+    )
+
+
+def train_net(*arguments: str) -> subprocess.CompletedProcess:
+    return run(str(ROOT / "train_net.py"), *arguments)
+
+
+@pytest.fixture
+def train(capsys):
+    """The train command in this process: exit status, standard output, standard error."""
+
+    def train(*arguments: str) -> tuple[int, str, str]:
+        status = cli.main(["train", *arguments])
+        return status, *capsys.readouterr()
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A tiny run through train_net.py: its config file, folder and output."""
+    folder = tmp_path_factory.mktemp("command")
+    config = folder / "tiny.yaml"
+    config.write_text(TINY.replace("DIR", str(folder)))
+    return config, folder, train_net("--config", str(config))
+
+
+def test_train(finished):
+    _, folder, done = finished
+    assert done.returncode == 0, done.stderr
+    assert "[TRAIN] Epoch=1/1, Step=2/2" in done.stdout
+    assert "[EVAL] Finished, Epoch=1" in done.stdout
+    assert (folder / "run" / "best_model" / ".success").exists()
+    assert len(list((folder / "run" / "pictures").glob("*.png"))) == 1
+
+
+def test_output_has_no_noise(finished):
+    """Neither the libraries' warnings nor a progress bar when nobody watches."""
+    assert finished[2].stderr == ""
+
+
+def test_the_recorded_configuration_runs_again(finished):
+    _, folder, _ = finished
+    config = folder / "run" / "config.yaml"
+    shown = train_net("--config", str(config), "--print-config")
+    assert shown.returncode == 0, shown.stderr
+    assert "backbone: ResNet18" in shown.stdout
+
+
+def test_eval_only(finished, train):
+    config, folder, _ = finished
+    status, output, errors = train("--config", str(config), "--eval-only")
+    assert status == 0, errors
+    assert "bbox_mmap=" in output
+    assert (folder / "run" / "evaluation" / "segm_results.json").exists()
+
+
+def test_resume_of_a_finished_run(finished, train):
+    status, output, errors = train("--config", str(finished[0]), "--resume")
+    assert status == 0, errors
+    assert "Nothing left to do: 1 of 1 epochs are done" in output
+
+
+def test_dry_run(finished, train):
+    status, output, errors = train(
+        "--config", str(finished[0]), "--dry-run", "train.save_dir=never"
+    )
+    assert status == 0, errors
+    assert "steps            2 (2 an epoch)" in output
+    assert not Path("never").exists()
+
+
+def test_predict(finished, tmp_path):
+    _, folder, _ = finished
+    image = next((folder / "shapes" / "val" / "images").iterdir())
+    best = folder / "run" / "best_model"
+    assert cli.main(["predict", str(best), str(image), "--output", str(tmp_path)]) == 0
+    assert (tmp_path / "predictions.json").exists()
+    assert (tmp_path / f"visualize_{image.name}").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "nowhere.yaml"], "error: there is no configuration file nowhere.yaml"),
+        (["--config", "CONFIG", "model.backbone=x"], "error: command line: model.backbone is 'x'"),
+        (["--config", "CONFIG", "model.num_classes=3"], "error: num_classes is 3, but"),
+        (["--config", "CONFIG", "data.train.image_siz=1"], "did you mean 'image_size'"),
+        (
+            ["--config", "CONFIG", "--eval-only", "--model", "nowhere"],
+            "error: there is no model directory nowhere",
+        ),
+    ],
+)
+def test_mistakes_end_with_one_message(finished, train, arguments, message):
+    status, _, errors = train(*[str(finished[0]) if one == "CONFIG" else one for one in arguments])
+    assert status == 2
+    assert message in errors
+    assert "Traceback" not in errors
+
+
+def test_our_own_defects_keep_their_traceback(finished, train, monkeypatch):
+    import torch
+
+    def fails(*_, **__):
+        return torch.zeros(2).view(3)
+
+    monkeypatch.setattr("paddlex_maskrcnn.config.load.load_experiment", fails)
+    with pytest.raises(RuntimeError):
+        train("--config", str(finished[0]))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train_net.py", "--help"], ["-m", "paddlex_maskrcnn", "--help"]]
+)
+def test_help_is_quick(arguments):
+    """No torch is imported for it; the limit leaves room for a busy machine."""
+    start = time.perf_counter()
+    done = run(*arguments, cwd=ROOT)
+    assert done.returncode == 0
+    assert time.perf_counter() - start < 2
+    probe = "import sys; sys.argv = ['x', '--help']\ntry:\n import runpy; runpy.run_module('paddlex_maskrcnn')\n"
+    probe += "except SystemExit: pass\nprint('torch' in sys.modules, 'detectron2' in sys.modules)"
+    assert run("-c", probe).stdout.splitlines()[-1] == "False False"
+
+
+def test_without_detectron2_the_error_says_how_to_install_it():
+    probe = (
+        "import importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'detectron2' else find(name, *rest)\n"
+        "import paddlex_maskrcnn as pdx\npdx.det"
+    )
+    done = run("-c", probe)
+    assert "python -m paddlex_maskrcnn install-detectron2" in done.stderr
+    assert done.stderr.strip().splitlines()[-2].startswith("ModuleNotFoundError: paddlex_maskrcnn")
+
+
+def test_installing_again_does_nothing():
+    done = run("-m", "paddlex_maskrcnn", "install-detectron2")
+    assert (done.returncode, done.stdout) == (0, "Detectron2 is installed already\n")
