@@ -78,7 +78,7 @@ def run(epochs: int, folder: Path) -> Iterator[Line]:
     )
     settings = section_as_plain(loaded.experiment.train)
     train, held_out = open_dataset(loaded, "train"), open_dataset(loaded, "eval")
-    base = {k: v for k, v in loaded.given["model"].items()}
+    base = dict(loaded.given["model"])
     for name, changes in TRAINED.items():
         started = time.perf_counter()
         model = pdx.det.MaskRCNN(num_classes=None, **base | changes)

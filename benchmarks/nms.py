@@ -11,9 +11,13 @@ what else it does.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
+
+# before torch is imported: waiting threads that spin spoil every figure on a busy machine
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
 from detectron2.layers import ShapeSpec

@@ -9,8 +9,12 @@ little; less foreground than its share of 128, so that there is nothing to balan
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
+
+# before torch is imported: waiting threads that spin spoil every figure on a busy machine
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
 

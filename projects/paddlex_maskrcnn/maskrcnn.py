@@ -16,6 +16,7 @@ from .config.rules import broken_rules, without_effect
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
 from .config.signature import takes_rows
+from .data.datasets.base import DetectionDataset
 from .data.transforms import Compose
 from .engine.dry_run import DryRun, dry_run
 from .engine.evaluate import Evaluation, evaluate_network
@@ -96,6 +97,8 @@ class MaskRCNN:
         """
         network = self._network("evaluate")
         dataset = params.eval_dataset
+        if not isinstance(dataset, DetectionDataset):
+            raise ValueError(f"eval_dataset is {dataset!r}; a data set of pdx.datasets is needed")
         evaluation = evaluate_network(
             network,
             dataset,

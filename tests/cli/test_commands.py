@@ -161,7 +161,8 @@ def test_help_is_quick(arguments):
     done = run(*arguments, cwd=ROOT)
     assert done.returncode == 0
     assert time.perf_counter() - start < 2
-    probe = "import sys; sys.argv = ['x', '--help']\ntry:\n import runpy; runpy.run_module('paddlex_maskrcnn')\n"
+    probe = "import runpy, sys; sys.argv = ['x', '--help']\n"
+    probe += "try: runpy.run_module('paddlex_maskrcnn')\n"
     probe += "except SystemExit: pass\nprint('torch' in sys.modules, 'detectron2' in sys.modules)"
     assert run("-c", probe).stdout.splitlines()[-1] == "False False"
 

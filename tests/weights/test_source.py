@@ -86,7 +86,7 @@ def test_a_file_that_does_not_say_its_input_format_is_refused(detectron2_pickle)
 
 def test_half_a_backbone_is_refused(resnet18):
     state = {"stem.conv1.weight": resnet18.conv1.weight.detach()}
-    with pytest.raises(ValueError, match="no weights for backbone.bottom_up.*and .* more"):
+    with pytest.raises(ValueError, match=r"no weights for backbone\.bottom_up.*and .* more"):
         load_weights(Detector(), WeightSource("half.pth", state, IMAGENET_RGB))
 
 
