@@ -3,6 +3,8 @@
 import csv
 import json
 import logging
+import os
+import signal
 from pathlib import Path
 
 import cv2
@@ -141,6 +143,47 @@ def test_resume_goes_on_as_if_nothing_had_happened(trained, data, tmp_path, monk
     assert numbers(trained[1]) == numbers(tmp_path)
 
 
+@pytest.mark.parametrize("last_step", [1, 5, 6, 9])
+def test_sigterm_saves_and_the_resumed_run_is_the_same(
+    trained, data, tmp_path, monkeypatch, last_step
+):
+    """Also in the middle of an epoch and of a log interval."""
+    from paddlex_maskrcnn.engine.hooks.stop_on_signal import RunInterruptedError
+    from paddlex_maskrcnn.engine.trainer import Trainer
+
+    step = Trainer.run_step
+
+    def is_taken_away(self):
+        if self.progress.step + 1 == last_step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        step(self)
+
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(Trainer, "run_step", is_taken_away)
+    with pytest.raises(
+        RunInterruptedError, match=f"SIGTERM after step {last_step}: everything is saved"
+    ):
+        train(data, tmp_path)
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGTERM) is handler
+    train(data, tmp_path, resume_checkpoint="auto")
+    assert same(weights(trained[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
+    assert numbers(trained[1]) == numbers(tmp_path)
+    assert not (tmp_path / "interrupted").exists(), "of no use once the epoch is saved"
+
+
+def test_resume_refuses_another_length_of_epoch(trained, tiny_shapes, data, tmp_path):
+    shorter = tiny_shapes("fewer", num_images=8, transforms=TRAIN, shuffle=True)
+    with pytest.raises(ValueError, match="an epoch had 6 steps and has 4 now"):
+        train((shorter, data[1]), tmp_path, resume_checkpoint=str(trained[1] / "epoch_1"))
+
+
+def test_keep_last(data, tmp_path):
+    train(data, tmp_path, num_epochs=3, keep_last=1)
+    assert {path.name for path in tmp_path.glob("epoch_*")} == {"epoch_3"}
+    assert (tmp_path / "best_model").is_dir()
+
+
 def numbers(save_dir: Path) -> list[dict]:
     """The rows of metrics.jsonl without clock and memory."""
     rows = [json.loads(line) for line in (save_dir / "metrics.jsonl").read_text().splitlines()]
@@ -273,12 +316,15 @@ def test_early_stop(data, tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="paddlex_maskrcnn"):
         model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
         settings = {**FAST, "learning_rate": 1e-12, "warmup_start_lr": 0.0}
-        model.train(
-            9, data[0], eval_dataset=data[1], save_dir=str(tmp_path), early_stop=True,
-            early_stop_patience=1, **settings,
-        )  # fmt: skip
-    assert "EarlyStopping: Stop training, segm_mmap has not risen above" in caplog.text
-    assert not (tmp_path / "epoch_9").exists()
+        arguments = {
+            **settings, "num_epochs": 9, "train_dataset": data[0], "eval_dataset": data[1],
+            "save_dir": str(tmp_path), "early_stop": True, "early_stop_patience": 1,
+        }  # fmt: skip
+        model.train(**arguments)
+        assert "EarlyStopping: Stop training, segm_mmap has not risen above" in caplog.text
+        assert not (tmp_path / "epoch_9").exists()
+        model.train(**arguments, resume_checkpoint="auto")
+    assert "Nothing left to do: the run was stopped early after epoch 2" in caplog.text
 
 
 def test_without_eval_dataset_the_training_transforms_serve(data, tmp_path):
@@ -310,6 +356,7 @@ def test_divergence_is_told(data, tmp_path):
     [
         ({"num_classes": 81}, {}, r"num_classes is 81, but .* has 4 classes .*set num_classes to 5"),
         ({}, {"warmup_steps": 500}, "warmup_steps is 500, but the first decay comes before, after 48"),
+        ({}, {"accumulate": 3}, "accumulate is 3, but a batch has only 2 images"),
         ({}, {"train_batch_size": 13}, "train_batch_size is 13, but .* has only 12 images"),
         ({}, {"pretrain_weights": "nowhere.pth"}, "neither IMAGENET nor a file"),
         ({}, {"save_dir": "/proc/nothing"}, "save_dir '/proc/nothing' cannot be written to"),

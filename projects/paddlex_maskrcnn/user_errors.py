@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+INTERRUPTED_STATUS = 143  # 128 + SIGTERM: the run was saved and can be resumed
+
 
 @dataclass
 class Outcome:
@@ -29,6 +31,11 @@ def explain() -> Iterator[Outcome]:
             raise
         print(f"error: {error}", file=sys.stderr)
         outcome.status = 2
+    except RuntimeError as error:
+        if type(error).__name__ != "RunInterruptedError":  # known by name: importing it takes torch
+            raise
+        print(error, file=sys.stderr)
+        outcome.status = INTERRUPTED_STATUS
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         outcome.status = 130

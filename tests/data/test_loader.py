@@ -36,6 +36,16 @@ def test_any_number_of_workers_gives_the_same(tiny_shapes):
     assert digest(train_batches(dataset, 8, seed=2)) != alone
 
 
+def test_the_network_s_random_stream_is_left_alone(tiny_shapes):
+    """A resumed run has other loaders started before it, and must draw the same numbers."""
+    dataset = tiny_shapes(shuffle=True)
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    train_batches(dataset, 8)
+    list(build_test_loader(dataset, TestMapper(PIPELINE, "RGB", 3), batch_size=1, num_workers=0))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_resuming_continues_with_the_same_images(tiny_shapes):
     dataset = tiny_shapes(shuffle=True)
     assert digest(train_batches(dataset, 9))[5:] == digest(train_batches(dataset, 4, start_step=5))

@@ -82,6 +82,8 @@ class TrainParams:
     momentum: float = row(0.9, "Momentum of the built-in SGD.", at_least=0, below=1, extra=True)
     weight_decay: float = row(1e-4, "L2 decay of the built-in SGD; biases and norms have none.", at_least=0, extra=True)  # fmt: skip
     clip_gradients: float | None = row(None, "Largest L2 norm of the whole gradient; null: no limit.", above=0, extra=True)  # fmt: skip
+    accumulate: int = row(1, "Parts each batch is split into, computed one after the other: less memory, the same batch size and schedule.", at_least=1, extra=True)  # fmt: skip
+    keep_last: int | None = row(None, "Saved epochs that are kept, the best model aside; null: all.", at_least=1, extra=True)  # fmt: skip
     best_metric: str = row("segm", "Which AP decides on the best model and on stopping early.", values=("segm", "bbox"), extra=True)  # fmt: skip
 
 

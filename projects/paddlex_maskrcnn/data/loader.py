@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from detectron2.data.common import DatasetFromList
 from torch.utils.data import DataLoader, Dataset
 
@@ -72,8 +73,12 @@ class _Loader(DataLoader):
     """Stops its worker processes as soon as iteration ends, by an error too.
 
     Left to garbage collection after an error, torch's iterator waits five seconds for workers that
-    its own queue, collected first, no longer reaches.
+    its own queue, collected first, no longer reaches. It has a generator of its own, since torch
+    draws a number for the workers that would otherwise shift the network's random stream.
     """
+
+    def __init__(self, samples: Dataset, **options: Any) -> None:
+        super().__init__(samples, generator=torch.Generator(), **options)
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:  # type: ignore[override]
         batches = super().__iter__()

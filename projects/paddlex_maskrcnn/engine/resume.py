@@ -14,6 +14,7 @@ from .best import Best
 from .model_directory import STATE, SUCCESS, WEIGHTS, read_card, read_tensors
 from .network import ModelCard
 from .start import Run
+from .trainer import StepRecord
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ def resume_state(run: Run, best: Best, run_id: str) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "step": run.progress.step,
+        "steps_per_epoch": run.progress.steps_per_epoch,
+        "records": [record.as_plain() for record in run.progress.records],
         "optimizer": run.optimizer.state_dict(),
         "schedule": run.schedule.state_dict(),
         "best": best.state_dict(),
@@ -65,11 +68,11 @@ def restore(run: Run, best: Best, directory: Path) -> str:
     _check_same(card, run.network.card, directory)
     run.network.module.load_state_dict(read_tensors(directory / WEIGHTS))
     state = read_tensors(directory / STATE)
-    if state["step"] != card.completed_epochs * run.progress.steps_per_epoch:
+    if state["steps_per_epoch"] != run.progress.steps_per_epoch:
         raise ValueError(
-            f"{directory} was saved after {state['step']} steps in {card.completed_epochs} epochs, "
-            f"but an epoch has {run.progress.steps_per_epoch} steps now: data set or "
-            "train_batch_size changed; start a new run with pretrain_weights instead"
+            f"cannot resume from {directory}: an epoch had {state['steps_per_epoch']} steps and has "
+            f"{run.progress.steps_per_epoch} now (data set or train_batch_size changed); start a new "
+            "run with its weights as pretrain_weights"
         )
     run.optimizer.load_state_dict(state["optimizer"])
     run.schedule.load_state_dict(state["schedule"])
@@ -77,6 +80,7 @@ def restore(run: Run, best: Best, directory: Path) -> str:
     run.network.card.completed_epochs = card.completed_epochs
     run.network.card.eval_metrics = card.eval_metrics
     run.progress.step = state["step"]
+    run.progress.records = [StepRecord.from_plain(record) for record in state["records"]]
     run.random_state = state["rng"]
     return state["run_id"]
 
@@ -96,17 +100,19 @@ def restore_random_state(state: dict[str, Any] | None) -> None:
 
 
 def _newest(save_dir: Path) -> Path | None:
-    """The last complete epoch of the run that `save_dir` belongs to now."""
+    """The complete checkpoint with the most steps of the run that `save_dir` belongs to now."""
     marker = save_dir / _RUN_ID
     if not marker.is_file():
         return None
     run_id = marker.read_text(encoding="utf-8")
-    complete = [one.parent for one in save_dir.glob(f"epoch_*/{SUCCESS}")]
-    complete.sort(key=lambda one: int(one.name.rpartition("_")[2]), reverse=True)
-    for directory in complete:
-        if (directory / STATE).is_file() and read_tensors(directory / STATE)["run_id"] == run_id:
-            return directory
-    return None
+    steps = {}
+    for state_file in save_dir.glob(f"*/{STATE}"):
+        if (state_file.parent / SUCCESS).is_file():
+            state = read_tensors(state_file)
+            if state["run_id"] == run_id:
+                steps[state_file.parent] = state["step"]
+    # best_model holds the same step as an epoch; either will do
+    return max(steps, key=lambda directory: steps[directory], default=None)
 
 
 def _check_same(saved: ModelCard, current: ModelCard, directory: Path) -> None:

@@ -189,6 +189,11 @@ def _progress(params: TrainParams, dataset: DetectionDataset) -> Progress:
             f"train_batch_size is {params.train_batch_size}, but {dataset.name} has only "
             f"{dataset.num_samples} images"
         )
+    if params.accumulate > params.train_batch_size:
+        raise ValueError(
+            f"accumulate is {params.accumulate}, but a batch has only {params.train_batch_size} "
+            "images to split (train_batch_size)"
+        )
     return Progress(step=0, steps_per_epoch=steps, num_epochs=params.num_epochs)
 
 

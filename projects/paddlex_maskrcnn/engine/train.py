@@ -17,6 +17,7 @@ from .evaluate import Evaluation, evaluate_network
 from .hooks.epoch_end import EpochEnd
 from .hooks.log_lines import LogLines, as_clock
 from .hooks.progress_bar import ProgressBar
+from .hooks.stop_on_signal import StopOnSignal
 from .metrics_log import MetricsLog
 from .resume import find_checkpoint, new_run_id, restore, restore_random_state, resume_state
 from .run_log import run_log
@@ -46,9 +47,11 @@ def train(run: Run, experiment: dict[str, Any]) -> None:
     best = Best()
     with run_log(save_dir):
         run_id = _resumed(run, best) or new_run_id(save_dir)
+        done = run.network.card.completed_epochs
         if run.progress.step >= run.progress.total_steps:
-            done = run.network.card.completed_epochs
             logger.info("Nothing left to do: %d of %d epochs are done", done, run.params.num_epochs)
+        elif run.params.early_stop and best.waited >= run.params.early_stop_patience:
+            logger.info("Nothing left to do: the run was stopped early after epoch %d", done)
         else:
             (save_dir / CONFIG).write_text(dump(experiment), encoding="utf-8")
             _run_steps(run, best, run_id, experiment)
@@ -73,7 +76,7 @@ def _run_steps(run: Run, best: Best, run_id: str, experiment: dict[str, Any]) ->
     metrics = MetricsLog(Path(run.params.save_dir), run.progress.step, run.params.use_vdl)
     trainer = Trainer(
         run.network, run.optimizer, run.schedule, run.batches(), run.progress,
-        run.params.clip_gradients,
+        run.params.clip_gradients, run.params.accumulate,
     )  # fmt: skip
     trainer.register_hooks(_hooks(run, best, run_id, metrics, experiment))
     started = time.perf_counter()
@@ -91,20 +94,26 @@ def _hooks(
     run: Run, best: Best, run_id: str, metrics: MetricsLog, experiment: dict[str, Any]
 ) -> list[HookBase]:
     """In the order they act: the line of an epoch's last step stands before its evaluation."""
-    params = run.params
+    params, save_dir = run.params, Path(run.params.save_dir)
+
+    def state() -> dict[str, Any]:
+        return resume_state(run, best, run_id)
+
     hooks: list[HookBase] = [
         LogLines(metrics, params.log_interval_steps, params.train_batch_size),
         EpochEnd(
-            Path(params.save_dir),
+            save_dir,
             interval=params.save_interval_epochs,
             best=best,
             best_metric=params.best_metric,
             metrics=metrics,
             experiment=experiment,
-            resume_state=lambda: resume_state(run, best, run_id),
+            resume_state=state,
             evaluate=_evaluator(run),
             patience=params.early_stop_patience if params.early_stop else None,
+            keep_last=params.keep_last,
         ),
+        StopOnSignal(save_dir, experiment, state),
     ]
     if sys.stderr.isatty():
         hooks.insert(0, ProgressBar())

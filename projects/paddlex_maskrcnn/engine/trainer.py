@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -40,6 +40,17 @@ class StepRecord:
     lr: float
     seconds: float
     data_seconds: float
+
+    def as_plain(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        losses = {name: loss.item() for name, loss in self.losses.items()}
+        return asdict(replace(self, losses={})) | {"losses": losses}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> StepRecord:
+        """What `as_plain` made."""
+        losses = {name: torch.tensor(loss) for name, loss in plain["losses"].items()}
+        return cls(**plain | {"losses": losses})
 
 
 @dataclass
@@ -81,8 +92,18 @@ class Trainer(TrainerBase):
         batches: Iterator[list[dict[str, Any]]],
         progress: Progress,
         clip_gradients: float | None = None,
+        accumulate: int = 1,
     ) -> None:
+        """A trainer that is ready to run.
+
+        Args:
+            batches: Detectron2's input dicts, a list for each step.
+            progress: updated with each step.
+            clip_gradients: largest L2 norm of the whole gradient.
+            accumulate: parts a batch is split into, one after the other, to save memory.
+        """
         super().__init__()
+        self.accumulate = accumulate
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
         self.progress, self.clip_gradients = progress, clip_gradients
         self.stop_reason = ""
@@ -115,9 +136,8 @@ class Trainer(TrainerBase):
         start = time.perf_counter()
         batch = next(self._batches)
         data_seconds = time.perf_counter() - start
-        losses = self._losses(batch)
         self.optimizer.zero_grad()
-        losses["loss"].backward()
+        losses = self._backward(batch)
         self.after_backward()
         if self.clip_gradients is not None:
             torch.nn.utils.clip_grad_norm_(self.network.module.parameters(), self.clip_gradients)
@@ -125,9 +145,21 @@ class Trainer(TrainerBase):
         lr = float(self.schedule.get_last_lr()[0])
         self.schedule.step()
         seconds = time.perf_counter() - start
-        detached = {name: loss.detach() for name, loss in losses.items()}
-        self.progress.records.append(StepRecord(detached, lr, seconds, data_seconds))
+        self.progress.records.append(StepRecord(losses, lr, seconds, data_seconds))
         self.progress.step += 1
+
+    def _backward(self, batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Gradients of the batch's mean loss, part by part; the detached losses."""
+        total: dict[str, torch.Tensor] = {}
+        size = -(-len(batch) // self.accumulate)
+        for start in range(0, len(batch), size):
+            part = batch[start : start + size]
+            losses = self._losses(part)
+            share = len(part) / len(batch)
+            (losses["loss"] * share).backward()
+            for name, loss in losses.items():
+                total[name] = total.get(name, 0) + loss.detach() * share
+        return total
 
     def _losses(self, batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Total first, then the parts under their documented names."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..evaluate import Evaluation
 from ..metrics_log import MetricsLog
 from ..model_directory import copy_model_directory, save_model_directory
 from ..trainer import Trainer
+from .stop_on_signal import INTERRUPTED
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class EpochEnd(HookBase):
         resume_state: Callable[[], dict[str, Any]],
         evaluate: Callable[[], Evaluation] | None,
         patience: int | None,
+        keep_last: int | None = None,
     ) -> None:
         """Act every `interval` epochs and after the last.
 
@@ -48,7 +51,9 @@ class EpochEnd(HookBase):
             resume_state: what a resume needs besides the weights.
             evaluate: the network on the held-out data; None without such data.
             patience: evaluations without a new best after which training stops; None: never.
+            keep_last: saved epochs that stay; None: all.
         """
+        self._keep_last = keep_last
         self._save_dir, self._interval, self._patience = save_dir, interval, patience
         self._best, self._best_metric, self._metrics = best, best_metric, metrics
         self._experiment, self._resume_state, self._evaluate = experiment, resume_state, evaluate
@@ -90,11 +95,20 @@ class EpochEnd(HookBase):
         logger.info("Model saved in %s", directory)
         if improved:
             copy_model_directory(directory, self._save_dir / BEST_MODEL)
+        self._remove_old(epoch)
         if self._best.value is not None:
             logger.info(
                 "Current evaluated best model is epoch_%d, %s %.4f",
                 self._best.epoch, self._best_metric, self._best.value,
             )  # fmt: skip
+
+    def _remove_old(self, epoch: int) -> None:
+        """What a newer save has made superfluous; only ever directories of this run's numbering."""
+        shutil.rmtree(self._save_dir / INTERRUPTED, ignore_errors=True)
+        if self._keep_last is not None:
+            saved = [k for k in range(1, epoch + 1) if (self._save_dir / f"epoch_{k}").is_dir()]
+            for old in saved[: -self._keep_last]:
+                shutil.rmtree(self._save_dir / f"epoch_{old}")
 
 
 def _row(evaluation: Evaluation) -> dict[str, Any]:
