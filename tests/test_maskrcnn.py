@@ -335,6 +335,25 @@ def test_without_eval_dataset_the_training_transforms_serve(data, tmp_path):
     assert isinstance(model.predict(data[1].records[0]["file_name"]), list)
 
 
+def test_a_saved_model_can_be_fine_tuned_on_other_classes(trained, tiny_coco, tmp_path, caplog):
+    """Everything but the class-dependent layers starts from the saved model, and the log says so."""
+    model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
+    settings = {**FAST, "pretrain_weights": str(trained[1] / "best_model"), "learning_rate": 1e-12}
+    settings |= {"warmup_start_lr": 0.0}
+    with caplog.at_level(logging.INFO, logger="paddlex_maskrcnn"):
+        model.train(1, tiny_coco.open(transforms=TRAIN), save_dir=str(tmp_path), **settings)
+    before, after = weights(trained[1] / "best_model"), weights(tmp_path / "epoch_1")
+    changed = {name for name in after if before[name].shape != after[name].shape}
+    assert changed == {
+        "roi_heads.box_predictor.cls_score.weight", "roi_heads.box_predictor.cls_score.bias",
+        "roi_heads.box_predictor.bbox_pred.weight", "roi_heads.box_predictor.bbox_pred.bias",
+        "roi_heads.mask_head.predictor.weight", "roi_heads.mask_head.predictor.bias",
+    }  # fmt: skip
+    convolution = "roi_heads.mask_head.mask_fcn1.weight"
+    assert torch.allclose(before[convolution], after[convolution])
+    assert "6 skipped" in caplog.text
+
+
 def test_dry_run_writes_nothing(data, tmp_path):
     model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
     report = model.dry_run(3, data[0], save_dir=str(tmp_path / "never"), **FAST)

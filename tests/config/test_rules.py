@@ -24,6 +24,7 @@ def test_c4_takes_any_number_of_anchor_sizes():
         ({"rpn_cls_loss": "SigmoidFocalLoss"}, ["rpn_focal_loss_alpha"], []),
         ({}, ["softnms_sigma", "nms_threshold"], ["softnms_sigma"]),
         ({"rcnn_nms": "MultiClassSoftNMS"}, ["softnms_sigma", "nms_threshold"], ["nms_threshold"]),
+        ({"rcnn_nms": "MatrixNMS"}, ["nms_threshold"], ["nms_threshold"]),
         ({"with_fpn": False}, ["fpn_num_channels"], ["fpn_num_channels"]),
         ({}, [], []),
     ],

@@ -49,11 +49,12 @@ def without_effect(model: ModelParams, given: Collection[str]) -> list[str]:
         given: names of the rows the user wrote.
     """
     soft = model.rcnn_nms == "MultiClassSoftNMS"
+    decaying = soft or model.rcnn_nms == "MatrixNMS"
     no_focal = model.rpn_cls_loss != "SigmoidFocalLoss"
     no_focal_why = "rpn_cls_loss is not SigmoidFocalLoss"
     idle = {
         "softnms_sigma": (not soft, "rcnn_nms is not MultiClassSoftNMS"),
-        "nms_threshold": (soft, "MultiClassSoftNMS lowers scores instead of comparing with it"),
+        "nms_threshold": (decaying, f"{model.rcnn_nms} lowers scores instead of comparing with it"),
         "fpn_num_channels": (not model.with_fpn, "with_fpn is false"),
         "rpn_focal_loss_alpha": (no_focal, no_focal_why),
         "rpn_focal_loss_gamma": (no_focal, no_focal_why),

@@ -34,7 +34,7 @@ class ModelParams:
     rcnn_bbox_loss: str = row("SmoothL1Loss", "Box regression loss of the second stage.", to="MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE", values={"SmoothL1Loss": "smooth_l1", "CIoULoss": "ciou"})  # fmt: skip
     rcnn_nms: str = row("MultiClassNMS", "How overlapping detections are removed.", to="MODEL.ROI_HEADS.NMS", values={"MultiClassNMS": "hard_nms", "MultiClassSoftNMS": "soft_nms", "MultiClassCiouNMS": "diou_nms", "MatrixNMS": "matrix_nms"})  # fmt: skip
     keep_top_k: int = row(100, "Detections kept per image, all classes together.", to="TEST.DETECTIONS_PER_IMAGE", at_least=1)  # fmt: skip
-    nms_threshold: float = row(0.5, "IoU above which a detection is removed for a better one. Without effect on MultiClassSoftNMS.", to="MODEL.ROI_HEADS.NMS_THRESH_TEST", at_least=0, at_most=1)  # fmt: skip
+    nms_threshold: float = row(0.5, "IoU above which a detection is removed for a better one. Without effect on MultiClassSoftNMS and MatrixNMS.", to="MODEL.ROI_HEADS.NMS_THRESH_TEST", at_least=0, at_most=1)  # fmt: skip
     score_threshold: float = row(0.05, "Score below which detections are dropped before NMS.", to="MODEL.ROI_HEADS.SCORE_THRESH_TEST", at_least=0, below=1)  # fmt: skip
     softnms_sigma: float = row(0.5, "Soft-NMS multiplies a score by exp(-IoU^2 / sigma). Only with MultiClassSoftNMS.", to="MODEL.ROI_HEADS.SOFT_NMS_SIGMA", above=0)  # fmt: skip
     bbox_assigner: str = row("BBoxAssigner", "How training proposals are sampled.", to="MODEL.ROI_HEADS.SAMPLER", values={"BBoxAssigner": "random_sampler", "LibraBBoxAssigner": "libra_sampler"})  # fmt: skip

@@ -28,6 +28,7 @@ from ..modeling.backbones.lr_multipliers import SSLD_MULTIPLIERS
 from ..weights.input_format import IMAGENET_RGB, InputFormat
 from ..weights.loading import load_weights
 from ..weights.source import WeightSource, open_weights
+from .model_directory import WEIGHTS, read_card, read_tensors
 from .network import ModelCard, Network, build_network, choose_device
 from .optimizer import build_optimizer
 from .schedule import factor_of
@@ -99,7 +100,7 @@ def start(
     _check_same_classes(train_dataset, eval_dataset)
     progress = _progress(params, train_dataset)
     factor = factor_of(params, progress.steps_per_epoch)
-    source = open_weights(params.pretrain_weights, model.backbone)
+    source = _weights(params.pretrain_weights, model.backbone)
     input_format = _input_format(model, transforms, eval_transforms, source)
     seed_everything(params.seed)
     card = ModelCard(
@@ -149,6 +150,15 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def _weights(pretrain_weights: str | None, backbone: str) -> WeightSource | None:
+    """The weights to start from; a saved model's come with the input format of its card."""
+    if pretrain_weights is not None and Path(pretrain_weights).is_dir():
+        directory = Path(pretrain_weights)
+        card = read_card(directory)
+        return WeightSource(pretrain_weights, read_tensors(directory / WEIGHTS), card.input_format)
+    return open_weights(pretrain_weights, backbone)
 
 
 def _stage_factors(model: ModelParams) -> dict[str, float]:

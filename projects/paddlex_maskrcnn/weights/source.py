@@ -51,7 +51,7 @@ def open_weights(pretrain_weights: str | None, backbone: str) -> WeightSource | 
     if not path.is_file():
         raise ValueError(
             f"pretrain_weights is {pretrain_weights!r}: neither {' nor '.join(KINDS)} nor a file "
-            "that exists; null means random weights"
+            "or saved model that exists; null means random weights"
         )
     author, state = _read(path)
     renamed, torchvision_layout = _rename(state, str(path))
