@@ -23,7 +23,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "modeling.samplers": ({"modeling.samplers", "modeling.registries"}, {"detectron2"}),
     "modeling.nms": ({"modeling.nms", "modeling.registries"}, {"detectron2"}),
     "weights": ({"weights"}, {"detectron2"}),
-    "engine": ({"engine", "config", "data", "modeling", "weights", "__init__"}, set()),
+    "engine": (
+        {"engine", "config", "data", "modeling", "weights", "__init__", "user_errors"},
+        set(),
+    ),
     "report": ({"report", "data"}, {"detectron2", "torch"}),
     "maskrcnn": ({"config", "data", "engine"}, {"detectron2", "torch"}),
     "det": ({"maskrcnn", "data", "report"}, HEAVY),

@@ -148,8 +148,8 @@ def test_sigterm_saves_and_the_resumed_run_is_the_same(
     trained, data, tmp_path, monkeypatch, last_step
 ):
     """Also in the middle of an epoch and of a log interval."""
-    from paddlex_maskrcnn.engine.hooks.stop_on_signal import RunInterruptedError
     from paddlex_maskrcnn.engine.trainer import Trainer
+    from paddlex_maskrcnn.user_errors import RunInterruptedError
 
     step = Trainer.run_step
 

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 INTERRUPTED_STATUS = 143  # 128 + SIGTERM: the run was saved and can be resumed
 
 
+class RunInterruptedError(RuntimeError):
+    """Training was asked to end before its time; everything is saved and it can be resumed."""
+
+
 @dataclass
 class Outcome:
     """Exit status of a command."""
@@ -31,9 +35,7 @@ def explain() -> Iterator[Outcome]:
             raise
         print(f"error: {error}", file=sys.stderr)
         outcome.status = 2
-    except RuntimeError as error:
-        if type(error).__name__ != "RunInterruptedError":  # known by name: importing it takes torch
-            raise
+    except RunInterruptedError as error:
         print(error, file=sys.stderr)
         outcome.status = INTERRUPTED_STATUS
     except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 """The command line: as a user meets it in a process of its own, and in this one where that is quicker."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -139,6 +140,28 @@ def test_mistakes_end_with_one_message(finished, train, arguments, message):
     assert status == 2
     assert message in errors
     assert "Traceback" not in errors
+
+
+def test_sigterm_ends_with_its_status_and_a_resume_finishes(finished, train, tmp_path, monkeypatch):
+    from paddlex_maskrcnn.engine.trainer import Trainer
+
+    step = Trainer.run_step
+
+    def is_taken_away(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        step(self)
+
+    monkeypatch.setattr(Trainer, "run_step", is_taken_away)
+    arguments = ("--config", str(finished[0]), f"train.save_dir={tmp_path}")
+    status, _, errors = train(*arguments)
+    assert status == 143
+    assert "SIGTERM after step 1" in errors
+    assert "Traceback" not in errors
+    monkeypatch.undo()
+    status, output, _ = train(*arguments, "--resume")
+    assert status == 0
+    assert "Resumed from" in output
+    assert "Step=2/2" in output
 
 
 def test_our_own_defects_keep_their_traceback(finished, train, monkeypatch):

@@ -11,14 +11,11 @@ from typing import Any
 
 from detectron2.engine import HookBase
 
+from ...user_errors import RunInterruptedError
 from ..model_directory import save_model_directory
 from ..trainer import Trainer
 
 INTERRUPTED = "interrupted"
-
-
-class RunInterruptedError(RuntimeError):
-    """Training was asked to end before its time; it can be resumed."""
 
 
 class StopOnSignal(HookBase):
