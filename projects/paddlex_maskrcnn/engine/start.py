@@ -101,7 +101,7 @@ def start(
     progress = _progress(params, train_dataset)
     factor = factor_of(params, progress.steps_per_epoch)
     source = _weights(params.pretrain_weights, model.backbone)
-    input_format = _input_format(model, transforms, eval_transforms, source)
+    input_format = choose_input_format(model, transforms, eval_transforms, source)
     seed_everything(params.seed)
     card = ModelCard(
         params=model,
@@ -207,7 +207,7 @@ def _progress(params: TrainParams, dataset: DetectionDataset) -> Progress:
     return Progress(step=0, steps_per_epoch=steps, num_epochs=params.num_epochs)
 
 
-def _input_format(
+def choose_input_format(
     model: ModelParams, train: Compose, evaluating: Compose, source: WeightSource | None
 ) -> InputFormat:
     """The weights' format; statistics the user gives in Normalize replace those of scaled weights.
