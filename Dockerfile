@@ -6,8 +6,9 @@
 #       paddlex-maskrcnn --config configs/own_data.yaml        (DATA is /data there)
 FROM python:3.12-slim
 
+# the font is for class names in Chinese, Japanese and Korean on pictures
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends make git \
+    && apt-get install -y --no-install-recommends make git fonts-wqy-zenhei \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 1000 trainer \
     && mkdir -p /work/output /weights \

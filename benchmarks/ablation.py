@@ -32,6 +32,7 @@ CONFIG = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 
 TRAINED = {
     "baseline (ResNet18, FPN)": {},
+    "the same with another seed": {"seed": 2},  # how much chance alone does
     "rpn_cls_loss SigmoidFocalLoss": {"rpn_cls_loss": "SigmoidFocalLoss"},
     "the same on all anchors": {"rpn_cls_loss": "SigmoidFocalLoss", "rpn_focal_loss_on": "all"},
     "rcnn_bbox_loss CIoULoss": {"rcnn_bbox_loss": "CIoULoss"},
@@ -65,18 +66,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--markdown", type=Path, help="write the table there")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="baseline and these")
     arguments = parser.parse_args()
     lines = []
     with tempfile.TemporaryDirectory() as folder:
-        for line in run(arguments.epochs, Path(folder)):
+        for line in run(arguments.epochs, Path(folder), arguments.only):
             lines.append(line)
             print(row(line, lines[0]), flush=True)
     if arguments.markdown:
         arguments.markdown.write_text(page(lines, arguments.epochs), encoding="utf-8")
 
 
-def run(epochs: int, folder: Path) -> Iterator[Line]:
-    """Train and evaluate line by line."""
+def run(epochs: int, folder: Path, only: list[str]) -> Iterator[Line]:
+    """Train and evaluate line by line; the baseline and, if any are named, those lines only."""
     loaded = load_experiment(
         CONFIG,
         [
@@ -91,14 +93,20 @@ def run(epochs: int, folder: Path) -> Iterator[Line]:
     train, held_out = open_dataset(loaded, "train"), open_dataset(loaded, "eval")
     base = dict(loaded.given["model"])
     for name, changes in TRAINED.items():
+        if only and changes and name not in only:
+            continue
         started = time.perf_counter()
-        model = pdx.det.MaskRCNN(num_classes=None, **base | changes)
+        of_train = {key: value for key, value in changes.items() if key == "seed"}
+        of_model = {key: value for key, value in changes.items() if key not in of_train}
+        model = pdx.det.MaskRCNN(num_classes=None, **base | of_model)
         settings["save_dir"] = str(folder / "run")
-        model.train(**settings, train_dataset=train, eval_dataset=None)
+        model.train(**settings | of_train, train_dataset=train, eval_dataset=None)
         yield evaluated(name, model, held_out, time.perf_counter() - started)
         if not changes:
             model.save_model(folder / "baseline")
     for name, changes in EVALUATED.items():
+        if only and name not in only:
+            continue
         started = time.perf_counter()
         model = pdx.load_model(folder / "baseline")
         other = pdx.det.MaskRCNN(**section_as_plain(model.params) | changes)
