@@ -2,7 +2,7 @@
 # NVIDIA driver and the container toolkit.
 #
 #   docker build -t paddlex-maskrcnn .
-#   docker run --rm --gpus all --shm-size 8g -v "$PWD/data:/data" -v "$PWD/output:/work/output" \
+#   docker run --rm --gpus all --shm-size 8g -v "$PWD/data:/data" -v "$PWD/output:/app/output" \
 #       paddlex-maskrcnn --config configs/own_data.yaml        (DATA is /data there)
 FROM python:3.12-slim
 
@@ -11,10 +11,10 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends make git fonts-wqy-zenhei \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 1000 trainer \
-    && mkdir -p /work/output /weights \
-    && chown -R trainer /work /weights
+    && mkdir -p /app/output /weights \
+    && chown -R trainer /app /weights
 USER trainer
-WORKDIR /work
+WORKDIR /app
 
 # dependencies first: a change of our code does not install them again
 COPY --chown=trainer pyproject.toml constraints.txt README.md LICENSE Makefile ./
@@ -23,10 +23,10 @@ RUN make install EXTRAS= && rm -rf /home/trainer/.cache
 COPY --chown=trainer train_net.py ./
 COPY --chown=trainer configs ./configs
 
-ENV PATH=/work/.venv/bin:$PATH \
+ENV PATH=/app/.venv/bin:$PATH \
     DATA=/data \
     PADDLEX_MASKRCNN_WEIGHTS=/weights \
     PYTHONUNBUFFERED=1
-VOLUME ["/data", "/weights", "/work/output"]
+VOLUME ["/data", "/weights", "/app/output"]
 ENTRYPOINT ["python", "train_net.py"]
 CMD ["--config", "configs/quickstart.yaml"]
