@@ -16,7 +16,7 @@ RUN apt-get update \
 USER trainer
 WORKDIR /app
 
-# dependencies first: a change of our code does not install them again
+# what is installed first: another config or command line then installs nothing again
 COPY --chown=trainer pyproject.toml constraints.txt README.md LICENSE Makefile ./
 COPY --chown=trainer projects ./projects
 RUN make install EXTRAS= && rm -rf /home/trainer/.cache
