@@ -1,0 +1,24 @@
+"""The adapter before it is trained: its arguments, and what it cannot do yet."""
+
+import pytest
+
+import paddlex_maskrcnn as pdx
+
+
+def test_untrained_models_say_so():
+    model = pdx.det.MaskRCNN()
+    for action in (lambda: model.predict("x.png"), lambda: model.save_model("x")):
+        with pytest.raises(ValueError, match="the model has no weights yet"):
+            action()
+
+
+def test_constructor_mistakes_are_told_together():
+    with pytest.raises(ValueError, match="2 problems") as caught:
+        pdx.det.MaskRCNN(backbone="ResNet52", kep_top_k=3)
+    assert "backbone is 'ResNet52'; choose one of" in str(caught.value)
+    assert "kep_top_k is not a known key; did you mean 'keep_top_k'?" in str(caught.value)
+
+
+def test_idle_settings_are_named(caplog):
+    pdx.det.MaskRCNN(softnms_sigma=0.4)
+    assert "softnms_sigma has no effect: rcnn_nms is not MultiClassSoftNMS" in caplog.text
