@@ -354,15 +354,6 @@ def test_a_saved_model_can_be_fine_tuned_on_other_classes(trained, tiny_coco, tm
     assert "6 skipped" in caplog.text
 
 
-def test_dry_run_writes_nothing(data, tmp_path):
-    model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
-    report = model.dry_run(3, data[0], save_dir=str(tmp_path / "never"), **FAST)
-    assert (report.total_steps, report.steps_per_epoch) == (18, 6)
-    assert report.parameters >= report.trainable > 1e6
-    assert "steps            18 (6 an epoch)" in str(report)
-    assert not (tmp_path / "never").exists()
-
-
 def test_divergence_is_told(data, tmp_path):
     model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
     settings = {**FAST, "learning_rate": 1e12, "warmup_steps": 0, "clip_gradients": None}

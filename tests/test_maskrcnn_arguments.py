@@ -3,6 +3,7 @@
 import pytest
 
 import paddlex_maskrcnn as pdx
+from paddlex_maskrcnn.det import transforms
 
 
 def test_untrained_models_say_so():
@@ -22,3 +23,16 @@ def test_constructor_mistakes_are_told_together():
 def test_idle_settings_are_named(caplog):
     pdx.det.MaskRCNN(softnms_sigma=0.4)
     assert "softnms_sigma has no effect: rcnn_nms is not MultiClassSoftNMS" in caplog.text
+
+
+def test_dry_run_writes_nothing(tiny_shapes, tmp_path):
+    recipe = transforms.Compose([transforms.ResizeByShort(64, 96)])
+    train = tiny_shapes("train", transforms=recipe, shuffle=True)
+    model = pdx.det.MaskRCNN(num_classes=None, backbone="ResNet18", rcnn_batch_size_per_im=8)
+    report = model.dry_run(
+        3, train, 2, save_dir=str(tmp_path / "never"), pretrain_weights=None, warmup_steps=3
+    )
+    assert (report.total_steps, report.steps_per_epoch) == (18, 6)
+    assert report.parameters >= report.trainable > 1e6
+    assert "steps            18 (6 an epoch)" in str(report)
+    assert not (tmp_path / "never").exists()
