@@ -16,7 +16,7 @@ from .config.rules import broken_rules, without_effect
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
 from .config.signature import takes_rows
-from .data.datasets.base import DetectionDataset
+from .data.datasets.base import check_dataset
 from .data.transforms import Compose
 from .engine.dry_run import DryRun, dry_run
 from .engine.evaluate import Evaluation, evaluate_network
@@ -97,8 +97,7 @@ class MaskRCNN:
         """
         network = self._network("evaluate")
         dataset = params.eval_dataset
-        if not isinstance(dataset, DetectionDataset):
-            raise ValueError(f"eval_dataset is {dataset!r}; a data set of pdx.datasets is needed")
+        check_dataset(dataset, "eval_dataset")
         evaluation = evaluate_network(
             network,
             dataset,

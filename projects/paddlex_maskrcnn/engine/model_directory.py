@@ -85,10 +85,14 @@ def read_card(directory: Path) -> ModelCard:
     return ModelCard.from_plain(plain)
 
 
-def read_tensors(path: Path) -> dict[str, Any]:
-    """A file of tensors and plain values; never runs code from it."""
+def read_tensors(path: Path, *, only_look: bool = False) -> dict[str, Any]:
+    """A file of tensors and plain values; never runs code from it.
+
+    Args:
+        only_look: leave the tensors on disk until they are touched, to read the plain values.
+    """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=only_look)
     except FileNotFoundError as error:
         raise ValueError(f"{path} is missing") from error
 

@@ -108,7 +108,7 @@ def _newest(save_dir: Path) -> Path | None:
     steps = {}
     for state_file in save_dir.glob(f"*/{STATE}"):
         if (state_file.parent / SUCCESS).is_file():
-            state = read_tensors(state_file)
+            state = read_tensors(state_file, only_look=True)
             if state["run_id"] == run_id:
                 steps[state_file.parent] = state["step"]
     # best_model holds the same step as an epoch; either will do

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..config.schema import ModelParams, TrainParams
-from ..data.datasets.base import DetectionDataset
+from ..data.datasets.base import DetectionDataset, check_dataset
 from ..data.loader import build_train_loader
 from ..data.mapper import TrainMapper
 from ..data.transforms import Compose
@@ -167,8 +167,7 @@ def _stage_factors(model: ModelParams) -> dict[str, float]:
 
 
 def _transforms(dataset: DetectionDataset, argument: str) -> Compose:
-    if not isinstance(dataset, DetectionDataset):
-        raise ValueError(f"{argument} is {dataset!r}; a data set of pdx.datasets is needed")
+    check_dataset(dataset, argument)
     if dataset.transforms is None:
         raise ValueError(
             f"{argument} ({dataset.name}) has no transforms; give it transforms=Compose([...]) or "

@@ -48,13 +48,14 @@ def visualize(
         ValueError: if color has another shape or too few rows, or a mask does not fit the image.
     """
     colors = None if color is None else given_colors(color, result)
-    is_array = isinstance(image, np.ndarray)
-    pixels = as_image(image, "BGR") if is_array else read_image(image, "BGR")  # type: ignore
+    if isinstance(image, np.ndarray):
+        pixels, name = as_image(image, "BGR"), f"{int(time.time() * 1000)}.jpg"
+    else:
+        pixels, name = read_image(image, "BGR"), os.path.basename(image)
     kept = [one for one in result if one["score"] >= threshold]
     picture = draw_objects(pixels, kept, colors)
     if save_dir is None:
         return picture
-    name = f"{int(time.time() * 1000)}.jpg" if is_array else os.path.basename(image)  # type: ignore
     _save(picture, Path(save_dir) / f"visualize_{name}")
     return None
 

@@ -162,6 +162,12 @@ class DetectionDataset:
         return "; ".join(parts)
 
 
+def check_dataset(value: object, argument: str) -> None:
+    """Raise ValueError when what was given for `argument` is no data set."""
+    if not isinstance(value, DetectionDataset):
+        raise ValueError(f"{argument} is {value!r}; a data set of pdx.datasets is needed")
+
+
 def check_reading_options(
     owner: str, transforms: object, num_workers: object, shuffle: object
 ) -> None:
