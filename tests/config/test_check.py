@@ -5,7 +5,8 @@ import pytest
 
 from paddlex_maskrcnn.config.check import check_arguments
 from paddlex_maskrcnn.config.problems import ConfigError
-from paddlex_maskrcnn.config.schema import ModelParams, NormalizeParams, ResizeByShortParams
+from paddlex_maskrcnn.config.schema import ModelParams
+from paddlex_maskrcnn.config.transform_rows import NormalizeParams, ResizeByShortParams
 
 
 @pytest.mark.parametrize(

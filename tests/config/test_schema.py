@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 
 from paddlex_maskrcnn import datasets
-from paddlex_maskrcnn.config import schema
+from paddlex_maskrcnn.config import dataset_rows, schema, transform_rows
 from paddlex_maskrcnn.config.check import check_value
 from paddlex_maskrcnn.config.rows import REQUIRED, default_of, row_of
 from paddlex_maskrcnn.data.transforms import TRANSFORMS
@@ -31,7 +31,7 @@ DOCUMENTED_BATCH_PREDICT = "img_file_list, transforms=None"
 SECTIONS = [schema.ModelParams, schema.TrainParams, schema.EvaluateParams, schema.PredictParams]
 ALL_ROWS = [
     (kind, this)
-    for kind in [*SECTIONS, *schema.DATASETS.values(), *schema.TRANSFORMS.values()]
+    for kind in [*SECTIONS, *dataset_rows.DATASETS.values(), *transform_rows.TRANSFORMS.values()]
     for this in fields(kind)
 ]
 
@@ -73,23 +73,23 @@ def test_every_row_has_a_text(kind, this):
     assert doc[-1] in ".);", f"{kind.__name__}.{this.name}: {doc!r} is no sentence"
 
 
-@pytest.mark.parametrize("name", schema.TRANSFORMS)
+@pytest.mark.parametrize("name", transform_rows.TRANSFORMS)
 def test_operator_rows_are_the_operator_s_signature(name):
     parameters = inspect.signature(TRANSFORMS[name]).parameters.values()
-    ours = [(this.name, default_of(this)) for this in fields(schema.TRANSFORMS[name])]
+    ours = [(this.name, default_of(this)) for this in fields(transform_rows.TRANSFORMS[name])]
     assert ours == [(one.name, _plain(one.default)) for one in parameters]
 
 
-@pytest.mark.parametrize("name", schema.DATASETS)
+@pytest.mark.parametrize("name", dataset_rows.DATASETS)
 def test_data_set_rows_are_in_the_class_s_signature(name):
     """Arguments that only PaddleX scripts give (buffer_size, ...) have no row."""
     parameters = inspect.signature(getattr(datasets, name)).parameters
-    for this in fields(schema.DATASETS[name]):
+    for this in fields(dataset_rows.DATASETS[name]):
         assert _plain(parameters[this.name].default) == default_of(this), this.name
 
 
 def test_every_transform_has_rows():
-    assert set(TRANSFORMS) == set(schema.TRANSFORMS)
+    assert set(TRANSFORMS) == set(transform_rows.TRANSFORMS)
 
 
 def _plain(default):

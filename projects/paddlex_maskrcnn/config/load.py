@@ -16,8 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from . import schema, yaml_io
 from .check import check_section
+from .dataset_rows import DATASETS
 from .problems import ConfigError, Problem, suggestion
 from .rules import broken_rules
+from .transform_rows import TRANSFORMS
 
 
 @dataclass
@@ -153,12 +155,12 @@ class _Sections:
             return None
         values = self.mapping(prefix, value)
         kind = values.pop("type", "CocoDetection")
-        if kind not in schema.DATASETS:
-            text = f"is {kind!r}; choose one of {', '.join(schema.DATASETS)}"
-            text += suggestion(kind, schema.DATASETS)
+        if kind not in DATASETS:
+            text = f"is {kind!r}; choose one of {', '.join(DATASETS)}"
+            text += suggestion(kind, DATASETS)
             self.problems.append(Problem(f"{prefix}.type", text, self.locate(f"{prefix}.type")))
             return None
-        arguments = self.checked(schema.DATASETS[kind], values, prefix)
+        arguments = self.checked(DATASETS[kind], values, prefix)
         if prefix == "data.train" and arguments is not None and "shuffle" not in values:
             arguments.shuffle = True
         return schema.DatasetChoice(type=kind, arguments=arguments)
@@ -187,13 +189,13 @@ class _Sections:
             self.problems.append(Problem(key, text, self.locate(key)))
             return {}
         ((name, arguments),) = value.items()
-        if name not in schema.TRANSFORMS:
-            text = f"is {name!r}; operators are {', '.join(schema.TRANSFORMS)}"
-            text += suggestion(name, schema.TRANSFORMS)
+        if name not in TRANSFORMS:
+            text = f"is {name!r}; operators are {', '.join(TRANSFORMS)}"
+            text += suggestion(name, TRANSFORMS)
             self.problems.append(Problem(key, text, self.locate(key)))
             return {}
         given = self.mapping(f"{key}.{name}", arguments)
-        self.checked(schema.TRANSFORMS[name], dict(given), f"{key}.{name}")
+        self.checked(TRANSFORMS[name], dict(given), f"{key}.{name}")
         return {name: given}
 
 

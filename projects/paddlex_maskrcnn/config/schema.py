@@ -1,5 +1,6 @@
 """Every hyperparameter, one row each: the only place that holds defaults, texts, bounds and choices.
 
+The rows of data sets and operators stand beside this file, in `dataset_rows` and `transform_rows`.
 Constructor keywords, `train()` keywords and YAML keys are these same rows. The documentation page,
 `--help`, the signatures of the adapter and all checks are generated from them.
 The rows before the first `extra=True` of a class are those of PaddleX 1.3's document, in its order.
@@ -104,86 +105,6 @@ class PredictParams:
 
     num_pictures: int = row(8, "Held-out images drawn with predictions beside the truth, after training or evaluation.", at_least=0, extra=True)  # fmt: skip
     picture_threshold: float = row(0.5, "Score from which a prediction is drawn.", at_least=0, at_most=1, extra=True)  # fmt: skip
-
-
-@dataclass(kw_only=True)
-class CocoDetectionParams:
-    """`type: CocoDetection`: a COCO json file and a folder of images."""
-
-    data_dir: str = row(REQUIRED, "Folder that the file names of the annotations start from.")
-    ann_file: str = row(REQUIRED, "COCO json file.")
-    num_workers: int | str = row("auto", "Processes that load images; auto: half the cores, at most 8.", at_least=0)  # fmt: skip
-    shuffle: bool = row(False, "New order in each epoch (training data is shuffled in YAML runs unless set to false).")  # fmt: skip
-    skip_invalid: bool = row(False, "Leave out annotations that cannot be used and list them, instead of stopping.", extra=True)  # fmt: skip
-
-
-@dataclass(kw_only=True)
-class DrawnShapesParams:
-    """`type: DrawnShapes`: a small data set that draws itself on first use."""
-
-    data_dir: str = row(REQUIRED, "Folder it is drawn into.")
-    split: str = row("train", "Which part: the images of the parts differ.", values=("train", "val"))  # fmt: skip
-    num_images: int | None = row(
-        None, "Number of images; null: 160 for train, 40 otherwise.", at_least=1
-    )
-    image_size: int | list[int] = row([128, 192], "Shortest and longest side, pixels; one number for squares.", at_least=64)  # fmt: skip
-    seed: int = row(0, "Seed of the drawing.", at_least=0)
-    num_workers: int | str = row("auto", "Processes that load images; auto: half the cores, at most 8.", at_least=0)  # fmt: skip
-    shuffle: bool = row(False, "New order in each epoch (training data is shuffled in YAML runs unless set to false).")  # fmt: skip
-
-
-@dataclass(kw_only=True)
-class RandomHorizontalFlipParams:
-    """Mirror image and annotations."""
-
-    prob: float = row(0.5, "Share of the images that are mirrored.", at_least=0, at_most=1)
-
-
-@dataclass(kw_only=True)
-class NormalizeParams:
-    """Pixel statistics; applied by the network on its device."""
-
-    mean: list[float] = row([0.485, 0.456, 0.406], "Mean per channel, of values scaled to 0..1, RGB.")  # fmt: skip
-    std: list[float] = row([0.229, 0.224, 0.225], "Standard deviation per channel.", above=0)
-    min_val: list[float] = row([0, 0, 0], "Pixel value that becomes 0.")
-    max_val: list[float] = row([255, 255, 255], "Pixel value that becomes 1.")
-
-
-@dataclass(kw_only=True)
-class ResizeByShortParams:
-    """Resize so that the short side has a given length."""
-
-    short_size: int | list[int] = row(800, "Short side, pixels; of a list one is drawn per image.", at_least=1)  # fmt: skip
-    max_size: int = row(1333, "Longest the long side may become, pixels; 0 or less: no limit.")
-
-
-@dataclass(kw_only=True)
-class PaddingParams:
-    """Zeros at the right and at the bottom."""
-
-    coarsest_stride: int = row(1, "Pad to a multiple of this many pixels.", at_least=1)
-    target_size: int | list[int] | None = row(None, "Pad to this size instead, pixels: a side or [width, height].", at_least=1)  # fmt: skip
-
-
-@dataclass(kw_only=True)
-class ComposedRCNNTransformsParams:
-    """The usual recipe: flip (training only), normalise, resize, pad to 32."""
-
-    mode: str = row(REQUIRED, "train or eval.", values=("train", "eval"))
-    min_max_size: list[int] = row([800, 1333], "Short side and longest long side, pixels.", at_least=1, length=2)  # fmt: skip
-    mean: list[float] = row([0.485, 0.456, 0.406], "As in Normalize.")
-    std: list[float] = row([0.229, 0.224, 0.225], "As in Normalize.", above=0)
-    random_horizontal_flip: bool = row(True, "Mirror half of the training images.")
-
-
-DATASETS: dict[str, type] = {"CocoDetection": CocoDetectionParams, "DrawnShapes": DrawnShapesParams}
-TRANSFORMS: dict[str, type] = {
-    "ComposedRCNNTransforms": ComposedRCNNTransformsParams,
-    "RandomHorizontalFlip": RandomHorizontalFlipParams,
-    "Normalize": NormalizeParams,
-    "ResizeByShort": ResizeByShortParams,
-    "Padding": PaddingParams,
-}
 
 
 @dataclass(kw_only=True)
