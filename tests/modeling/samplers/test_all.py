@@ -58,9 +58,25 @@ def test_the_seed_decides(name, share_foreground):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("share_foreground", [0.03, 0.5])
+def test_a_generator_replaces_the_global_one(name, share_foreground):
+    """The same sample whatever the global seed, which stays as it was."""
+    arguments = (*proposals(500, share_foreground, seed=0), 64, 0.25, BACKGROUND)
+    samples = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        generator = torch.Generator().manual_seed(0)
+        samples.append(torch.cat(ROI_SAMPLER.get(name)(*arguments, generator)))
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(samples[0], samples[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_signature_is_the_registrys(name):
     parameters = list(inspect.signature(ROI_SAMPLER.get(name)).parameters)
-    assert parameters == ["max_iou", "labels", "num_samples", "positive_fraction", "bg_label"]
+    expected = ["max_iou", "labels", "num_samples", "positive_fraction", "bg_label", "generator"]
+    assert parameters == expected
 
 
 @pytest.mark.gpu

@@ -2,15 +2,15 @@
 
 What: when there is more foreground than wanted, each class gives the same number first; background
 is drawn from three equal ranges of IoU over [0, 0.5), so that hard negatives, few among many easy
-ones, are seen as often.
+ones, are seen as often. What quotas leave open is filled with any others, each with one chance.
 Paper: Libra R-CNN, https://arxiv.org/abs/1904.02701, section 3.1 (IoU-balanced sampling).
 Origin: PaddleX 1.3 with `bbox_assigner='LibraBBoxAssigner'`, written from a description of it.
 Differences from PaddleX: its ranges reach up to the best IoU of all, which is 1 as objects are
 their own proposals, so the third, [2/3, 1), never holds background and the second only [1/3, 1/2).
-Here they are those of the paper. Places a range cannot fill go to the others in proportion to what
-they have left, each index with the same chance, which takes no second shuffle. The foreground
-share is rounded down as in `random_sampler`.
+Here they are those of the paper. The foreground share is rounded down as in `random_sampler`.
 Differences from the paper: foreground is balanced over classes, as in PaddleX, not over objects.
+Speed: on a GPU each step costs a launch and each size a wait, so all groups are ranked in one sort
+and sizes are asked for once. On the CPU sorting everything is what costs, see `libra_cpu`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from __future__ import annotations
 import torch
 
 from ..registries import ROI_SAMPLER
-
-BIN_EDGES = (1 / 6, 1 / 3)  # three equal bins of the IoU of background, [0, 0.5)
+from .libra_cpu import BIN_EDGES, sample_on_cpu
 
 
 @ROI_SAMPLER.register()
@@ -29,67 +28,54 @@ def libra_sampler(
     num_samples: int,
     positive_fraction: float,
     bg_label: int,
+    generator: torch.Generator | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Balanced sample of one image's proposals, see `ROI_SAMPLER`."""
-    is_background = labels == bg_label
-    foreground = _where((labels >= 0) > is_background)  # a > b of booleans: a and not b
-    foreground = _balance_classes(foreground, labels, int(num_samples * positive_fraction))
-    easy, not_hard = (max_iou < edge for edge in BIN_EDGES)
-    masks = (is_background & easy, is_background & (not_hard > easy), is_background > not_hard)
-    bins = [_where(mask) for mask in masks]
-    return foreground, _balance_bins(bins, num_samples - len(foreground))
+    sample = sample_on_cpu if labels.device.type == "cpu" else sample_on_device
+    max_foreground = int(num_samples * positive_fraction)
+    return sample(max_iou, labels, num_samples, max_foreground, bg_label, generator)
 
 
-def _where(mask: torch.Tensor) -> torch.Tensor:
-    return torch.nonzero(mask, as_tuple=True)[0]
+def sample_on_device(
+    max_iou: torch.Tensor,
+    labels: torch.Tensor,
+    num_samples: int,
+    max_foreground: int,
+    bg_label: int,
+    generator: torch.Generator | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The sample in torch on any device; waits for the device once, to learn the sizes.
 
-
-def _draw(indices: torch.Tensor, num: int) -> torch.Tensor:
-    # index_select takes a quarter of the time of indices[...], which counts here
-    return indices.index_select(0, torch.randperm(len(indices), device=indices.device)[:num])
-
-
-def _balance_classes(indices: torch.Tensor, labels: torch.Tensor, num: int) -> torch.Tensor:
-    """At most that many of the indices (N,): a quota of each class, then any, at random.
-
-    The quotas together are a little more than wanted; what is too much goes at random too.
+    Every proposal gets a place: foreground first, then background, then the ignored; of each,
+    those within the quota of their group first; by chance beyond that.
     """
-    if len(indices) <= num:
-        return indices
-    num_classes = int(torch.bincount(labels.index_select(0, indices)).count_nonzero())
-    if num_classes == 1:
-        return _draw(indices, num)
-    quota = round(num / num_classes) + 1
-    indices = _draw(indices, len(indices))
-    classes, order = labels.index_select(0, indices).sort(stable=True)
-    # Sorted by class, an index is beyond its class's quota if the one `quota` places before it is
-    # of the same class. Those come last; everything else is left to chance.
-    priority = torch.rand(len(indices), device=indices.device)
-    priority[quota:].add_(classes[quota:] == classes[:-quota])
-    chosen = priority.topk(num, largest=False, sorted=False).indices
-    return indices.index_select(0, order.index_select(0, chosen))
+    group, order, rank = _rank_in_groups(_groups(max_iou, labels, bg_label), generator)
+    is_background, is_ignored = group >= bg_label, group < 0
+    is_foreground = ~(is_background | is_ignored)
+    num_foreground = is_foreground.sum()
+    num_background = num_samples - num_foreground.clamp(max=max_foreground)
+    num_classes = (is_foreground & (rank == 0)).sum().clamp(min=1)
+    class_quota = (max_foreground / num_classes).round() + 1
+    quota = torch.where(is_background, num_background // (len(BIN_EDGES) + 1), class_quota)
+    chance = torch.rand(len(labels), device=labels.device, generator=generator)
+    order = order[(chance + (rank >= quota) + 2 * is_background + 4 * is_ignored).argsort()]
+    begin, num, end = torch.stack(
+        (num_foreground, num_background, num_foreground + is_background.sum())
+    ).tolist()
+    return order[: min(begin, max_foreground)], order[begin : min(begin + num, end)]
 
 
-def _balance_bins(bins: list[torch.Tensor], num: int) -> torch.Tensor:
-    """At most that many of the indices in the bins: the same number of each, then any, at random."""
-    sizes = [len(members) for members in bins]
-    if sum(sizes) <= num:
-        return torch.cat(bins)
-    shares = zip(bins, _shares(sizes, num), strict=True)
-    return torch.cat([m if len(m) == share else _draw(m, share) for m, share in shares])
+def _groups(max_iou: torch.Tensor, labels: torch.Tensor, bg_label: int) -> torch.Tensor:
+    """Number of each proposal's group: its class, bg_label plus its bin, or -1 for the ignored."""
+    bins = sum((max_iou >= edge).long() for edge in BIN_EDGES)
+    return torch.where(labels == bg_label, bg_label + bins, labels)
 
 
-def _shares(sizes: list[int], num: int) -> list[int]:
-    """How many to take of each bin, `num` in all: a quota each, the rest in proportion.
-
-    A random start rounds each share up or down with the right chance (systematic sampling).
-    """
-    quotas = [min(num // len(sizes), size) for size in sizes]
-    left = [size - quota for size, quota in zip(sizes, quotas, strict=True)]
-    num_left, num_missing = sum(left), num - sum(quotas)
-    position = int(torch.randint(num_left, ()))
-    shares = []
-    for quota, size in zip(quotas, left, strict=True):
-        begin, position = position, position + size * num_missing
-        shares.append(quota + position // num_left - begin // num_left)
-    return shares
+def _rank_in_groups(
+    groups: torch.Tensor, generator: torch.Generator | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Groups (N,) sorted, which proposal each is, and its rank, by chance, within its group."""
+    shuffle = torch.randperm(len(groups), device=groups.device, generator=generator)
+    groups, order = groups[shuffle].sort(stable=True)
+    begin = torch.searchsorted(groups, groups)
+    return groups, shuffle[order], torch.arange(len(groups), device=groups.device) - begin
