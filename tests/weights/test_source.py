@@ -1,131 +1,193 @@
 """Weight files of every layout become Detectron2's names and the right input format."""
 
 import pickle
-from collections import OrderedDict
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
-from detectron2.config import get_cfg
-from detectron2.modeling import build_backbone
+from safetensors.torch import save_file
+from torchvision.models.detection import maskrcnn_resnet50_fpn
 
-from paddlex_maskrcnn.weights.cache import FOLDER_VARIABLE
+from paddlex_maskrcnn.weights import source
 from paddlex_maskrcnn.weights.catalogue import find_entry
-from paddlex_maskrcnn.weights.input_format import CAFFE_BGR, IMAGENET_RGB
-from paddlex_maskrcnn.weights.loading import adapt_stem, load_weights
-from paddlex_maskrcnn.weights.source import WeightSource, open_weights
-
-
-class Detector(torch.nn.Module):
-    """A ResNet18 where detectors keep it."""
-
-    def __init__(self):
-        super().__init__()
-        cfg = get_cfg()
-        cfg.MODEL.RESNETS.DEPTH, cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = 18, 64
-        cfg.MODEL.RESNETS.OUT_FEATURES = ["res5"]
-        self.backbone = torch.nn.Module()
-        self.backbone.bottom_up = build_backbone(cfg)
-        self.head = torch.nn.Linear(2, 3)
+from paddlex_maskrcnn.weights.folder import FOLDER_VARIABLE
+from paddlex_maskrcnn.weights.input_format import (
+    CAFFE_BGR,
+    IMAGENET_RGB,
+    PADDLEX_RGB,
+    TORCHVISION_RGB,
+)
+from paddlex_maskrcnn.weights.source import open_file, open_weights
+from reference.paddle_format import write_folder
 
 
 @pytest.fixture(scope="module")
 def resnet18():
-    return torchvision.models.resnet18()
+    return torchvision.models.resnet18().state_dict()
 
 
-@pytest.fixture
-def detectron2_pickle(tmp_path):
-    """A backbone in Detectron2's layout, half precision, as its own converters write it."""
+def one_of(shape):
+    return np.ones(shape, np.float32)
 
-    def write(author):
-        state = Detector().backbone.bottom_up.state_dict()
-        arrays = {name: value.numpy().astype(np.float16) for name, value in state.items()}
-        path = tmp_path / "backbone.pkl"
-        path.write_bytes(pickle.dumps({"model": arrays, "__author__": author}))
-        return path, state
 
-    return write
+def test_random_weights():
+    assert open_weights(None, "ResNet18") is None
 
 
 def test_torchvision_file(resnet18, tmp_path):
-    path = tmp_path / "r18.pth"
-    torch.save(resnet18.state_dict(), path)
-    source = open_weights(str(path), "ResNet18")
-    assert source.input_format == IMAGENET_RGB
-    detector = Detector()
-    report = load_weights(detector, source)
-    assert set(report.unused) == {
-        "fc.weight",
-        "fc.bias",
-        *[n for n in source.state if "tracked" in n],
-    }
-    assert set(report.missing) == {"head.weight", "head.bias"}
-    loaded = detector.backbone.bottom_up.stem.conv1.weight
-    assert torch.equal(loaded, resnet18.conv1.weight)
+    torch.save(resnet18, tmp_path / "r18.pth")
+    found = open_weights(str(tmp_path / "r18.pth"), "ResNet18")
+    assert found.input_format == IMAGENET_RGB
+    assert torch.equal(found.state["res5.1.conv2.weight"], resnet18["layer4.1.conv2.weight"])
+
+
+@pytest.mark.parametrize("wrap", ["state_dict", "model", "module"])
+def test_files_of_training_loops(resnet18, tmp_path, wrap):
+    """With other things beside the weights, and with the prefix of distributed training."""
+    if wrap == "module":
+        content = {f"module.{name}": tensor for name, tensor in resnet18.items()}
+    else:
+        content = {wrap: resnet18, "epoch": 3, "optimizer": {"lr": 0.1}}
+    torch.save(content, tmp_path / "r18.pt")
+    found = open_file(tmp_path / "r18.pt")
+    assert torch.equal(found.state["stem.conv1.weight"], resnet18["conv1.weight"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_all_become_float32(tmp_path, dtype):
+    save_file({"layer1.0.conv1.weight": torch.ones(2, 2, dtype=dtype)}, tmp_path / "r.safetensors")
+    assert open_file(tmp_path / "r.safetensors").state["res2.0.conv1.weight"].dtype == torch.float32
+
+
+def test_timm_hrnet_is_not_taken_for_a_resnet(tmp_path):
+    state = timm.create_model("hrnet_w18", pretrained=False).state_dict()
+    save_file(state, tmp_path / "hrnet.safetensors")
+    found = open_file(tmp_path / "hrnet.safetensors")
+    assert found.input_format == IMAGENET_RGB
+    assert torch.equal(found.state["stage1.0.conv1.weight"], state["layer1.0.conv1.weight"])
+
+
+def test_torchvision_detector(tmp_path):
+    """Tensors of no size but the right names: what is read is the layout."""
+    with torch.device("meta"):
+        names = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None).state_dict()
+    torch.save({name: torch.zeros(91) for name in names}, tmp_path / "mask.pth")
+    found = open_file(tmp_path / "mask.pth")
+    assert found.input_format == TORCHVISION_RGB
+    assert len(found.state["roi_heads.box_predictor.cls_score.bias"]) == 81
 
 
 @pytest.mark.parametrize(
-    ("author", "form"), [("MSRA", CAFFE_BGR), ("torchvision", IMAGENET_RGB), ("Caffe2", CAFFE_BGR)]
+    ("author", "form"),
+    [("MSRA", CAFFE_BGR), ("torchvision", IMAGENET_RGB), ("Detectron2 Model Zoo", CAFFE_BGR)],
 )
-def test_detectron2_pickle(detectron2_pickle, author, form):
-    path, state = detectron2_pickle(author)
-    source = open_weights(str(path), "ResNet18")
-    assert source.input_format == form
-    assert source.state["stem.conv1.weight"].dtype == torch.float32
-    assert load_weights(Detector(), source).missing == ["head.weight", "head.bias"]
-    expected = state["res5.1.conv2.weight"].half().float()
-    assert torch.equal(source.state["res5.1.conv2.weight"], expected)
+def test_detectron2_pickle(tmp_path, author, form):
+    content = {"model": {"stem.conv1.weight": one_of(2).astype(np.float16)}, "__author__": author}
+    (tmp_path / "r50.pkl").write_bytes(pickle.dumps(content))
+    found = open_file(tmp_path / "r50.pkl")
+    assert found.input_format == form
+    assert found.state["stem.conv1.weight"].dtype == torch.float32
 
 
-def test_a_file_that_does_not_say_its_input_format_is_refused(detectron2_pickle):
-    with pytest.raises(ValueError, match="does not say how its images must look"):
-        open_weights(str(detectron2_pickle("somebody")[0]), "ResNet18")
+@pytest.mark.parametrize("inside", [True, False])
+def test_caffe2_pickle(tmp_path, inside):
+    """Folded statistics become identity; what Detectron's solver left is dropped."""
+    blobs = {
+        "conv1_w": one_of((4, 3, 7, 7)),
+        "res_conv1_bn_s": one_of(4),
+        "res_conv1_bn_b": one_of(4),
+    }
+    blobs |= {"conv1_w_momentum": one_of(4), "pred_w": one_of(4), "fc6_w": one_of(1)}
+    (tmp_path / "R-50.pkl").write_bytes(pickle.dumps({"blobs": blobs} if inside else blobs, 2))
+    found = open_file(tmp_path / "R-50.pkl")
+    assert found.input_format == CAFFE_BGR
+    statistics = {"stem.conv1.norm.running_mean", "stem.conv1.norm.running_var"}
+    ours = {"stem.conv1.weight", "stem.conv1.norm.weight", "stem.conv1.norm.bias"}
+    assert found.state.keys() == ours | statistics | {"pred_w", "fc6_w"}
+    assert found.state["stem.conv1.norm.running_var"][0] + 1e-5 == pytest.approx(1)
 
 
-def test_half_a_backbone_is_refused(resnet18):
-    state = {"stem.conv1.weight": resnet18.conv1.weight.detach()}
-    with pytest.raises(ValueError, match=r"no weights for backbone\.bottom_up.*and .* more"):
-        load_weights(Detector(), WeightSource("half.pth", state, IMAGENET_RGB))
+def test_caffe2_networks_with_group_norm_have_no_statistics_and_stride_in_3x3(tmp_path):
+    blobs = {"conv1_w": one_of((4, 3, 7, 7)), "conv1_gn_s": one_of(4), "conv1_gn_b": one_of(4)}
+    (tmp_path / "R-50-GN.pkl").write_bytes(pickle.dumps(blobs, 2))
+    found = open_file(tmp_path / "R-50-GN.pkl")
+    assert not found.input_format.stride_in_1x1
+    assert not found.input_format.scaled
+    assert not any("running" in name for name in found.state)
 
 
-def test_weights_of_another_depth_are_refused(tmp_path):
-    path = tmp_path / "r34.pth"
-    torch.save(torchvision.models.resnet34().state_dict(), path)
-    before = Detector()
-    report = load_weights(before, open_weights(str(path), "ResNet18"))
-    assert any(name.startswith("res2.2") for name in report.unused), "deeper ones fit, and say so"
-    path50 = tmp_path / "r50.pth"
-    torch.save(torchvision.models.resnet50().state_dict(), path50)
-    with pytest.raises(ValueError, match="does not fit the backbone"):
-        load_weights(Detector(), open_weights(str(path50), "ResNet18"))
+PADDLE_BACKBONE = {
+    "conv1_weights": one_of((4, 3, 7, 7)),
+    "bn_conv1_scale": one_of(4),
+    "res2a_branch2c_weights": one_of((2, 2, 1, 1)),
+    "fc_0.w_0": one_of((2, 2)),
+}
 
 
-class Bomb:
-    def __reduce__(self):
-        return (exec, ("raise SystemExit('the bomb went off')",))
+def test_paddle_backbone(tmp_path):
+    found = open_file(write_folder(tmp_path / "ResNet50_cos_pretrained", PADDLE_BACKBONE))
+    assert found.input_format == IMAGENET_RGB
+    assert found.state["backbone.res2.0.conv3.weight"].shape == (2, 2, 1, 1)
+    assert "fc_0.w_0" in found.state, "reported as unused"
 
 
-def test_a_pickle_that_would_run_code_is_refused(tmp_path):
-    path = tmp_path / "bomb.pkl"
-    path.write_bytes(pickle.dumps({"model": Bomb()}))
-    with pytest.raises(ValueError, match=r"refused: .* it wants to run builtins\.exec"):
-        open_weights(str(path), "ResNet18")
+@pytest.mark.parametrize(
+    ("more", "less"),
+    [({"rpn_cls_logits_b": one_of(15)}, ()), ({}, ("res2a_branch2c_weights",))],
+    ids=["detector", "ResNet18"],
+)
+def test_paddle_files_that_need_paddlex_s_own_network(tmp_path, more, less):
+    arrays = PADDLE_BACKBONE | {"res2a_branch1_weights": one_of((2, 2, 1, 1))} | more
+    arrays = {name: array for name, array in arrays.items() if name not in less}
+    assert open_file(write_folder(tmp_path / "model", arrays)).input_format == PADDLEX_RGB
+
+
+def test_paddle_anchors_without_a_pyramid_are_put_into_our_order(tmp_path):
+    """PaddleX: ratio by ratio, each with its five sizes; here size by size."""
+    logits = np.array([10 * ratio + size for ratio in range(3) for size in range(5)], np.float32)
+    folder = write_folder(tmp_path / "c4", PADDLE_BACKBONE | {"rpn_cls_logits_b": logits})
+    found = open_file(folder).state["proposal_generator.rpn_head.objectness_logits.bias"]
+    assert found.tolist() == [10 * ratio + size for size in range(5) for ratio in range(3)]
+
+
+def test_a_kind_is_taken_from_the_catalogue(monkeypatch, tmp_path):
+    """With the row's name and input format; COCO weights depend on the pyramid."""
+    fetched = []
+
+    def fetch(entry):
+        fetched.append(entry)
+        content = {"model": {"backbone.res2.0.conv1.weight": one_of(1)}, "__author__": ""}
+        (tmp_path / "zoo.pkl").write_bytes(pickle.dumps(content))
+        return tmp_path / "zoo.pkl"
+
+    monkeypatch.setattr(source, "fetch", fetch)
+    found = open_weights("COCO", "ResNet50", with_fpn=False)
+    assert fetched == [find_entry("ResNet50", "COCO", with_fpn=False)]
+    assert found.name == "Detectron2 mask_rcnn_R_50_C4_3x"
+    assert found.input_format == CAFFE_BGR
+
+
+def test_the_catalogue_s_file_is_verified(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    (tmp_path / find_entry("ResNet18", "IMAGENET").file_name).write_bytes(b"half a file")
+    with pytest.raises(ValueError, match="damaged"):
+        open_weights("IMAGENET", "ResNet18")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.pkl", b"", "is refused"),
         ("x.pkl", pickle.dumps([1, 2]), "holds list, not names and tensors"),
-        ("x.pkl", pickle.dumps({"a": np.zeros(1)}), "layout that is not known"),
-        ("x.pth", b"not a torch file", "cannot be read as a torch weight file"),
         (
             "x.pkl",
-            pickle.dumps(OrderedDict(model={"stem.conv1.weight": np.zeros(1)})),
-            "does not say",
+            pickle.dumps({"a": np.zeros(1)}),
+            r"layout that is not known \(it begins with a\)",
         ),
+        ("x.pth", b"not a torch file", "cannot be read as a weight file"),
+        ("x.safetensors", b"neither", "cannot be read as a weight file"),
+        ("x.pdparams", b"nor", "is refused: it is damaged"),
     ],
 )
 def test_files_that_are_no_weights(tmp_path, name, content, message):
@@ -134,42 +196,8 @@ def test_files_that_are_no_weights(tmp_path, name, content, message):
         open_weights(str(tmp_path / name), "ResNet18")
 
 
-def test_catalogue_takes_torchvision_s_own_metadata():
-    entry = find_entry("ResNet50", "IMAGENET")
-    assert entry.url.endswith(entry.file_name)
-    assert entry.file_name == f"resnet50-{entry.hash_prefix}.pth"
-    assert entry.top1 == pytest.approx(76.13)
-
-
-def test_what_the_catalogue_lacks_is_told():
-    with pytest.raises(ValueError, match="pretrain_weights is 'COCO', but for backbone 'ResNet50'"):
-        find_entry("ResNet50", "COCO")
-
-
-def test_a_file_put_there_by_hand_is_verified(tmp_path, monkeypatch):
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
-    (tmp_path / find_entry("ResNet18", "IMAGENET").file_name).write_bytes(b"half a file")
-    with pytest.raises(ValueError, match="is damaged: its sha256 begins with"):
-        open_weights("IMAGENET", "ResNet18")
-
-
-def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
-    def fails(*_, **__):
-        raise OSError("no route")
-
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "new"))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", fails)
+def test_nothing_there():
     with pytest.raises(
-        ValueError, match=r"could not be downloaded \(no route\).*put it into .*new"
+        ValueError, match="neither IMAGENET nor COCO nor a file or saved model that exists"
     ):
-        open_weights("IMAGENET", "ResNet18")
-
-
-def test_a_grey_image_gives_the_same_response_with_any_number_of_channels():
-    weight = torch.randn(4, 3, 7, 7, generator=torch.Generator().manual_seed(0))
-    grey = torch.randn(1, 1, 20, 20, generator=torch.Generator().manual_seed(1))
-    expected = torch.conv2d(grey.expand(1, 3, 20, 20), weight)
-    for channels in (1, 3, 6):
-        found = torch.conv2d(grey.expand(1, channels, 20, 20), adapt_stem(weight, channels))
-        assert torch.allclose(found, expected, atol=1e-5)
-    assert adapt_stem(weight, 4).shape == (4, 4, 7, 7)
+        open_weights("IMAGNET", "ResNet18")
