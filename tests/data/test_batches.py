@@ -1,3 +1,4 @@
+from collections import Counter
 from itertools import islice
 
 import numpy as np
@@ -67,3 +68,28 @@ def test_over_the_epochs_every_record_is_seen():
 def test_a_batch_larger_than_the_data(batch_size):
     with pytest.raises(ValueError, match=f"train_batch_size is {batch_size}, but .* 37 images"):
         EpochBatches(37, batch_size, None, 0, True)
+
+
+def test_rare_records_are_drawn_more_often():
+    """By their factor on average, in epochs of the same length."""
+    repeats = np.array([1.0, 2.5, 1.0, 1.0])
+    batches = EpochBatches(4, 2, None, seed=0, shuffle=True, repeats=repeats)
+    drawn = Counter()
+    steps = iter(batches)
+    for _ in range(2 * 2000):
+        drawn.update(index for _, index in next(steps))
+    total = sum(drawn.values())
+    assert total == 2 * 2 * 2000
+    expected = repeats / repeats.sum()
+    assert [drawn[k] / total for k in range(4)] == pytest.approx(expected, abs=0.02)
+
+
+def test_a_record_drawn_twice_is_augmented_twice():
+    """Its positions in an epoch differ, and the same steps come after a resume."""
+    repeats = np.array([3.0, 1.0, 1.0, 1.0])
+    steps = list(islice(EpochBatches(4, 1, None, 5, True, repeats=repeats), 40))
+    positions = [position for step in steps for position in step]
+    assert len(set(positions)) == len(positions)
+    assert max(Counter(index for _, index in positions[:4]).values()) > 1
+    later = EpochBatches(4, 1, None, 5, True, start_step=7, repeats=repeats)
+    assert list(islice(later, 33)) == steps[7:]

@@ -5,7 +5,13 @@ from itertools import islice
 import pytest
 import torch
 
-from paddlex_maskrcnn.data.loader import build_test_loader, build_train_loader, worker_count
+from paddlex_maskrcnn.data.loader import (
+    build_loss_loader,
+    build_test_loader,
+    build_train_loader,
+    repeat_factors,
+    worker_count,
+)
 from paddlex_maskrcnn.data.mapper import TestMapper, TrainMapper
 from paddlex_maskrcnn.data.transforms import Compose, RandomHorizontalFlip, ResizeByShort
 
@@ -144,3 +150,34 @@ def test_the_model_gets_tensors_that_it_may_change(tiny_coco):
     batch = train_batches(tiny_coco.open(), 1)[0]
     batch[0]["image"] += 1
     assert batch[0]["image"].dtype == torch.uint8
+
+
+@pytest.mark.parametrize("threshold", [0.01, 0.3, 1.0])
+def test_repeat_factors_are_detectron2_s(tiny_coco, threshold):
+    from detectron2.data.samplers import RepeatFactorTrainingSampler
+
+    records = tiny_coco.open().records
+    expected = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(
+        list(records), threshold
+    )
+    assert repeat_factors(records, threshold) == pytest.approx(expected.numpy())
+
+
+def test_a_training_image_brings_its_own_seed(tiny_coco):
+    """Another one in each epoch, the same one after every start."""
+    mapper = TrainMapper(Compose([ResizeByShort(40)]), "RGB", 3, seed=4)
+    seeds = []
+    for _ in range(2):
+        loader = iter(build_train_loader(tiny_coco.open(), mapper, batch_size=4, seed=4))
+        seeds.append([[one["sample_seed"] for one in next(loader)] for _ in range(2)])
+    assert seeds[0] == seeds[1]
+    assert len({seed for epoch in seeds[0] for seed in epoch}) == 8
+
+
+def test_images_with_their_objects_once_in_order(tiny_coco):
+    mapper = TrainMapper(Compose([ResizeByShort(40)]), "RGB", 3, seed=4)
+    dataset = tiny_coco.open()
+    parts = [list(build_loss_loader(dataset, mapper, (rank, 3))) for rank in range(3)]
+    images = [one for part in parts for batch in part for one in batch]
+    assert [one["image_id"] for one in images] == [1, 2, 3, 4]
+    assert [len(one["instances"]) for one in images] == [2, 2, 2, 0]

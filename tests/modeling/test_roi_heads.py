@@ -61,15 +61,15 @@ def test_sampler_is_told_iou_and_labels(cfg, make_targets, make_proposals):
     heads = SeamROIHeads(cfg, SHAPE)
     seen = {}
 
-    def take_first(max_iou, labels, num_samples, positive_fraction, bg_label):
-        seen.update(iou=max_iou, labels=labels, rest=(num_samples, positive_fraction, bg_label))
+    def take_first(max_iou, labels, *rest):
+        seen.update(iou=max_iou, labels=labels, rest=rest)
         return torch.tensor([0]), torch.tensor([2, 1])
 
     heads.sampler = take_first
     targets, proposals = make_targets(3, SIZE), make_proposals(20, SIZE)
     (chosen,), _ = sample(heads, [proposals], [targets])
     assert torch.equal(chosen.proposal_boxes.tensor, proposals.proposal_boxes.tensor[[0, 2, 1]])
-    assert seen["rest"] == (32, 0.25, NUM_CLASSES)
+    assert seen["rest"] == (32, 0.25, NUM_CLASSES, None)
     assert len(seen["iou"]) == len(seen["labels"]) == 23
     assert seen["iou"][20:].tolist() == [1, 1, 1]
     assert torch.equal(seen["labels"][20:], targets.gt_classes)

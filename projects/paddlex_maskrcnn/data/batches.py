@@ -1,15 +1,18 @@
 """Which records make the batch of a given step.
 
 The order is a pure function of (seed, step), so that resuming at a step continues exactly.
-Difference to Detectron2's sampler and aspect-ratio grouping: whole epochs, with no record twice in
-an epoch and no batch that waits for partners from the next one.
+Difference to Detectron2's samplers and aspect-ratio grouping: whole epochs of the same length, with
+no record twice in an epoch (unless rare classes are repeated, each time with an augmentation of its
+own) and no batch that waits for partners from the next one.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-Position = tuple[int, int]  # (epoch, index of the record)
+Position = tuple[int, int]  # (epoch, index of the record): what its augmentation depends on
+_FAR_AWAY = 2**32
 
 
 class EpochBatches:
@@ -28,12 +31,14 @@ class EpochBatches:
         seed: int,
         shuffle: bool,
         start_step: int = 0,
+        repeats: np.ndarray | None = None,
     ) -> None:
         """Set up the order.
 
         Args:
             aspect_ratios: width / height of each record, or None to batch any together.
             start_step: batches to skip, counted from the first epoch.
+            repeats: how often each record is drawn, (N,) >= 1; an epoch keeps its length.
 
         Raises:
             ValueError: if there are fewer records than one batch takes.
@@ -52,6 +57,7 @@ class EpochBatches:
         self.seed = seed
         self.shuffle = shuffle
         self.start_step = start_step
+        self.repeats = repeats
 
     @property
     def batches_per_epoch(self) -> int:
@@ -61,14 +67,32 @@ class EpochBatches:
     def __iter__(self) -> Iterator[list[Position]]:
         epoch, skip = divmod(self.start_step, self.batches_per_epoch)
         while True:
-            for batch in self._epoch(epoch)[skip:]:
-                yield [(epoch, int(index)) for index in batch]
+            yield from self._positions(epoch)[skip:]
             epoch, skip = epoch + 1, 0
+
+    def _positions(self, epoch: int) -> list[list[Position]]:
+        """The batches of an epoch; a record's second draw counts as one of an epoch far away."""
+        draws: Counter[int] = Counter()
+        batches = []
+        for batch in self._epoch(epoch):
+            positions = []
+            for index in batch.tolist():
+                positions.append((epoch + draws[index] * _FAR_AWAY, index))
+                draws[index] += 1
+            batches.append(positions)
+        return batches
 
     def _epoch(self, epoch: int) -> list[np.ndarray]:
         order = np.arange(self.num_samples)
-        if self.shuffle:
-            order = np.random.default_rng([self.seed, epoch]).permutation(order)
+        random = np.random.default_rng([self.seed, epoch])
+        if self.repeats is not None:
+            whole = np.floor(self.repeats)
+            times = whole + (random.random(self.num_samples) < self.repeats - whole)
+            order = random.permutation(order.repeat(times.astype(int)))[: self.num_samples]
+            if not self.shuffle:
+                order.sort()
+        elif self.shuffle:
+            order = random.permutation(order)
         if self.aspect_ratios is None:
             return self._cut(order)
         return self._grouped(order, self.aspect_ratios[order] > 1)

@@ -1,6 +1,6 @@
 """Batches from records.
 
-Origin: Detectron2's loaders, with their serialised list that worker processes share. Differences:
+Origin: Detectron2's loaders. Differences: records are packed once, by the data set (see packed.py);
 training goes by epochs (`batches`), and any number of workers or training processes sees the same
 samples in the same order.
 """
@@ -13,18 +13,24 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from detectron2.data.common import DatasetFromList
 from torch.utils.data import DataLoader, Dataset
 
 from .batches import EpochBatches, Position
 from .datasets.base import DetectionDataset
+from .datasets.packed import PackedRecords
 from .mapper import TestMapper, TrainMapper
+from .random_state import sample_seed
 
 _MAX_WORKERS = 8
 _PREFETCH = 4  # batches each worker prepares ahead; torch's 2 starves on uneven images
-_READ_AT_TEST = ("file_name", "height", "width", "image_id")
 
-__all__ = ["EpochBatches", "build_test_loader", "build_train_loader", "worker_count"]
+__all__ = [
+    "EpochBatches",
+    "build_loss_loader",
+    "build_test_loader",
+    "build_train_loader",
+    "worker_count",
+]
 
 
 class _Shard:
@@ -39,24 +45,32 @@ class _Shard:
 
 
 class _TrainSamples(Dataset):
-    def __init__(self, records: list[dict[str, Any]], mapper: TrainMapper) -> None:
-        self.records = DatasetFromList(records, copy=False, serialize=True)
-        self.mapper = mapper
+    def __init__(self, records: PackedRecords, mapper: TrainMapper) -> None:
+        self.records, self.mapper = records, mapper
 
     def __getitem__(self, position: Position) -> dict[str, Any]:
         epoch, index = position
         record = self.records[index]
         try:
-            return self.mapper(record, epoch, index)
+            sample = self.mapper(record, epoch, index)
         except Exception as error:
             raise _naming_the_file(error, record) from error
+        return {**sample, "sample_seed": sample_seed(self.mapper.seed, epoch, index)}
+
+
+class _LossSamples(_TrainSamples):
+    """Every record once, in order, as in the first epoch of training."""
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:  # type: ignore[override]
+        return super().__getitem__((0, position))
 
 
 class _TestSamples(Dataset):
-    def __init__(self, records: list[dict[str, Any]], mapper: TestMapper) -> None:
-        lean = [{key: record[key] for key in _READ_AT_TEST} for record in records]
-        self.records = DatasetFromList(lean, copy=False, serialize=True) if lean else lean
-        self.mapper = mapper
+    def __init__(self, records: PackedRecords, mapper: TestMapper) -> None:
+        self.records, self.mapper = records, mapper
 
     def __len__(self) -> int:
         return len(self.records)
@@ -99,6 +113,7 @@ def build_train_loader(
     start_step: int = 0,
     num_workers: int | str | None = None,
     shard: tuple[int, int] = (0, 1),
+    repeat_threshold: float | None = None,
 ) -> DataLoader:
     """Endless loader of lists of model inputs.
 
@@ -107,6 +122,7 @@ def build_train_loader(
         start_step: steps done before, when resuming.
         num_workers: loader processes, or 'auto'; if None as the dataset says.
         shard: (rank, number of training processes).
+        repeat_threshold: draw images with classes rarer than this share of the images more often.
 
     Raises:
         ValueError: if the batch is larger than the dataset or cannot be split between processes.
@@ -118,8 +134,11 @@ def build_train_loader(
             f"use a multiple of {world}"
         )
     records = dataset.records
-    ratios = np.array([record["width"] / record["height"] for record in records])
-    batches = EpochBatches(len(records), batch_size, ratios, seed, dataset.shuffle, start_step)
+    height, width = records.sizes.T
+    batches = EpochBatches(
+        len(records), batch_size, width / height, seed, dataset.shuffle, start_step,
+        repeats=repeat_factors(records, repeat_threshold) if repeat_threshold else None,
+    )  # fmt: skip
     samples = _TrainSamples(records, mapper)
     return _Loader(
         samples,
@@ -127,6 +146,19 @@ def build_train_loader(
         collate_fn=_as_list,
         **_worker_options(dataset.num_workers if num_workers is None else num_workers),
     )
+
+
+def repeat_factors(records: PackedRecords, threshold: float) -> np.ndarray:
+    """How often each record is drawn, (N,) >= 1: the largest sqrt(threshold / f) of its classes.
+
+    f is the share of images with the class. Paper: LVIS, https://arxiv.org/abs/1908.03195.
+    """
+    image = np.repeat(np.arange(len(records)), records.num_objects)
+    image, classes = np.unique(np.stack([image, records.classes]), axis=1)
+    share = np.bincount(classes) / max(len(records), 1)
+    factors = np.ones(len(records))
+    np.maximum.at(factors, image, np.sqrt(threshold / share[classes]))
+    return factors
 
 
 def build_test_loader(
@@ -144,15 +176,34 @@ def build_test_loader(
         num_workers: loader processes, or 'auto'; if None as the dataset says.
         shard: (rank, number of processes); each gets one contiguous part.
     """
-    rank, world = shard
-    first, last = (dataset.num_samples * part // world for part in (rank, rank + 1))
-    records = dataset.records[first:last]
     return _Loader(
-        _TestSamples(records, mapper),
+        _TestSamples(_part(dataset, shard), mapper),
         batch_size=batch_size,
         collate_fn=_as_list,
         **_worker_options(dataset.num_workers if num_workers is None else num_workers),
     )
+
+
+def build_loss_loader(
+    dataset: DetectionDataset, mapper: TrainMapper, shard: tuple[int, int] = (0, 1)
+) -> DataLoader:
+    """Loader of lists of one model input with its objects, each image once, in order.
+
+    Args:
+        shard: (rank, number of processes); each gets one contiguous part.
+    """
+    return _Loader(
+        _LossSamples(_part(dataset, shard), mapper),
+        batch_size=1,
+        collate_fn=_as_list,
+        **_worker_options(dataset.num_workers),
+    )
+
+
+def _part(dataset: DetectionDataset, shard: tuple[int, int]) -> PackedRecords:
+    rank, world = shard
+    first, last = (dataset.num_samples * part // world for part in (rank, rank + 1))
+    return dataset.records[first:last]
 
 
 def worker_count(num_workers: int | str) -> int:

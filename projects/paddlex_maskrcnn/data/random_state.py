@@ -24,3 +24,8 @@ def seeded(*key: int) -> Iterator[None]:
     finally:
         np.random.set_state(numpy_state)
         random.setstate(python_state)
+
+
+def sample_seed(*key: int) -> int:
+    """What the network's random choices for this sample are seeded from; below 2^63."""
+    return int(np.random.SeedSequence([*key, 1]).generate_state(1, np.uint64)[0] >> np.uint64(1))

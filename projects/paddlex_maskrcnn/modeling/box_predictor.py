@@ -2,7 +2,8 @@
 
 What: Detectron2's `FastRCNNOutputLayers`; what happens to overlapping detections is a function.
 Paper: Fast R-CNN, https://arxiv.org/abs/1504.08083.
-Differences: with `hard_nms` none, bit for bit. Boxes are clipped after the score cut instead of
+Differences: with `hard_nms` and one process none, bit for bit; with several processes the losses are
+means over the proposals of all of them (see global_mean.py). Boxes are clipped after the score cut instead of
 before: the same numbers for a fraction of the work. The box loss "ciou" is our own, which stays
 finite for degenerate boxes (see box_losses.py); the other losses are Detectron2's.
 """
@@ -19,6 +20,7 @@ from detectron2.modeling.roi_heads import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
 
 from .box_losses import ciou_loss
+from .global_mean import share_of_mean
 from .nms.settings import NMSSettings
 from .registries import BOX_NMS, choose
 
@@ -65,6 +67,14 @@ class SeamBoxPredictor(FastRCNNOutputLayers):
             sigma=self.nms_sigma,
             top_k=self.test_topk_per_image,
         )
+
+    def losses(
+        self, predictions: tuple[torch.Tensor, torch.Tensor], proposals: list[Instances]
+    ) -> dict[str, torch.Tensor]:
+        """`loss_cls` and `loss_box_reg`, means over the sampled proposals."""
+        losses = super().losses(predictions, proposals)
+        share = share_of_mean(sum(len(one) for one in proposals), predictions[0].device)
+        return {name: loss * share for name, loss in losses.items()}
 
     def box_reg_loss(
         self,

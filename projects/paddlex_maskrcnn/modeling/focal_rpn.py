@@ -27,6 +27,7 @@ from detectron2.structures import Boxes, Instances
 from torch import nn
 
 from .focal_loss import sigmoid_focal_loss
+from .global_mean import mean_count, world_size
 from .rpn import CrowdRPN
 
 PRIOR_PROBABILITY = 0.01
@@ -91,7 +92,7 @@ class FocalRPN(CrowdRPN):
         """`loss_rpn_cls` and `loss_rpn_loc`, each divided by its number of positive anchors."""
         labels = torch.stack(gt_labels)  # (images, R)
         if self.focal_on == "all":
-            gt_labels = [self.sample_anchors(label.clone()) for label in gt_labels]
+            gt_labels = self.sample_anchors(gt_labels)
         # The parent's cross entropy is thrown away: cheaper than a copy of its method.
         losses = super().losses(
             anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes
@@ -108,5 +109,8 @@ class FocalRPN(CrowdRPN):
 
 
 def num_positives(labels: torch.Tensor) -> torch.Tensor:
-    """How many labels are 1, but at least 1, as a number that can divide."""
-    return (labels == 1).sum().clamp(min=1)
+    """How many labels are 1, but at least 1, as a number that can divide.
+
+    With several processes the mean over them, so that their averaged losses have one divisor.
+    """
+    return mean_count((labels == 1).sum()).clamp(min=1 / world_size())

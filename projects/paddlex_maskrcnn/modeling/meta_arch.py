@@ -1,10 +1,11 @@
-"""Generalized R-CNN whose batch can be padded further than its largest image.
+"""Generalized R-CNN with what one image brings along: its padded size, its random numbers.
 
 What: `pad_to` of an input (height, width in pixels) says up to where the data pipeline's Padding
 operator wants the image to be filled.
 Origin: PaddleX pads in the data pipeline, images and all; here only sizes travel and the model
 fills with zeros after normalisation, as Detectron2 does for its own padding.
-Differences: with no `pad_to` in the batch this is Detectron2's `GeneralizedRCNN`, bit for bit.
+Differences: with no `pad_to` and no `sample_seed` (image_randomness.py) in the batch, and without
+autocast (full_precision.py), this is Detectron2's `GeneralizedRCNN`, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,10 +16,29 @@ from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
 from detectron2.structures import ImageList
 from torch.nn.functional import pad
 
+from .full_precision import keep_full_precision
+from .image_randomness import drawing_from, image_generators
+
 
 @META_ARCH_REGISTRY.register()
 class PaddedRCNN(GeneralizedRCNN):
-    """`GeneralizedRCNN` that honours the optional `pad_to` of its inputs."""
+    """`GeneralizedRCNN` that honours the optional `pad_to` and `sample_seed` of its inputs."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Arguments of `GeneralizedRCNN`."""
+        super().__init__(*args, **kwargs)
+        heads = self.roi_heads
+        keep_full_precision(self.backbone, self.proposal_generator.rpn_head, heads.box_predictor)
+        if heads.mask_on:
+            keep_full_precision(heads.mask_head.predictor)
+
+    def forward(self, batched_inputs: list[dict[str, Any]]) -> Any:
+        """Losses in training, else detections, as Detectron2's."""
+        if not self.training:
+            return super().forward(batched_inputs)
+        generators = image_generators(batched_inputs, self.device)
+        with drawing_from(generators, self.proposal_generator, self.roi_heads):
+            return super().forward(batched_inputs)
 
     def preprocess_image(self, batched_inputs: list[dict[str, Any]]) -> ImageList:
         """Normalise, batch and pad the images.

@@ -15,12 +15,13 @@ ROI_SAMPLER = Registry("ROI_SAMPLER")
 ROI_SAMPLER.__doc__ = """
 Ways to choose the proposals of one image that the second stage is trained on.
 
-Called as sampler(max_iou, labels, num_samples, positive_fraction, bg_label) with
+Called as sampler(max_iou, labels, num_samples, positive_fraction, bg_label, generator) with
 
 - max_iou (N,): best IoU of each proposal with any object, 0 without objects;
 - labels (N,): class of each proposal in [0, K], K = bg_label = background, -1 = ignore;
 - num_samples: how many proposals to choose at most;
-- positive_fraction: largest share of num_samples that may be foreground.
+- positive_fraction: largest share of num_samples that may be foreground;
+- generator: what random numbers are drawn from, None for torch's global one.
 
 Returns the indices of the chosen foreground and of the chosen background proposals.
 """

@@ -27,9 +27,10 @@ from torch import nn
 from .backbones.resnet_variant import build_res5_stage
 from .box_predictor import SeamBoxPredictor
 from .crowd import inside_crowd, split_crowd
+from .image_randomness import generator_of
 from .registries import ROI_SAMPLER, choose
 
-Sampler = Callable[[torch.Tensor, torch.Tensor, int, float, int], tuple[torch.Tensor, torch.Tensor]]
+Sampler = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
 
 class SeamMixin:
@@ -84,15 +85,29 @@ class SeamMixin:
         if self.proposal_append_gt:
             proposals = add_ground_truth_to_proposals(targets, proposals)
         images = zip(proposals, targets, crowds, strict=True)
-        sampled = [self._sample_one_image(*image) for image in images]
+        sampled = [
+            self._sample_one_image(*image, generator_of(self, number))  # type: ignore[arg-type]
+            for number, image in enumerate(images)
+        ]
         self._log_sample_sizes(sampled)
         return sampled
 
-    def _sample_one_image(self, proposals: Instances, targets: Instances, crowd: Boxes):
+    def _sample_one_image(
+        self,
+        proposals: Instances,
+        targets: Instances,
+        crowd: Boxes,
+        generator: torch.Generator | None,
+    ) -> Instances:
         max_iou, matched, labels = self._label(proposals.proposal_boxes, targets, crowd)
         chosen = torch.cat(
             self.sampler(
-                max_iou, labels, self.batch_size_per_image, self.positive_fraction, self.num_classes
+                max_iou,
+                labels,
+                self.batch_size_per_image,
+                self.positive_fraction,
+                self.num_classes,
+                generator,
             )
         )
         sample = proposals[chosen]

@@ -22,6 +22,8 @@ from detectron2.modeling.proposal_generator import RPN
 from detectron2.structures import Boxes, Instances
 
 from .crowd import inside_crowd, split_crowd
+from .image_randomness import generator_of
+from .samplers.random import random_sample
 
 
 class TouchingMatcher(Matcher):
@@ -68,9 +70,16 @@ class CrowdRPN(RPN):
         # the two places: the same seed gives the parent's samples.
         return label
 
-    def sample_anchors(self, label: torch.Tensor) -> torch.Tensor:
-        """Ignore (-1) all anchors of an image (R,) that are not in a random sample of it."""
-        return super()._subsample_labels(label)
+    def sample_anchors(self, labels: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Labels (R,) of each image with -1 (ignore) for what is not in a random sample of it."""
+        return [self._sample_image(label, image) for image, label in enumerate(labels)]
+
+    def _sample_image(self, label: torch.Tensor, image: int) -> torch.Tensor:
+        generator = generator_of(self, image)
+        positive, negative = random_sample(
+            label, self.batch_size_per_image, self.positive_fraction, 0, generator
+        )
+        return torch.full_like(label, -1).scatter_(0, positive, 1).scatter_(0, negative, 0)
 
     @torch.no_grad()
     def label_anchors(
@@ -90,4 +99,4 @@ class CrowdRPN(RPN):
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Labels (R,) of the sampled anchors of each image, -1 elsewhere, and matched boxes."""
         labels, matched_boxes = self.label_anchors(anchors, gt_instances)
-        return [self.sample_anchors(label) for label in labels], matched_boxes
+        return self.sample_anchors(labels), matched_boxes

@@ -166,7 +166,10 @@ def test_other_numbers_of_input_channels(make_cfg, variant):
     [
         ({"depth": 20}, r"MODEL\.RESNETS\.DEPTH: 20 .*18, 34, 50, 101, 152"),
         ({"variant": "c"}, r"MODEL\.RESNETS\.VARIANT: 'c' .*'b', 'd'"),
-        ({"RESNETS__NORM": "LN"}, r"MODEL\.RESNETS\.NORM: 'LN' .*FrozenBN, BN, SyncBN, GN"),
+        (
+            {"RESNETS__NORM": "LN"},
+            r"MODEL\.RESNETS\.NORM: 'LN' .*FrozenBN, BN, SyncBN, naiveSyncBN, GN",
+        ),
         ({"RESNETS__RES2_OUT_CHANNELS": 256}, r"MODEL\.RESNETS\.RES2_OUT_CHANNELS: 256 .*64"),
         ({"RESNETS__NUM_GROUPS": 2}, r"MODEL\.RESNETS\.NUM_GROUPS: 2 .*1"),
         ({"RESNETS__RES5_DILATION": 2}, r"MODEL\.RESNETS\.RES5_DILATION: 2 .*1"),

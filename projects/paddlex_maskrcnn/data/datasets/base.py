@@ -6,19 +6,21 @@ of their category id, images without objects are kept and train as pure backgrou
 """
 
 import os
-from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pycocotools.coco import COCO
 
 from ..images import IMAGE_SUFFIXES
 from ..transforms.compose import Compose
 from .ground_truth import build_coco
-from .image_files import read_sizes
+from .image_files import pictures_in, read_headers
+from .options import check_reading_options
+from .packed import PackedRecords, Record
 from .problems import DatasetError
-
-_CLASSES_LISTED = 20
+from .summary import describe
 
 
 class DetectionDataset:
@@ -30,14 +32,17 @@ class DetectionDataset:
         transforms: the operators to apply, or None.
         shuffle: whether training sees the images in random order.
         num_workers: loader processes, or 'auto'.
+        metric: 'COCO' or 'VOC', how it is evaluated when nobody says otherwise.
     """
+
+    metric = "COCO"
 
     def __init__(
         self,
         *,
         name: str,
         categories: list[dict[str, Any]],
-        records: list[dict[str, Any]],
+        records: PackedRecords | Iterable[Record],
         transforms: Compose | None = None,
         num_workers: int | str = "auto",
         shuffle: bool = False,
@@ -57,8 +62,10 @@ class DetectionDataset:
         self.transforms = transforms
         self.num_workers = num_workers
         self.shuffle = shuffle
-        self._all_records = records
-        self._num_samples = len(records)
+        self._all_records = (
+            records if isinstance(records, PackedRecords) else PackedRecords(records)
+        )
+        self._num_samples = len(self._all_records)
         self._coco_gt: COCO | None = None
 
     @property
@@ -72,9 +79,14 @@ class DetectionDataset:
         return [category["id"] for category in self.categories]
 
     @property
-    def records(self) -> list[dict[str, Any]]:
-        """One Detectron2 standard dict an image, `num_samples` of them."""
+    def records(self) -> PackedRecords:
+        """One Detectron2 standard dict an image, `num_samples` of them; made anew when asked for."""
         return self._all_records[: self._num_samples]
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(num_samples, 2) height and width of the images in pixels."""
+        return self._all_records.sizes[: self._num_samples]
 
     @property
     def num_samples(self) -> int:
@@ -114,52 +126,15 @@ class DetectionDataset:
             ValueError: if the folder does not exist or has no pictures.
             DatasetError: if a picture cannot be read.
         """
-        paths = _pictures_of(Path(image_dir))
-        sizes, failures = read_sizes(paths)
-        if failures:
-            listed = "; ".join(f"{path.name} ({reason})" for path, reason in failures[:10])
-            raise DatasetError(
-                f"add_negative_samples: {len(failures)} unreadable images in {image_dir}: {listed}"
-            )
-        in_use = self.records
         next_id = 1 + max((record["image_id"] for record in self._all_records), default=0)
-        added = [
-            {
-                "file_name": str(path.resolve()),
-                "height": height,
-                "width": width,
-                "image_id": next_id + k,
-                "annotations": [],
-            }
-            for k, (path, (height, width)) in enumerate(zip(paths, sizes, strict=True))
-        ]
-        self._all_records = in_use + added
+        added = PackedRecords(_negatives(Path(image_dir), next_id))
+        self._all_records = self.records + added
         self._num_samples = len(self._all_records)
         self._coco_gt = None
 
     def describe(self) -> str:
         """One paragraph: how many images, objects of each class, crowd regions, empty images."""
-        annotations = [a for record in self.records for a in record["annotations"]]
-        crowd = sum(a["iscrowd"] for a in annotations)
-        empty = sum(not record["annotations"] for record in self.records)
-        counts = Counter(a["category_id"] for a in annotations if not a["iscrowd"])
-        return (
-            f"{self.name}: {self.num_samples} images, {len(annotations) - crowd} objects, "
-            f"{len(self.labels)} classes, {crowd} crowd regions, {empty} images without objects. "
-            f"Objects of each class: {self._class_table(counts)}."
-        )
-
-    def _class_table(self, counts: Counter[int]) -> str:
-        present = [f"{self.labels[k]} {n}" for k, n in counts.most_common(_CLASSES_LISTED)]
-        rest = len(counts) - len(present)
-        absent = [name for k, name in enumerate(self.labels) if not counts[k]]
-        parts = [", ".join(present) or "none"]
-        if rest:
-            parts.append(f"and {rest} classes with fewer")
-        if absent:
-            more = f" and {len(absent) - _CLASSES_LISTED} more" if len(absent) > 20 else ""
-            parts.append(f"without objects: {', '.join(absent[:_CLASSES_LISTED])}{more}")
-        return "; ".join(parts)
+        return describe(self.name, self.records, self.labels)
 
 
 def check_dataset(value: object, argument: str) -> None:
@@ -168,31 +143,30 @@ def check_dataset(value: object, argument: str) -> None:
         raise ValueError(f"{argument} is {value!r}; a data set of pdx.datasets is needed")
 
 
-def check_reading_options(
-    owner: str, transforms: object, num_workers: object, shuffle: object
-) -> None:
-    """Refuse arguments that no dataset accepts, before any file is read."""
-    if transforms is not None and not isinstance(transforms, Compose):
-        raise ValueError(
-            f"{owner}: transforms must be a Compose (or None), got {transforms!r}; "
-            f"put the operators in transforms.Compose([...])"
-        )
-    is_count = isinstance(num_workers, int) and not isinstance(num_workers, bool)
-    if num_workers != "auto" and not (is_count and num_workers >= 0):  # type: ignore[operator]
-        raise ValueError(
-            f"{owner}: num_workers must be 'auto' or an integer >= 0, got {num_workers!r}"
-        )
-    if not isinstance(shuffle, bool):
-        raise ValueError(f"{owner}: shuffle must be True or False, got {shuffle!r}")
-
-
-def _pictures_of(folder: Path) -> list[Path]:
+def _negatives(folder: Path, next_id: int) -> list[Record]:
     if not folder.is_dir():
         raise ValueError(f"add_negative_samples: image_dir {str(folder)!r} is not a folder")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    paths = pictures_in(folder)
     if not paths:
         raise ValueError(
             f"add_negative_samples: no pictures in {str(folder)!r} "
             f"(looked for {', '.join(IMAGE_SUFFIXES)})"
         )
-    return paths
+    headers = read_headers(paths)
+    failures = [(p, h) for p, h in zip(paths, headers, strict=True) if isinstance(h, str)]
+    if failures:
+        listed = "; ".join(f"{path.name} ({reason})" for path, reason in failures[:10])
+        raise DatasetError(
+            f"add_negative_samples: {len(failures)} unreadable images in {folder}: {listed}"
+        )
+    sizes = [header.upright for header in headers if not isinstance(header, str)]
+    return [
+        {
+            "file_name": str(path.resolve()),
+            "height": height,
+            "width": width,
+            "image_id": next_id + k,
+            "annotations": [],
+        }
+        for k, (path, (height, width)) in enumerate(zip(paths, sizes, strict=True))
+    ]

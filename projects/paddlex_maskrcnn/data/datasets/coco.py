@@ -8,31 +8,24 @@ while loading and reported together.
 The one rule for bad data: whatever is wrong is collected, counted by kind with file and ids, and
 stops with one `DatasetError`. With `skip_invalid=True` single bad annotations are left out with one
 warning; problems of whole files still stop. Boxes that reach over the border are cut at it.
+
+Where a photograph's EXIF orientation swaps its sides, width and height in the json say whether its
+annotations were drawn on the upright or on the stored pixels; those pixels are then read.
 """
 
-import logging
 import os
 from pathlib import Path
 from typing import Any
 
 from ..transforms.compose import Compose
-from .base import DetectionDataset, check_reading_options
+from .base import DetectionDataset
 from .coco_file import CocoFile, is_id
-from .image_files import read_sizes
-from .objects import ImageFrame, ObjectChecker
-from .problems import DatasetError, Kind, Problems
+from .objects import RawObject
+from .options import check_flag, check_reading_options, note_without_effect
+from .packed import PackedRecords
+from .problems import DatasetError, Kind
+from .reading import Parsed, Picture, Reading
 
-logger = logging.getLogger(__name__)
-
-MISSING_IMAGE = Kind(
-    "missing image", "data_dir joined with file_name must be a file: check data_dir first"
-)
-UNREADABLE_IMAGE = Kind("unreadable image", "replace the file, or take it out of the json")
-OTHER_SIZE = Kind(
-    "image of another size than the json says",
-    "if width and height are swapped, the annotations ignore the photograph's EXIF rotation: save "
-    "it without; otherwise annotate the file that is there",
-)
 UNKNOWN_CATEGORY = Kind(
     "category id that is not in categories", "add the category, or correct category_id"
 )
@@ -75,13 +68,8 @@ class CocoDetection(DetectionDataset):
             ValueError: if another argument is not what is allowed.
         """
         check_reading_options("CocoDetection", transforms, num_workers, shuffle)
-        if not isinstance(skip_invalid, bool):
-            raise ValueError(f"skip_invalid must be True or False, got {skip_invalid!r}")
-        if buffer_size != 100 or parallel_method != "process":
-            logger.warning(
-                "buffer_size and parallel_method have no effect: batches are always prepared by "
-                "num_workers processes"
-            )
+        check_flag("CocoDetection", "skip_invalid", skip_invalid)
+        note_without_effect(buffer_size, parallel_method)
         self.data_dir = os.fspath(data_dir)
         self.ann_file = os.fspath(ann_file)
         categories, records = _read(Path(data_dir), Path(ann_file), skip_invalid)
@@ -97,65 +85,50 @@ class CocoDetection(DetectionDataset):
 
 def _read(
     data_dir: Path, ann_file: Path, skip_invalid: bool
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[list[dict[str, Any]], PackedRecords]:
     """Categories and records of a file, after reporting everything that is wrong with it."""
     if not data_dir.is_dir():
         raise DatasetError(f"data_dir {str(data_dir)!r} is not a folder")
-    problems = Problems(f"{ann_file} (data_dir {str(data_dir)!r})")
-    file = CocoFile(ann_file, problems)
-    records = [_record(image, data_dir) for image in file.images]
-    _check_pictures(records, file.images, problems)
-    _add_annotations(records, file, problems)
-    if problems.found and problems.stopping(skip_invalid):
-        raise DatasetError(problems.report(skip_invalid))
-    if problems.found:
-        logger.warning(problems.report(skip_invalid))
-    if problems.repaired:
-        logger.warning(problems.note())
+    reading = Reading(f"{ann_file} (data_dir {str(data_dir)!r})")
+    file = CocoFile(ann_file, reading.problems)
+    by_image = _by_image(file, reading)
+    sizes = {image["id"]: (image["height"], image["width"]) for image in file.images}
+
+    def parse(picture: Picture) -> Parsed:
+        objects = by_image.pop(picture.image_id, ())
+        return Parsed(sizes[picture.image_id], lambda frame: objects)
+
+    records = reading.records(_pictures(file, data_dir), parse)
+    reading.finish(skip_invalid)
     return file.categories, records
 
 
-def _record(image: dict[str, Any], data_dir: Path) -> dict[str, Any]:
-    return {
-        "file_name": os.path.abspath(data_dir / image["file_name"]),
-        "height": image["height"],
-        "width": image["width"],
-        "image_id": image["id"],
-        "annotations": [],
-    }
+def _pictures(file: CocoFile, data_dir: Path) -> list[Picture]:
+    folder = os.path.abspath(data_dir)
+    return [
+        Picture(
+            os.path.normpath(os.path.join(folder, image["file_name"])),
+            f"image {image['id']} ({image['file_name']!r})",
+            image["id"],
+        )
+        for image in file.images
+    ]
 
 
-def _check_pictures(
-    records: list[dict[str, Any]], images: list[dict[str, Any]], problems: Problems
-) -> None:
-    sizes, failures = read_sizes([Path(record["file_name"]) for record in records])
-    reasons = {str(path): reason for path, reason in failures}
-    for record, image, (height, width) in zip(records, images, sizes, strict=True):
-        where = f"image {record['image_id']} ({image['file_name']!r})"
-        reason = reasons.get(record["file_name"])
-        if reason == "missing":
-            problems.add(MISSING_IMAGE, where)
-        elif reason is not None:
-            problems.add(UNREADABLE_IMAGE, f"{where}: {reason}")
-        elif (height, width) != (record["height"], record["width"]):
-            said = f"{record['width']}x{record['height']}"
-            problems.add(OTHER_SIZE, f"{where}: the file is {width}x{height}, the json says {said}")
-
-
-def _add_annotations(records: list[dict[str, Any]], file: CocoFile, problems: Problems) -> None:
-    by_id = {record["image_id"]: record for record in records}
+def _by_image(file: CocoFile, reading: Reading) -> dict[int, list[RawObject]]:
+    """The objects of each image that is complete; problems are noted for ids that are not known."""
     names = {image["id"]: image["file_name"] for image in file.images}
     classes = {category["id"]: k for k, category in enumerate(file.categories)}
-    checker = ObjectChecker(problems)
-    seen: set[Any] = set()
+    by_image: dict[int, list[RawObject]] = {}
+    seen: set[int] = set()
     for annotation in file.annotations:
         where = _where(annotation, names)
-        if not _ids_are_known(annotation, file, seen, problems, where):
+        if not _ids_are_known(annotation, file, seen, reading, where):
             continue
-        record = by_id.get(annotation["image_id"])
-        category = classes.get(annotation["category_id"])
-        if record is not None and category is not None:  # otherwise named with its own entry
-            _add_object(record, annotation, category, checker, where)
+        image_id, category = annotation["image_id"], classes.get(annotation["category_id"])
+        if image_id in names and category is not None:  # otherwise named with its own entry
+            by_image.setdefault(image_id, []).append(_raw_object(annotation, category, where))
+    return by_image
 
 
 def _where(annotation: dict[str, Any], names: dict[int, str]) -> str:
@@ -165,7 +138,7 @@ def _where(annotation: dict[str, Any], names: dict[int, str]) -> str:
 
 
 def _ids_are_known(
-    annotation: dict[str, Any], file: CocoFile, seen: set[Any], problems: Problems, where: str
+    annotation: dict[str, Any], file: CocoFile, seen: set[int], reading: Reading, where: str
 ) -> bool:
     """Whether all three ids are good; problems are added for those that are not."""
     number, image_id = annotation.get("id"), annotation.get("image_id")
@@ -174,27 +147,24 @@ def _ids_are_known(
     has_category = is_id(category_id) and category_id in file.category_ids
     has_image = is_id(image_id) and image_id in file.image_ids
     if is_new:
-        seen.add(number)
+        seen.add(number)  # type: ignore[arg-type]
     else:
-        problems.add(BAD_ANNOTATION_ID, where)
+        reading.problems.add(BAD_ANNOTATION_ID, where)
     if not has_category:
-        problems.add(UNKNOWN_CATEGORY, f"{where}: category_id {category_id!r}")
+        reading.problems.add(UNKNOWN_CATEGORY, f"{where}: category_id {category_id!r}")
     if not has_image:
-        problems.add(UNKNOWN_IMAGE, where)
+        reading.problems.add(UNKNOWN_IMAGE, where)
     return is_new and has_category and has_image
 
 
-def _add_object(
-    record: dict[str, Any],
-    annotation: dict[str, Any],
-    category: int,
-    checker: ObjectChecker,
-    where: str,
-) -> None:
-    frame = ImageFrame(record["height"], record["width"])
-    bbox, segmentation = annotation.get("bbox"), annotation.get("segmentation")
-    found = checker.check(bbox, segmentation, annotation.get("area"), frame, where)
-    if found is not None:
-        crowd = int(bool(annotation.get("iscrowd", 0)))
-        ids = {"category_id": category, "iscrowd": crowd, "id": annotation["id"]}
-        record["annotations"].append({**found, **ids})
+def _raw_object(annotation: dict[str, Any], category: int, where: str) -> RawObject:
+    return RawObject(
+        where,
+        category,
+        annotation.get("segmentation"),
+        annotation.get("bbox"),
+        annotation.get("area"),
+        is_crowd=bool(annotation.get("iscrowd", 0)),
+        is_ignored=bool(annotation.get("ignore", 0)),
+        number=annotation["id"],
+    )

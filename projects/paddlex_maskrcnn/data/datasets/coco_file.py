@@ -1,26 +1,24 @@
 """The json of a COCO data set: is it one, and are its images and categories complete?"""
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from .problems import DatasetError, Kind, Problems
+from .reading import OUTSIDE_FILE, leaves_folder
+from .text_files import UnusableFileError, read_bytes
 
 BAD_IMAGE = Kind(
     "image entry without id, file_name, height and width",
     "each image needs an integer id, a file_name, and height and width in whole pixels",
 )
 DUPLICATE_IMAGE = Kind("image id given twice", "give each image its own id")
-OUTSIDE_FILE = Kind(
-    "file_name that leaves data_dir",
-    "file_name must be relative to data_dir, without '..' that leads out of it",
-)
 BAD_CATEGORY = Kind("category without id and name", "each category needs an integer id and a name")
 DUPLICATE_CATEGORY = Kind(
     "category id or name given twice", "merge the categories, or give each its own id and name"
 )
+_LONGEST_SIDE = 2**20  # OpenCV's limit
 _KEYS = ("images", "annotations", "categories")
 
 
@@ -56,9 +54,9 @@ def is_id(value: Any) -> bool:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DatasetError(f"ann_file {str(path)!r} cannot be read: {error.strerror}") from error
+        content = json.loads(read_bytes(path))
+    except UnusableFileError as error:
+        raise DatasetError(f"ann_file {str(path)!r}: {error}") from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is not json: {error}") from error
     if not isinstance(content, dict):
@@ -117,7 +115,7 @@ def _images(entries: list[dict[str, Any]], problems: Problems) -> list[dict[str,
             problems.add(BAD_IMAGE, where)
         elif number in seen:
             problems.add(DUPLICATE_IMAGE, where)
-        elif _leaves_folder(name):
+        elif leaves_folder(name):
             problems.add(OUTSIDE_FILE, where)
         else:
             seen.add(number)
@@ -126,8 +124,4 @@ def _images(entries: list[dict[str, Any]], problems: Problems) -> list[dict[str,
 
 
 def _are_sizes(values: Iterable[Any]) -> bool:
-    return all(is_id(value) and value > 0 for value in values)
-
-
-def _leaves_folder(name: str) -> bool:
-    return os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == ".." or "\0" in name
+    return all(is_id(value) and 0 < value <= _LONGEST_SIDE for value in values)

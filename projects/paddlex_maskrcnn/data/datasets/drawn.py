@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 from ..transforms.compose import Compose
-from .base import check_reading_options
 from .coco import CocoDetection
 from .drawing import SHAPES, annotate, draw_scene
+from .options import check_reading_options
 from .problems import DatasetError
 
 logger = logging.getLogger(__name__)

@@ -1,34 +1,60 @@
-"""Sizes of many image files, read from their headers in parallel threads."""
+"""Many image files at once: their headers, read in parallel threads, and those of a folder."""
 
 import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
-from ..images import image_size
+from ..image_headers import Header, read_header
+from ..images import IMAGE_SUFFIXES
 
 _MAX_THREADS = 16
+_CHUNK = 64
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def read_sizes(
-    paths: list[Path],
-) -> tuple[list[tuple[int, int]], list[tuple[Path, str]]]:
-    """Read (height, width) of each file as the loader will see it, EXIF orientation applied.
+def read_headers(paths: Sequence[Path]) -> list[Header | str]:
+    """The header of each file, or why there is none ('missing' when there is no such file)."""
+    return in_threads(_header_or_reason, paths)
 
-    Returns:
-        the sizes, (0, 0) where a file failed, and the failures as (path, reason).
-    """
+
+def in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """`function` of each item, in order, several at a time: for work that waits for the disk."""
     threads = min(_MAX_THREADS, 4 * (os.cpu_count() or 1))
+    chunks = [items[first : first + _CHUNK] for first in range(0, len(items), _CHUNK)]
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        results = list(pool.map(_size_or_reason, paths))
-    sizes = [(0, 0) if isinstance(result, str) else result for result in results]
-    failures = [(p, r) for p, r in zip(paths, results, strict=True) if isinstance(r, str)]
-    return sizes, failures
+        done = pool.map(lambda chunk: [function(item) for item in chunk], chunks)
+        return [result for chunk in done for result in chunk]
 
 
-def _size_or_reason(path: Path) -> tuple[int, int] | str:
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures right in a folder, by name."""
+    return sorted(path for path in folder.iterdir() if is_picture(path.name))
+
+
+def is_picture(name: str) -> bool:
+    """Whether the name ends like that of a picture."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files of a folder and the folders in it, by name; linked folders are entered once."""
+    seen: set[tuple[int, int]] = set()
+    for where, folders, files in os.walk(folder, followlinks=True):
+        state = os.stat(where)
+        folders[:] = [] if (state.st_dev, state.st_ino) in seen else sorted(folders)
+        if (state.st_dev, state.st_ino) not in seen:
+            seen.add((state.st_dev, state.st_ino))
+            yield from (Path(where, name) for name in sorted(files))
+
+
+def _header_or_reason(path: Path) -> Header | str:
     try:
-        return image_size(path)
+        return read_header(path)
     except FileNotFoundError:
         return "missing"
     except (OSError, ValueError) as error:
-        return str(error) or type(error).__name__
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -64,6 +64,31 @@ class ImageFrame:
     width: int
 
 
+@dataclass(slots=True)
+class RawObject:
+    """An object as its file has it, unchecked.
+
+    Attributes:
+        where: names the object in messages.
+        category: its class, from 0.
+        segmentation: polygons or RLE as in COCO files, pixels.
+        bbox: [x, y, width, height] in pixels; None to take it from the mask.
+        area: of the mask in square pixels; None to work it out.
+        is_crowd: a region of uncounted objects: neither object nor background.
+        is_ignored: trains as any other, but counts neither for nor against in evaluation.
+        number: its annotation id; None to number it.
+    """
+
+    where: str
+    category: int
+    segmentation: Any
+    bbox: Any = None
+    area: Any = None
+    is_crowd: bool = False
+    is_ignored: bool = False
+    number: int | None = None
+
+
 class _UnusableError(Exception):
     """Why an object cannot be used."""
 
@@ -75,32 +100,31 @@ class _UnusableError(Exception):
 class ObjectChecker:
     """Checks objects one by one and collects what is wrong in `problems`."""
 
-    def __init__(self, problems: Problems) -> None:
-        """Keep the list that problems go to."""
-        self.problems = problems
-
-    def check(
-        self, bbox: Any, segmentation: Any, area: Any, frame: ImageFrame, where: str
-    ) -> dict[str, Any] | None:
-        """Box, mask and area of one object, or None after noting why it cannot be used.
+    def __init__(self, problems: Problems, boxes_expected: bool = True) -> None:
+        """Keep the list that problems go to.
 
         Args:
-            bbox: [x, y, width, height] in pixels, or None.
-            segmentation: polygons or RLE as in COCO files.
-            area: of the mask in square pixels, or None.
-            where: names the object in messages.
+            boxes_expected: whether the format has boxes, so that a missing one deserves a note.
+        """
+        self.problems = problems
+        self.boxes_expected = boxes_expected
+
+    def check(self, found: RawObject, frame: ImageFrame) -> dict[str, Any] | None:
+        """Box, mask and area of one object, or None after noting why it cannot be used.
 
         Returns:
             bbox (inside the image), bbox_mode, segmentation (polygons or compressed RLE), area.
         """
+        where = found.where
         try:
-            mask = _checked_mask(segmentation, frame)
-            box = self._box(bbox, mask, frame, where)
+            mask = _checked_mask(found.segmentation, frame)
+            box = self._box(found.bbox, mask, frame, where)
         except _UnusableError as fault:
             self.problems.add(fault.kind, f"{where}: {fault}" if str(fault) else where)
             return None
+        area = found.area
         if not _is_finite(area) or area <= 0:
-            area = float(mask_util.area(_as_rle(mask, frame)))
+            area = float(mask_util.area(as_rle(mask, frame)))
         return {
             "bbox": box,
             "bbox_mode": BoxMode.XYWH_ABS,
@@ -110,20 +134,38 @@ class ObjectChecker:
 
     def _box(self, bbox: Any, mask: Any, frame: ImageFrame, where: str) -> list[float]:
         if bbox is None:
-            self.problems.repair(BOX_FROM_MASK, where)
-            bbox = mask_util.toBbox(_as_rle(mask, frame)).tolist()
+            if self.boxes_expected:
+                self.problems.repair(BOX_FROM_MASK, where)
+            x, y, width, height = bounds_of(mask)
+            return _clipped(x, y, width, height, frame)
         if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
             raise _UnusableError(BAD_BOX, f"{bbox!r:.60}")
         x, y, width, height = map(float, bbox)
-        left, top = max(x, 0.0), max(y, 0.0)
-        right, bottom = min(x + width, float(frame.width)), min(y + height, float(frame.height))
-        if width <= 0 or height <= 0 or right <= left or bottom <= top:
-            raise _UnusableError(BOX_OUTSIDE, f"{bbox} in {frame.width}x{frame.height}")
         if max(-x, -y, x + width - frame.width, y + height - frame.height) > _TOLERANCE:
+            box = _clipped(x, y, width, height, frame)  # raises when nothing is left
             self.problems.repair(CLIPPED, where)
-        if left == x and top == y and right == x + width and bottom == y + height:
-            return [x, y, width, height]  # to the last bit what the file says
-        return [left, top, right - left, bottom - top]
+            return box
+        return _clipped(x, y, width, height, frame)
+
+
+def bounds_of(mask: Any) -> list[float]:
+    """[x, y, width, height] around polygons (their corners) or an RLE mask (its pixels)."""
+    if isinstance(mask, dict):
+        return mask_util.toBbox(mask).tolist()
+    xs = [x for polygon in mask for x in polygon[0::2]]
+    ys = [y for polygon in mask for y in polygon[1::2]]
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+
+
+def _clipped(x: float, y: float, width: float, height: float, frame: ImageFrame) -> list[float]:
+    left, top = max(x, 0.0), max(y, 0.0)
+    right, bottom = min(x + width, float(frame.width)), min(y + height, float(frame.height))
+    if width <= 0 or height <= 0 or right <= left or bottom <= top:
+        box = ", ".join(f"{number:g}" for number in (x, y, width, height))
+        raise _UnusableError(BOX_OUTSIDE, f"[{box}] in {frame.width}x{frame.height}")
+    if left == x and top == y and right == x + width and bottom == y + height:
+        return [x, y, width, height]  # to the last bit what the file says
+    return [left, top, right - left, bottom - top]
 
 
 def _checked_mask(segmentation: Any, frame: ImageFrame) -> Any:
@@ -153,10 +195,18 @@ def _checked_polygons(polygons: list[Any], frame: ImageFrame) -> list[Any]:
         if not _is_near(low, high, frame):
             raise _UnusableError(BAD_POLYGON)
         size = (frame.width, frame.height)
-        reaches_image |= bool((high > 0).all() and (low < size).all())
+        reaches_image |= bool((high > 0).all() and (low < size).all() and (low < high).all())
     if not reaches_image:
         raise _UnusableError(EMPTY_MASK)
     return polygons
+
+
+def are_drawable(polygons: list[Any], frame: ImageFrame) -> bool:
+    """Whether these polygons would pass the check."""
+    try:
+        return bool(_checked_polygons(polygons, frame))
+    except _UnusableError:
+        return False
 
 
 def _points(polygon: Any) -> np.ndarray | None:
@@ -183,7 +233,8 @@ def _is_finite(value: Any) -> bool:
     return is_number and abs(value) < 1e15 and math.isfinite(value)
 
 
-def _as_rle(mask: Any, frame: ImageFrame) -> Any:
+def as_rle(mask: Any, frame: ImageFrame) -> dict[str, Any]:
+    """The pixels of polygons (of any of them, drawn by pycocotools) or of an RLE mask."""
     if isinstance(mask, dict):
         return mask
     return mask_util.merge(mask_util.frPyObjects(mask, frame.height, frame.width))

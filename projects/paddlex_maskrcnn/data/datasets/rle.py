@@ -31,8 +31,40 @@ def checked_rle(segmentation: dict[str, Any], height: int, width: int) -> dict[s
         return f"counts cover {covered} pixels, the image has {height * width}"
     if isinstance(counts, list):
         counts = mask_util.frPyObjects({"size": size, "counts": counts}, height, width)["counts"]
+    return as_text({"size": [height, width], "counts": counts})
+
+
+def runs_of(rle: dict[str, Any]) -> np.ndarray:
+    """Run lengths of a checked mask, off first."""
+    counts = rle["counts"]
+    runs = _runs_of_list(counts) if isinstance(counts, list) else _runs_of_string(counts)
+    assert runs is not None, rle
+    return runs
+
+
+def rle_of_pixels(place: np.ndarray, height: int, width: int) -> dict[str, Any]:
+    """The mask of some pixels, in time of their number.
+
+    Args:
+        place: (N,) integers, column * height + row of each pixel; may repeat.
+
+    Returns:
+        {'size': [height, width], 'counts': str}.
+    """
+    place = np.unique(place)
+    first = place[np.diff(place, prepend=-2) != 1]
+    last = place[np.diff(place, append=-2) != 1] + 1
+    edges = np.stack([first, last], axis=1).reshape(-1)
+    runs = np.diff(np.r_[0, edges, height * width]).tolist()
+    runs = runs if runs[-1] else runs[:-1]
+    return as_text(mask_util.frPyObjects({"size": [height, width], "counts": runs}, height, width))
+
+
+def as_text(rle: dict[str, Any]) -> dict[str, Any]:
+    """A compressed RLE as json can hold it: counts as a str."""
+    counts = rle["counts"]
     text = counts.decode("ascii") if isinstance(counts, bytes) else counts
-    return {"size": [height, width], "counts": text}
+    return {"size": list(rle["size"]), "counts": text}
 
 
 def _runs_of_list(counts: list[Any]) -> np.ndarray | None:

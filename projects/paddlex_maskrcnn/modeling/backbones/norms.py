@@ -1,6 +1,6 @@
 """The normalisations a backbone may have.
 
-FrozenBN, BN and SyncBN are Detectron2's. GN (https://arxiv.org/abs/1803.08494) is Detectron2's with
+FrozenBN, BN, SyncBN (GPU only) and naiveSyncBN (any device) are Detectron2's. GN (https://arxiv.org/abs/1803.08494) is Detectron2's with
 its 32 groups, except in networks whose widths 32 does not divide.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-NORMS = ("FrozenBN", "BN", "SyncBN", "GN")
+NORMS = ("FrozenBN", "BN", "SyncBN", "naiveSyncBN", "GN")
 
 
 def check_norm(key: str, norm: str) -> None:

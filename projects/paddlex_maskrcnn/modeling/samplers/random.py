@@ -21,9 +21,24 @@ def split_labels(labels: torch.Tensor, bg_label: int) -> tuple[torch.Tensor, tor
     return foreground, background
 
 
-def draw(indices: torch.Tensor, num: int) -> torch.Tensor:
+def draw(indices: torch.Tensor, num: int, generator: torch.Generator | None = None) -> torch.Tensor:
     """At most that many of the indices (N,), at random and in random order."""
-    return indices[torch.randperm(len(indices), device=indices.device)[:num]]
+    order = torch.randperm(len(indices), device=indices.device, generator=generator)
+    return indices[order[:num]]
+
+
+def random_sample(
+    labels: torch.Tensor,
+    num_samples: int,
+    positive_fraction: float,
+    bg_label: int,
+    generator: torch.Generator | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices of a uniform sample of labels (N,), foreground and background, see `ROI_SAMPLER`."""
+    foreground, background = split_labels(labels, bg_label)
+    num_foreground = min(len(foreground), int(num_samples * positive_fraction))
+    foreground = draw(foreground, num_foreground, generator)
+    return foreground, draw(background, num_samples - num_foreground, generator)
 
 
 @ROI_SAMPLER.register()
@@ -33,9 +48,7 @@ def random_sampler(
     num_samples: int,
     positive_fraction: float,
     bg_label: int,
+    generator: torch.Generator | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Uniform sample of one image's proposals, see `ROI_SAMPLER`."""
-    foreground, background = split_labels(labels, bg_label)
-    num_foreground = min(len(foreground), int(num_samples * positive_fraction))
-    foreground = draw(foreground, num_foreground)
-    return foreground, draw(background, num_samples - num_foreground)
+    return random_sample(labels, num_samples, positive_fraction, bg_label, generator)
