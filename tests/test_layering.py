@@ -32,7 +32,18 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "det": ({"maskrcnn", "data", "report"}, HEAVY),
     "datasets": ({"data"}, HEAVY),
     "cli": (
-        {"cli", "config", "data", "datasets", "engine.run_log", "report", "__init__", "maskrcnn"}
+        {
+            "cli",
+            "config",
+            "data",
+            "datasets",
+            "engine.import_paddlex",
+            "engine.processes",
+            "engine.run_log",
+            "report",
+            "__init__",
+            "maskrcnn",
+        }
         | {"requirements", "user_errors"},
         HEAVY,
     ),

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-INTERRUPTED_STATUS = 143  # 128 + SIGTERM: the run was saved and can be resumed
+_OTHERS_FIRST = 3.0  # seconds
 
 
 class RunInterruptedError(RuntimeError):
-    """Training was asked to end before its time; everything is saved and it can be resumed."""
+    """Training was asked to end before its time; everything is saved and it can be resumed.
+
+    Attributes:
+        status: exit status of a command, 128 + the signal's number as shells count: SIGTERM 143.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGTERM) -> None:
+        super().__init__(message)
+        self.status = 128 + number
+
+
+class TrainingTroubleError(RuntimeError):
+    """Training cannot go on for a reason outside of the program; the message says what to do."""
 
 
 @dataclass
@@ -33,14 +48,30 @@ def explain() -> Iterator[Outcome]:
     except (ValueError, FloatingPointError, FileNotFoundError, ModuleNotFoundError) as error:
         if not _is_ours(error):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        _tell(f"error: {error}")
+        outcome.status = 2
+    except TrainingTroubleError as error:
+        _tell(f"error: {error}")
         outcome.status = 2
     except RunInterruptedError as error:
-        print(error, file=sys.stderr)
-        outcome.status = INTERRUPTED_STATUS
+        _tell(str(error))
+        outcome.status = error.status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         outcome.status = 130
+
+
+def _tell(message: str) -> None:
+    """One message, also of several processes that made the same mistake.
+
+    The first one speaks at once and torchrun then ends the others; one that failed alone speaks
+    after a while, with its rank.
+    """
+    rank = os.environ.get("RANK", "0")
+    if rank != "0":
+        time.sleep(_OTHERS_FIRST)
+        message = f"[process {rank}] {message}"
+    print(message, file=sys.stderr, flush=True)
 
 
 def _is_ours(error: Exception) -> bool:

@@ -5,7 +5,7 @@ import pytest
 
 from paddlex_maskrcnn.config.check import check_arguments
 from paddlex_maskrcnn.config.problems import ConfigError
-from paddlex_maskrcnn.config.schema import ModelParams
+from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
 from paddlex_maskrcnn.config.transform_rows import NormalizeParams, ResizeByShortParams
 
 
@@ -35,3 +35,11 @@ def test_python_arguments_are_named_as_written():
     assert "backbon is not a known key; did you mean 'backbone'?" in text
     assert "keep_top_k is 'x'; a whole number is needed (>= 1)" in text
     assert "model." not in text
+
+
+def test_a_list_of_choices():
+    needed = {"num_epochs": 1, "train_dataset": None}
+    right = check_arguments(TrainParams, {**needed, "freeze": ["rpn", "neck"]})
+    assert right.freeze == ["rpn", "neck"]
+    with pytest.raises(ConfigError, match="freeze is .*'nek'.*; choose one of backbone, .*'neck'"):
+        check_arguments(TrainParams, {**needed, "freeze": ["rpn", "nek"]})

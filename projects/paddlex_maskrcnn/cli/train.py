@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..requirements import require_detectron2
+from .processes import is_launched, join, launch, was_restarted
 
 if TYPE_CHECKING:
     from ..config.load import LoadedExperiment
@@ -18,7 +20,19 @@ HELP = "train, evaluate and show a Mask R-CNN as an experiment file says"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, metavar="FILE", help="YAML experiment file")
-    parser.add_argument("--resume", action="store_true", help="go on from the newest saved epoch")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest saved state")
+    parser.add_argument(
+        "--allow-changes",
+        action="store_true",
+        help="with --resume: also with other settings or data",
+    )
+    parser.add_argument(
+        "--num-gpus",
+        type=int,
+        default=1,
+        metavar="N",
+        help="train in N processes of this machine, one a GPU (on a CPU: N processes)",
+    )
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument("--eval-only", action="store_true", help="evaluate a saved model")
     modes.add_argument(
@@ -38,8 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
     from ..config.load import load_experiment
 
     overrides = list(arguments.overrides)
-    if arguments.resume:
+    if arguments.resume or was_restarted():
         overrides.append("train.resume_checkpoint=auto")
+    if arguments.allow_changes:
+        overrides.append("train.allow_changes=true")
     loaded = load_experiment(arguments.config, overrides)
     if arguments.print_config:
         from ..config.show import show
@@ -47,13 +63,27 @@ def run(arguments: argparse.Namespace) -> int:
         print(show(loaded), end="")
         return 0
     require_detectron2()
+    if arguments.num_gpus > 1 and not is_launched():
+        return launch(arguments.num_gpus, as_command(arguments))
+    if is_launched():
+        join(loaded.experiment.model.device)
     if arguments.eval_only:
         return _evaluate(loaded, arguments.model)
     return _train(loaded, dry=arguments.dry_run)
 
 
+def as_command(arguments: argparse.Namespace) -> list[str]:
+    """The command that does the same in one of several processes."""
+    flags = ("resume", "allow_changes", "eval_only", "dry_run")
+    command = ["train", "--config", arguments.config]
+    command += [f"--{flag.replace('_', '-')}" for flag in flags if getattr(arguments, flag)]
+    command += ["--model", arguments.model] if arguments.model else []
+    return command + list(arguments.overrides)
+
+
 def _train(loaded: LoadedExperiment, dry: bool) -> int:
     from ..config.show import section_as_plain
+    from ..engine.processes import is_main, main_first
 
     experiment = loaded.experiment
     for key, value in (("train", experiment.train), ("data.train", experiment.data.train)):
@@ -61,21 +91,25 @@ def _train(loaded: LoadedExperiment, dry: bool) -> int:
             raise ValueError(f"{key} is missing: training needs it")
     model = _new_model(loaded)
     settings = section_as_plain(experiment.train)
-    datasets = {
-        "train_dataset": open_dataset(loaded, "train"),
-        "eval_dataset": open_dataset(loaded, "eval") if experiment.data.eval else None,
-    }
+    with main_first():  # a data set may draw itself
+        datasets = {
+            "train_dataset": open_dataset(loaded, "train"),
+            "eval_dataset": open_dataset(loaded, "eval") if experiment.data.eval else None,
+        }
     if dry:
-        print(model.dry_run(**settings, **datasets))
+        found = model.dry_run(**settings, **datasets)
+        if is_main():
+            print(found)
         return 0
     model.train(**settings, **datasets)
-    if datasets["eval_dataset"] is not None:
+    if datasets["eval_dataset"] is not None and is_main():
         _show_pictures(model, datasets["eval_dataset"], loaded)
     return 0
 
 
 def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     from .. import load_model
+    from ..engine.processes import is_main
     from ..engine.run_log import run_log
 
     experiment = loaded.experiment
@@ -84,10 +118,12 @@ def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     save_dir = experiment.train.save_dir if experiment.train else "output"
     model = load_model(model_dir or Path(save_dir) / "best_model", experiment.model.device)
     dataset = open_dataset(loaded, "eval")
-    with run_log():
+    with run_log() if is_main() else nullcontext():
         model.evaluate(
             dataset, batch_size=experiment.evaluate.batch_size, metric=experiment.evaluate.metric
         )
+    if not is_main():
+        return 0
     assert model.last_evaluation is not None
     model.last_evaluation.write(Path(save_dir) / "evaluation")
     _show_pictures(model, dataset, loaded)

@@ -116,8 +116,11 @@ def _convert_number(value: Any, kind: Any) -> tuple[Any, bool]:
 
 
 def _out_of_bounds(value: Any, row: Row) -> str:
-    if row.values is not None and value is not None and value not in row.values:
-        return f"is {value!r}; choose one of {row.allowed()}{suggestion(value, row.values)}"
+    if row.values is not None and value is not None:
+        chosen = value if isinstance(value, list) else [value]
+        for one in (one for one in chosen if one not in row.values):
+            return f"is {value!r}; choose one of {row.allowed()}{suggestion(one, row.values)}"
+        return ""
     numbers = value if isinstance(value, list) else [value]
     numbers = [number for number in numbers if isinstance(number, (int, float))]
     wrong = not all(_inside(number, row) for number in numbers)

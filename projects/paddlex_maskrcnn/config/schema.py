@@ -15,6 +15,7 @@ BACKBONES = (
     "ResNet18", "ResNet50", "ResNet50_vd", "ResNet101", "ResNet101_vd", "HRNet_W18", "ResNet50_vd_ssld",
 )  # fmt: skip
 FPN_ANCHOR_LEVELS = 5  # P2 to P6
+PARTS = ("backbone", "neck", "rpn", "box_head", "mask_head")
 
 
 @dataclass(kw_only=True)
@@ -49,7 +50,7 @@ class ModelParams:
     rcnn_fg_fraction: float = row(0.25, "Largest share of positives among them.", to="MODEL.ROI_HEADS.POSITIVE_FRACTION", above=0, at_most=1, extra=True)  # fmt: skip
     train_pre_nms_top_n: int | None = row(None, "As test_pre_nms_top_n, when training; null: 2000 with FPN, 12000 without.", at_least=1, extra=True)  # fmt: skip
     train_post_nms_top_n: int = row(2000, "As test_post_nms_top_n, when training.", to="MODEL.RPN.POST_NMS_TOPK_TRAIN", at_least=1, extra=True)  # fmt: skip
-    norm: str = row("auto", "Normalisation of the backbone. auto: frozen statistics with pretrained weights, live batch statistics without.", values={"auto": "", "FrozenBN": "FrozenBN", "BN": "BN", "SyncBN": "SyncBN", "GN": "GN"}, extra=True)  # fmt: skip
+    norm: str = row("auto", "Normalisation of the backbone. auto: frozen statistics with pretrained weights, live batch statistics without.", values=("auto", "FrozenBN", "BN", "SyncBN", "GN"), extra=True)  # fmt: skip
     freeze_at: int | None = row(None, "Backbone stages that do not train: 0 none, 1 the stem, 2 also res2, ... null: 2 with pretrained weights (HRNet_W18: 0), 0 without.", at_least=0, at_most=5, extra=True)  # fmt: skip
     gradient_checkpointing: bool = row(False, "Compute the backbone twice instead of keeping its activations: less memory, slower.", to="MODEL.BACKBONE.GRADIENT_CHECKPOINTING", extra=True)  # fmt: skip
     rpn_focal_loss_on: str = row("sampled", "Which anchors the focal loss sees: those sampled, as PaddleX, or all. Only with SigmoidFocalLoss.", to="MODEL.RPN.FOCAL_ON", values=("sampled", "all"), extra=True)  # fmt: skip
@@ -85,7 +86,16 @@ class TrainParams:
     clip_gradients: float | None = row(None, "Largest L2 norm of the whole gradient; null: no limit.", above=0, extra=True)  # fmt: skip
     accumulate: int = row(1, "Parts each batch is split into, computed one after the other: less memory, the same batch size and schedule.", at_least=1, extra=True)  # fmt: skip
     keep_last: int | None = row(None, "Saved epochs that are kept, the best model aside; null: all.", at_least=1, extra=True)  # fmt: skip
-    best_metric: str = row("segm", "Which AP decides on the best model and on stopping early.", values=("segm", "bbox"), extra=True)  # fmt: skip
+    best_metric: str = row("segm", "What decides on the best model and on stopping early: AP of masks or boxes, or the validation loss.", values=("segm", "bbox", "val_loss"), extra=True)  # fmt: skip
+    validation_loss: bool = row(False, "Also compute the loss on the held-out data at every evaluation.", extra=True)  # fmt: skip
+    amp: str = row("off", "Mixed precision: convolutions and matrix products in 16 bits, losses and boxes in 32. bf16 where the GPU has it, else fp16.", values=("off", "bf16", "fp16"), extra=True)  # fmt: skip
+    ema: float | None = row(None, "Decay of a moving average of the weights, which is evaluated and saved in their place; 0.9998 for long runs; null: none.", above=0, below=1, extra=True)  # fmt: skip
+    freeze: list[str] = row([], "Parts that do not train, beside freeze_at's stages.", values=PARTS, extra=True)  # fmt: skip
+    repeat_threshold: float | None = row(None, "Class-balanced sampling: images with a class that fewer than this share of all images has are drawn more often, sqrt(threshold / share) times (LVIS); 0.001 to 0.1; null: off.", above=0, at_most=1, extra=True)  # fmt: skip
+    deterministic: bool = row(False, "Repeatable bit for bit on a GPU too, where torch can: slower. A CPU always is.", extra=True)  # fmt: skip
+    save_interval_steps: int | None = row(None, "Also save every so many steps, into save_dir/latest, for epochs that take hours.", at_least=1, extra=True)  # fmt: skip
+    allow_changes: bool = row(False, "Resume although settings or data differ from those of the checkpoint.", extra=True)  # fmt: skip
+    loggers: list[str] = row([], "Also log to these services, when they are installed.", values=("mlflow", "wandb"), extra=True)  # fmt: skip
 
 
 @dataclass(kw_only=True)

@@ -43,6 +43,7 @@ class BuildFacts:
         pixel_mean, pixel_std: per channel in that order, in units of pixel values.
         stride_in_1x1: where the weights' bottlenecks have their stride.
         pretrained: whether weights will be loaded, so that statistics may be frozen.
+        device: where it will run, cpu or cuda.
     """
 
     num_classes: int
@@ -51,9 +52,10 @@ class BuildFacts:
     pixel_std: Sequence[float]
     stride_in_1x1: bool = False
     pretrained: bool = True
+    device: str = "cpu"
 
 
-def translate(model: ModelParams, facts: BuildFacts, device: str = "cpu") -> CfgNode:
+def translate(model: ModelParams, facts: BuildFacts) -> CfgNode:
     """The frozen Detectron2 cfg of a network."""
     cfg = get_cfg()
     add_paddlex_keys(cfg)
@@ -61,7 +63,7 @@ def translate(model: ModelParams, facts: BuildFacts, device: str = "cpu") -> Cfg
     for derive in (_classes, _input, _backbone, _heads, _anchors, _proposals, _losses):
         for key, value in derive(model, facts).items():
             _set(cfg, key, value)
-    _set(cfg, "MODEL.DEVICE", device)
+    _set(cfg, "MODEL.DEVICE", facts.device)
     cfg.freeze()
     return cfg
 
@@ -107,6 +109,8 @@ def _input(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
 
 def _backbone(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
     norm = {"auto": "FrozenBN" if facts.pretrained else "BN"}.get(model.norm, model.norm)
+    if norm == "SyncBN" and facts.device == "cpu":
+        norm = "naiveSyncBN"  # torch's own needs a GPU; the parameters are the same
     is_hrnet = model.backbone == "HRNet_W18"
     freeze_at = 2 if facts.pretrained and not is_hrnet else 0
     if model.freeze_at is not None:
@@ -143,7 +147,10 @@ def _resnet(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
 
 
 def _heads(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
-    shared = {"MODEL.ROI_HEADS.CROWD_THRESH": CROWD_THRESH}
+    shared = {
+        "MODEL.ROI_HEADS.CROWD_THRESH": CROWD_THRESH,
+        "MODEL.ROI_MASK_HEAD.NAME": "SeamMaskHead",
+    }
     if not model.with_fpn:
         return shared | {
             "MODEL.ROI_HEADS.NAME": "SeamRes5ROIHeads",

@@ -11,6 +11,7 @@ class Best:
     """The best value of one metric; patience counts evaluations since it.
 
     Attributes:
+        lower_is_better: as of a loss.
         value: best so far; None before the first evaluation.
         epoch: when it was reached.
         waited: evaluations since then.
@@ -19,10 +20,12 @@ class Best:
     value: float | None = None
     epoch: int = 0
     waited: int = 0
+    lower_is_better: bool = False
 
     def update(self, value: float, epoch: int) -> bool:
         """Take one evaluation in; whether it is the new best. NaN never is."""
-        if value == value and (self.value is None or value > self.value):
+        better = self.value is None or (value < self.value) is self.lower_is_better
+        if value == value and better and value != self.value:
             self.value, self.epoch, self.waited = value, epoch, 0
             return True
         self.waited += 1

@@ -30,9 +30,24 @@ class BoxMask:
         return whole
 
     def rle(self, height: int, width: int) -> dict[str, Any]:
-        """COCO's compressed run-length form of the whole mask, counts as text."""
-        encoded = coco_mask.encode(np.asfortranarray(self.dense(height, width)))
+        """COCO's compressed run-length form of the whole mask, counts as text; in time of the window."""
+        runs = self._runs(height, width)
+        encoded = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
         return {"size": [height, width], "counts": encoded["counts"].decode("ascii")}
+
+    def _runs(self, height: int, width: int) -> list[int]:
+        """Lengths of the runs of the whole mask, column by column, zeros first."""
+        rows, columns = self.bits.shape
+        # a zero above and below each column, so that its runs begin and end inside of it
+        framed = np.zeros((columns, rows + 2), np.int8)
+        framed[:, 1:-1] = self.bits.T
+        column, row = np.nonzero(np.diff(framed, axis=1))
+        edges = (self.x + column) * height + self.y + row
+        # where a column of the window ends and the next one begins at the same pixel, no run ends
+        inner = np.flatnonzero(edges[1:-1:2] == edges[2::2])
+        edges = np.delete(edges, np.concatenate([2 * inner + 1, 2 * inner + 2]))
+        runs = np.diff(np.concatenate([[0], edges, [height * width]]))
+        return (runs if runs[-1] or len(runs) == 1 else runs[:-1]).tolist()
 
 
 @dataclass(frozen=True)

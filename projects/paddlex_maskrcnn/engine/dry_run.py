@@ -47,7 +47,11 @@ class DryRun:
 
 def dry_run(run: Run) -> DryRun:
     """Take one optimizer step of a prepared run."""
-    trainer = Trainer(run.network, run.optimizer, run.schedule, run.batches(), run.progress)
+    trainer = Trainer(
+        run.network, run.optimizer, run.schedule, run.batches(), run.progress,
+        precision=run.precision, clip_gradients=run.params.clip_gradients,
+        accumulate=run.params.accumulate,
+    )  # fmt: skip
     total, per_epoch = run.progress.total_steps, run.progress.steps_per_epoch
     started = time.perf_counter()
     run.progress.num_epochs, run.progress.steps_per_epoch = 1, 1  # the trainer ends after one step
@@ -58,7 +62,7 @@ def dry_run(run: Run) -> DryRun:
         total_steps=total,
         parameters=sum(p.numel() for p in parameters),
         trainable=sum(p.numel() for p in parameters if p.requires_grad),
-        loss=run.progress.records[-1].losses["loss"].item(),
+        loss=run.progress.records[-1].losses["loss"],
         seconds=time.perf_counter() - started,
         memory_mb=peak_memory_mb(),
         weights=run.weights,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,21 @@ from ..data.datasets.base import DetectionDataset
 from ..data.loader import build_test_loader
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
-from .coco_metrics import AveragePrecision, average_precision
+from ..metrics.average_precision import AveragePrecision, average_precision
+from ..metrics.coco_backends import AUTO, choose_backend
+from ..metrics.overlaps import find_overlaps
+from ..metrics.reasons import why_undefined, why_zero
+from ..metrics.results import BBOX, SEGM, ResultRows
+from ..metrics.tables import by_class, summary, without_nan
+from ..metrics.truth import Truth
 from .detection import Detection
 from .inference import detect
 from .network import ModelCard, Network
+from .processes import from_main, is_main, shard, to_main
 
 logger = logging.getLogger(__name__)
+
+_LOOKED_AT = 8  # images for the highest score when nothing passed the threshold
 
 
 @dataclass
@@ -37,7 +45,7 @@ class Evaluation:
     bbox: AveragePrecision
     segm: AveragePrecision
     metric: str
-    results: list[dict[str, Any]] = field(default_factory=list)
+    results: ResultRows = field(default_factory=ResultRows)
     detections: list[tuple[int, Detection]] = field(default_factory=list)
     note: str = ""
 
@@ -58,20 +66,37 @@ class Evaluation:
         }
 
     def table(self) -> str:
-        """The numbers as text, percent."""
-        head = f"{'':6}{'AP':>8}{'AP50':>8}{'AP75':>8}{'APs':>8}{'APm':>8}{'APl':>8}{'AR':>8}"
-        lines = [head]
-        for name, one in (("bbox", self.bbox), ("segm", self.segm)):
-            numbers = [one.ap, one.ap50, one.ap75, *one.by_area.values(), one.recall]
-            lines.append(f"{name:6}" + "".join(f"{100 * number:8.2f}" for number in numbers))
-        return "\n".join(lines)
+        """The numbers of all classes together as text, percent."""
+        return summary(self.bbox, self.segm)
 
-    def write(self, directory: Path) -> None:
-        """COCO result files, readable by any COCO tool: `bbox_results.json`, `segm_results.json`."""
+    def class_table(self, kind: str = SEGM) -> str:
+        """The numbers of each class as text, percent.
+
+        Args:
+            kind: `segm` or `bbox`.
+        """
+        return by_class(self.segm if kind == SEGM else self.bbox)
+
+    def write(self, directory: Path, dataset: DetectionDataset | None = None) -> None:
+        """COCO result files, readable by any COCO tool: `bbox_results.json`, `segm_results.json`.
+
+        Beside them `metrics.json`, all numbers, and with the data set `eval_details.json`, which
+        `draw_pr_curve` and `coco_error_analysis` read.
+        """
         directory.mkdir(parents=True, exist_ok=True)
-        for kind, dropped in (("bbox", "segmentation"), ("segm", "bbox")):
-            rows = [{k: v for k, v in one.items() if k != dropped} for one in self.results]
-            (directory / f"{kind}_results.json").write_text(json.dumps(rows), encoding="utf-8")
+        for kind in (BBOX, SEGM):
+            _write_rows(directory / f"{kind}_results.json", self.results.of_kind(kind))
+        numbers = self.metrics | {"bbox": asdict(self.bbox), "segm": asdict(self.segm)}
+        text = json.dumps(without_nan(numbers), indent=1, ensure_ascii=False)
+        (directory / "metrics.json").write_text(text, encoding="utf-8")
+        if dataset is not None:
+            details = {
+                "bbox": self.results.of_kind(BBOX),
+                "mask": self.results.of_kind(SEGM),
+                "gt": dataset.coco_gt.dataset,
+            }
+            text = json.dumps(details, default=_plain)
+            (directory / "eval_details.json").write_text(text, encoding="utf-8")
 
 
 def evaluate_network(
@@ -82,8 +107,11 @@ def evaluate_network(
     batch_size: int = 1,
     metric: str = "COCO",
     keep_detections: bool = False,
+    backend: str = AUTO,
 ) -> Evaluation:
-    """Evaluate a network; its training mode is restored afterwards.
+    """Evaluate a network, each process a part of the data; its training mode is restored afterwards.
+
+    Every process gets the numbers; the result rows and detections are in the main one only.
 
     Args:
         network: any mode.
@@ -92,11 +120,16 @@ def evaluate_network(
         batch_size: images evaluated together; without effect on the numbers.
         metric: COCO or VOC.
         keep_detections: keep every detection for `Evaluation.details`.
+        backend: auto, hotcoco, faster-coco-eval or pycocotools; without effect on the numbers.
+
+    Raises:
+        ValueError: when the data set has other classes than the model, or the back end is not there.
     """
     check_classes(network.card, dataset)
+    choose_backend(backend)  # before the work, not after it
     training = network.module.training
     network.module.eval()
-    results: list[dict[str, Any]] = []
+    results = ResultRows()
     kept: list[tuple[int, Detection]] = []
     try:
         for image_id, one, found in _detections(network, dataset, transforms, batch_size):
@@ -105,8 +138,17 @@ def evaluate_network(
                 if keep_detections:
                     kept.append((image_id, detection))
     finally:
-        network.module.train(training)
-    return _score(network.card, dataset, results, kept, metric)
+        network.set_training(training)
+    results, kept = ResultRows.joined(to_main([results])), to_main(kept)
+    if not is_main():
+        return from_main(None)
+    evaluation = _score(network.card, dataset, results, kept, metric, backend)
+    if not evaluation.note and not results:
+        evaluation.note = _nothing_found(network, dataset, transforms)
+    if evaluation.note:
+        logger.warning(evaluation.note)
+    from_main(replace(evaluation, results=ResultRows(), detections=[]))
+    return evaluation
 
 
 def check_classes(card: ModelCard, dataset: DetectionDataset) -> None:
@@ -121,14 +163,26 @@ def check_classes(card: ModelCard, dataset: DetectionDataset) -> None:
 def _detections(
     network: Network, dataset: DetectionDataset, transforms: Compose, batch_size: int
 ) -> Iterator[tuple[int, dict[str, Any], list[Detection]]]:
-    card = network.card
-    mapper = TestMapper(transforms, card.input_format.channel_order, card.params.input_channel)
-    loader = build_test_loader(
-        dataset, mapper, batch_size=batch_size, num_workers=dataset.num_workers
-    )
-    for batch in loader:
+    for batch in _inputs(network.card, dataset, transforms, batch_size, shard()):
         for one, found in zip(batch, detect(network.module, batch), strict=True):
             yield one["image_id"], one, found
+
+
+def _inputs(
+    card: ModelCard,
+    dataset: DetectionDataset,
+    transforms: Compose,
+    batch_size: int,
+    part: tuple[int, int],
+) -> Iterable[list[dict[str, Any]]]:
+    mapper = TestMapper(transforms, card.input_format.channel_order, card.params.input_channel)
+    return build_test_loader(
+        dataset,
+        mapper,
+        batch_size=batch_size,
+        num_workers=dataset.num_workers,
+        shard=part,
+    )
 
 
 def _as_coco(
@@ -146,29 +200,67 @@ def _as_coco(
 def _score(
     card: ModelCard,
     dataset: DetectionDataset,
-    results: list[dict[str, Any]],
+    results: ResultRows,
     kept: list[tuple[int, Detection]],
     metric: str,
+    backend: str,
 ) -> Evaluation:
     limit = card.params.keep_top_k
-    truth = dataset.coco_gt
-    bbox = average_precision(truth, results, "bbox", limit)
-    segm = average_precision(truth, results, "segm", limit)
-    evaluation = Evaluation(bbox, segm, metric, results, kept)
-    evaluation.note = _explain(card, dataset, evaluation)
-    if evaluation.note:
-        logger.warning(evaluation.note)
-    return evaluation
+    truth = Truth(dataset.coco_gt.dataset)
+    bbox = average_precision(truth, results, BBOX, limit, backend)
+    segm = average_precision(truth, results, SEGM, limit, backend)
+    note = why_undefined(truth, dataset.name)
+    if not note and results and segm.ap50 == 0:
+        note = why_zero(find_overlaps(truth, results, SEGM))
+    return Evaluation(bbox, segm, metric, results, kept, note)
 
 
-def _explain(card: ModelCard, dataset: DetectionDataset, evaluation: Evaluation) -> str:
-    if math.isnan(evaluation.segm.ap):
-        return f"AP is undefined: {dataset.name} has no annotated object that counts"
-    if not evaluation.results:
+def _nothing_found(network: Network, dataset: DetectionDataset, transforms: Compose) -> str:
+    """Why there is no detection at all, after a look at what the threshold cuts off."""
+    threshold = network.card.params.score_threshold
+    highest = _highest_score(network, dataset, transforms)
+    if highest is None:
         return (
-            "AP is 0: no detection scored above score_threshold "
-            f"{card.params.score_threshold:g}; train longer, or lower it to see what there is"
+            "AP is 0: the network finds nothing, whatever the score: its outputs are not finite "
+            "or its proposals are all empty; the training has diverged"
         )
-    if evaluation.segm.ap50 == 0:
-        return "AP is 0: no detection overlaps an object of its class by half"
-    return ""
+    return (
+        f"AP is 0: no detection scored above score_threshold {threshold:g}; the highest score in "
+        f"{min(_LOOKED_AT, dataset.num_samples)} images is {highest:.4f}; train longer, or lower "
+        "the threshold to see what there is"
+    )
+
+
+def _highest_score(
+    network: Network, dataset: DetectionDataset, transforms: Compose
+) -> float | None:
+    """The best score in the first images without a threshold; None when there is no box at all."""
+    predictor = network.module.roi_heads.box_predictor
+    threshold, training = predictor.test_score_thresh, network.module.training
+    network.module.eval()
+    predictor.test_score_thresh = 0.0
+    scores: list[float] = []
+    try:
+        pairs = enumerate(_inputs(network.card, dataset, transforms, 1, (0, 1)))
+        for looked_at, batch in pairs:
+            if looked_at == _LOOKED_AT:
+                break
+            scores += [one.score for found in detect(network.module, batch) for one in found]
+    finally:
+        predictor.test_score_thresh = threshold
+        network.set_training(training)
+    return max(scores, default=None)
+
+
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """One row a line: readable, and no text of the whole file in memory."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write("[")
+        for i, row in enumerate(rows):
+            file.write((",\n" if i else "\n") + json.dumps(row))
+        file.write("\n]\n")
+
+
+def _plain(value: Any) -> Any:
+    """Numpy numbers and bytes of annotations, as JSON holds them."""
+    return value.decode("ascii") if isinstance(value, bytes) else value.item()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import GeneralizedRCNN, build_model
+from torch import nn
 
 from .. import modeling  # noqa: F401  (registers our components)
 from ..config.check import check_arguments
@@ -72,15 +73,26 @@ class ModelCard:
 
 @dataclass
 class Network:
-    """A torch module and its card."""
+    """A torch module and its card.
+
+    Attributes:
+        frozen: parts that stay in evaluation mode while the rest trains.
+    """
 
     module: GeneralizedRCNN
     card: ModelCard
+    frozen: list[nn.Module] = field(default_factory=list)
 
     @property
     def device(self) -> torch.device:
         """Where its parameters are."""
         return next(self.module.parameters()).device
+
+    def set_training(self, training: bool = True) -> None:
+        """Training or evaluation mode, frozen parts always in the latter."""
+        self.module.train(training)
+        for part in self.frozen:
+            part.eval()
 
 
 def detectron2_cfg(card: ModelCard, device: str = "cpu") -> CfgNode:
@@ -93,8 +105,9 @@ def detectron2_cfg(card: ModelCard, device: str = "cpu") -> CfgNode:
         pixel_std=form.pixel_std,
         stride_in_1x1=form.stride_in_1x1,
         pretrained=card.pretrained,
+        device=device,
     )
-    return translate(card.params, facts, device)
+    return translate(card.params, facts)
 
 
 def build_network(card: ModelCard, device: str) -> Network:

@@ -3,90 +3,69 @@
 from __future__ import annotations
 
 import logging
-import uuid
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
 
 from .best import Best
-from .model_directory import STATE, SUCCESS, WEIGHTS, read_card, read_tensors
+from .model_directory import STATE, WEIGHTS, read_card, read_tensors
 from .network import ModelCard
+from .settings import differences
 from .start import Run
 from .trainer import StepRecord
 
 logger = logging.getLogger(__name__)
 
-_RUN_ID = ".run_id"
-
-
-def new_run_id(save_dir: Path) -> str:
-    """Mark `save_dir` as belonging to a run that begins now; models of earlier runs stay."""
-    run_id = uuid.uuid4().hex
-    (save_dir / _RUN_ID).write_text(run_id, encoding="utf-8")
-    return run_id
-
 
 def resume_state(run: Run, best: Best, run_id: str) -> dict[str, Any]:
     """All that decides the future of a run besides its weights; tensors and plain values."""
-    return {
+    progress = run.progress
+    state = {
         "run_id": run_id,
-        "step": run.progress.step,
-        "steps_per_epoch": run.progress.steps_per_epoch,
-        "records": [record.as_plain() for record in run.progress.records],
+        "step": progress.step,
+        "steps_per_epoch": progress.steps_per_epoch,
+        "closed_epochs": progress.closed_epochs,
+        "records": [record.as_plain() for record in progress.records],
+        "settings": run.settings,
         "optimizer": run.optimizer.state_dict(),
-        "schedule": run.schedule.state_dict(),
+        "precision": run.precision.state_dict(),
         "best": best.state_dict(),
         "rng": random_state(),
     }
-
-
-def find_checkpoint(run: Run) -> Path | None:
-    """The directory `resume_checkpoint` means; None when `auto` finds nothing to go on from.
-
-    Raises:
-        ValueError: when a directory is named that cannot be resumed from.
-    """
-    wanted = run.params.resume_checkpoint
-    if wanted == "auto":
-        return _newest(Path(run.params.save_dir))
-    directory = Path(str(wanted))
-    read_card(directory)
-    if not (directory / STATE).is_file():
-        raise ValueError(f"{directory} cannot be resumed from: {STATE} is missing")
-    return directory
+    if run.ema is not None:  # the average itself is the model that is saved
+        live = run.network.module.state_dict()
+        state |= {"ema_steps": run.ema.steps, "live_weights": live}
+    return state
 
 
 def restore(run: Run, best: Best, directory: Path) -> str:
     """Put a run where the checkpoint left it; returns the id of the run it belongs to.
 
     Raises:
-        ValueError: when the checkpoint is of another network, data or schedule.
+        ValueError: when the checkpoint is of another network, or of other settings or data that
+            `allow_changes` does not admit; lists what differs.
     """
-    card = read_card(directory)
-    _check_same(card, run.network.card, directory)
-    run.network.module.load_state_dict(read_tensors(directory / WEIGHTS))
-    state = read_tensors(directory / STATE)
-    if state["steps_per_epoch"] != run.progress.steps_per_epoch:
-        raise ValueError(
-            f"cannot resume from {directory}: an epoch had {state['steps_per_epoch']} steps and has "
-            f"{run.progress.steps_per_epoch} now (data set or train_batch_size changed); start a new "
-            "run with its weights as pretrain_weights"
-        )
-    run.optimizer.load_state_dict(state["optimizer"])
-    run.schedule.load_state_dict(state["schedule"])
+    card, state = read_card(directory), read_tensors(directory / STATE)
+    _check_same(run, card, state, directory)
+    tensors = read_tensors(directory / WEIGHTS)
+    run.network.module.load_state_dict(state.get("live_weights", tensors))
+    if run.ema is not None:
+        run.ema.restart_from(tensors, state.get("ema_steps", 0))
+    _restore_optimizer(run.optimizer, state["optimizer"], directory)
+    run.precision.load_state_dict(state["precision"])
     best.load_state_dict(state["best"])
     run.network.card.completed_epochs = card.completed_epochs
     run.network.card.eval_metrics = card.eval_metrics
-    run.progress.step = state["step"]
-    run.progress.records = [StepRecord.from_plain(record) for record in state["records"]]
+    _restore_progress(run, state)
     run.random_state = state["rng"]
     return state["run_id"]
 
 
 def random_state() -> dict[str, Any]:
-    """The states of torch's generators; order and augmentation depend on none (see data/mapper)."""
+    """The states of torch's generators; images and samples depend on none (see data/mapper)."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"torch": torch.get_rng_state(), "cuda": cuda}
 
@@ -95,32 +74,53 @@ def restore_random_state(state: dict[str, Any] | None) -> None:
     """Put the generators where a checkpoint left them; the last thing to do before the first step."""
     if state is not None:
         torch.set_rng_state(state["torch"])
-        if torch.cuda.is_available() and state["cuda"]:
+        if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def _newest(save_dir: Path) -> Path | None:
-    """The complete checkpoint with the most steps of the run that `save_dir` belongs to now."""
-    marker = save_dir / _RUN_ID
-    if not marker.is_file():
-        return None
-    run_id = marker.read_text(encoding="utf-8")
-    steps = {}
-    for state_file in save_dir.glob(f"*/{STATE}"):
-        if (state_file.parent / SUCCESS).is_file():
-            state = read_tensors(state_file, only_look=True)
-            if state["run_id"] == run_id:
-                steps[state_file.parent] = state["step"]
-    # best_model holds the same step as an epoch; either will do
-    return max(steps, key=lambda directory: steps[directory], default=None)
+def _check_same(run: Run, card: ModelCard, state: Mapping[str, Any], directory: Path) -> None:
+    network = _different_cards(card, run.network.card)
+    if network:
+        raise ValueError(f"cannot resume from {directory}: {'; '.join(network)}")
+    changed = differences(state["settings"], run.settings)
+    if not changed:
+        return
+    if not run.params.allow_changes:
+        raise ValueError(
+            f"cannot resume from {directory}: {'; '.join(changed)}. Set them back, or accept the "
+            "change with allow_changes: true (--allow-changes on the command line)"
+        )
+    logger.warning("Resuming with changes: %s", "; ".join(changed))
 
 
-def _check_same(saved: ModelCard, current: ModelCard, directory: Path) -> None:
-    before, now = asdict(saved.params), asdict(current.params)
-    changed = [key for key in now if before[key] != now[key] and key != "device"]
-    parts = [f"{key} was {before[key]!r} and is {now[key]!r}" for key in changed]
-    for key in ("labels", "input_format", "pretrained"):
-        if getattr(saved, key) != getattr(current, key):
-            parts.append(f"{key} was {getattr(saved, key)} and is {getattr(current, key)}")
-    if parts:
-        raise ValueError(f"cannot resume from {directory}: {'; '.join(parts)}")
+def _different_cards(saved: ModelCard, current: ModelCard) -> list[str]:
+    """What makes the networks differ, so that weights of one do not fit the other."""
+    keys = ("labels", "input_format", "pretrained")
+    pairs = [(key, getattr(saved, key), getattr(current, key)) for key in keys]
+    return [f"{key} was {before} and is {now}" for key, before, now in pairs if before != now]
+
+
+def _restore_optimizer(optimizer: Optimizer, saved: dict[str, Any], directory: Path) -> None:
+    """Momenta and the like as saved; rates and decays as the settings say now (mostly the same)."""
+    current = optimizer.state_dict()["param_groups"]
+    sizes = [
+        [len(group["params"]) for group in groups] for groups in (saved["param_groups"], current)
+    ]
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f"cannot resume from {directory}: another set of parameters trains now (freezing or "
+            "optimizer changed); start a new run with its weights as pretrain_weights"
+        )
+    optimizer.load_state_dict({"state": saved["state"], "param_groups": current})
+
+
+def _restore_progress(run: Run, state: Mapping[str, Any]) -> None:
+    """Where the run is; with another length of epoch, at the same share of it, without its records."""
+    progress, length = run.progress, state["steps_per_epoch"]
+    progress.step = state["step"]
+    progress.closed_epochs = state["closed_epochs"]
+    if length == progress.steps_per_epoch:
+        progress.records = [StepRecord(**record) for record in state["records"]]
+    else:
+        progress.step = round(progress.step / length * progress.steps_per_epoch)
+    run.set_schedule()

@@ -28,10 +28,17 @@ from ..modeling.backbones.lr_multipliers import SSLD_MULTIPLIERS
 from ..weights.input_format import IMAGENET_RGB, InputFormat
 from ..weights.loading import load_weights
 from ..weights.source import WeightSource, open_weights
+from .checkpoint_search import find_checkpoint
+from .ema import Ema
+from .freeze import freeze_parts
+from .loggers import check_loggers
 from .model_directory import WEIGHTS, read_card, read_tensors
 from .network import ModelCard, Network, build_network, choose_device
 from .optimizer import build_optimizer
+from .precision import Precision
+from .processes import join_processes, shard
 from .schedule import factor_of
+from .settings import settings_of
 from .trainer import Progress
 
 logger = logging.getLogger(__name__)
@@ -47,6 +54,9 @@ class Run:
         datasets: training data and held-out data (or None).
         eval_transforms: operators applied before evaluating and predicting.
         weights: one line on where the weights came from.
+        settings: all that decides the course of the run, as flat plain values.
+        precision, ema: of the steps; None without averaged weights.
+        resume_from: the checkpoint to go on from, if any.
         random_state: of torch's generators, when a run goes on.
     """
 
@@ -59,6 +69,10 @@ class Run:
     eval_dataset: DetectionDataset | None
     eval_transforms: Compose
     weights: str
+    settings: dict[str, Any]
+    precision: Precision
+    ema: Ema | None = None
+    resume_from: Path | None = None
     random_state: dict[str, Any] | None = None
 
     def batches(self) -> Iterator[list[dict[str, Any]]]:
@@ -78,8 +92,21 @@ class Run:
             seed=self.params.seed,
             start_step=self.progress.step,
             num_workers=self.train_dataset.num_workers,
+            shard=shard(),
+            repeat_threshold=self.params.repeat_threshold,
         )
         return iter(loader)
+
+    def set_schedule(self) -> None:
+        """Bring the learning rates to those of the current step."""
+        self.schedule.last_epoch = self.progress.step
+        rates = [
+            base * factor(self.progress.step)
+            for base, factor in zip(self.schedule.base_lrs, self.schedule.lr_lambdas, strict=True)
+        ]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        self.schedule._last_lr = rates
 
 
 def start(
@@ -94,15 +121,22 @@ def start(
         ValueError: for every mistake that can be seen before training.
     """
     device = choose_device(model.device)
+    join_processes(device)
     transforms = _transforms(train_dataset, "train_dataset")
     eval_transforms = _eval_transforms(transforms, eval_dataset)
     check_num_classes(model, train_dataset)
     _check_same_classes(train_dataset, eval_dataset)
     progress = _progress(params, train_dataset)
     factor = factor_of(params, progress.steps_per_epoch)
-    source = _weights(params.pretrain_weights, model.backbone)
+    _check_held_out(params, eval_dataset)
+    check_loggers(params.loggers)
+    resume_from = find_checkpoint(params)
+    if resume_from is not None:
+        source = _format_only(resume_from)
+    else:
+        source = _weights(params.pretrain_weights, model.backbone)
     input_format = choose_input_format(model, transforms, eval_transforms, source)
-    seed_everything(params.seed)
+    seed_everything(params.seed, params.deterministic)
     card = ModelCard(
         params=model,
         labels=list(train_dataset.labels),
@@ -113,12 +147,20 @@ def start(
         metric=params.metric or getattr(eval_dataset or train_dataset, "metric", "COCO"),
     )
     network = build_network(card, device)
-    weights = f"{source.name}: {load_weights(network.module, source)}" if source else "random"
+    weights = "random"
+    if source is not None:
+        weights = source.name
+        weights += f": {load_weights(network.module, source)}" if resume_from is None else ""
+    network.frozen = freeze_parts(network.module, params.freeze)
     optimizer = build_optimizer(network.module, params, _stage_factors(model))
     schedule = LambdaLR(optimizer, factor)
     return Run(
         network, optimizer, schedule, progress, params, train_dataset, eval_dataset,
         eval_transforms, weights,
+        settings=settings_of(model, params, train_dataset, eval_dataset),
+        precision=Precision(params.amp, device),
+        ema=Ema(network.module, params.ema) if params.ema is not None else None,
+        resume_from=resume_from,
     )  # fmt: skip
 
 
@@ -145,8 +187,15 @@ def check_writable(save_dir: Path) -> None:
         ) from error
 
 
-def seed_everything(seed: int) -> None:
-    """Seed Python, numpy and torch."""
+def seed_everything(seed: int, deterministic: bool = False) -> None:
+    """Seed Python, numpy and torch.
+
+    Args:
+        deterministic: also choose algorithms that give the same bits every time, where there are.
+    """
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -159,6 +208,18 @@ def _weights(pretrain_weights: str | None, backbone: str) -> WeightSource | None
         card = read_card(directory)
         return WeightSource(pretrain_weights, read_tensors(directory / WEIGHTS), card.input_format)
     return open_weights(pretrain_weights, backbone)
+
+
+def _format_only(checkpoint: Path) -> WeightSource | None:
+    """What a resumed run needs of the weights it once began with; None when they were random."""
+    card = read_card(checkpoint)
+    return WeightSource(str(checkpoint), {}, card.input_format) if card.pretrained else None
+
+
+def _check_held_out(params: TrainParams, eval_dataset: DetectionDataset | None) -> None:
+    if eval_dataset is None and (params.early_stop or params.validation_loss):
+        key = "early_stop" if params.early_stop else "validation_loss"
+        raise ValueError(f"{key} is true, but there is no held-out data: give eval_dataset")
 
 
 def _stage_factors(model: ModelParams) -> dict[str, float]:
@@ -198,12 +259,22 @@ def _progress(params: TrainParams, dataset: DetectionDataset) -> Progress:
             f"train_batch_size is {params.train_batch_size}, but {dataset.name} has only "
             f"{dataset.num_samples} images"
         )
-    if params.accumulate > params.train_batch_size:
+    _check_split(params.train_batch_size, shard()[1], params.accumulate)
+    return Progress(step=0, steps_per_epoch=steps, num_epochs=params.num_epochs)
+
+
+def _check_split(batch_size: int, processes: int, accumulate: int) -> None:
+    if batch_size % processes:
         raise ValueError(
-            f"accumulate is {params.accumulate}, but a batch has only {params.train_batch_size} "
+            f"train_batch_size is {batch_size}, which {processes} processes cannot share evenly; "
+            f"choose a multiple of {processes}"
+        )
+    if accumulate > batch_size // processes:
+        of_each = " of each process" if processes > 1 else ""
+        raise ValueError(
+            f"accumulate is {accumulate}, but a batch{of_each} has only {batch_size // processes} "
             "images to split (train_batch_size)"
         )
-    return Progress(step=0, steps_per_epoch=steps, num_epochs=params.num_epochs)
 
 
 def choose_input_format(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -13,16 +14,22 @@ from detectron2.engine import HookBase
 
 from ..config.yaml_io import dump
 from .best import Best
-from .evaluate import Evaluation, evaluate_network
-from .hooks.epoch_end import EpochEnd
+from .checkpoint import Checkpoints
+from .checkpoint_search import new_run_id
+from .evaluate import evaluate_network
+from .hooks.epoch_end import EpochEnd, Found
 from .hooks.log_lines import LogLines, as_clock
 from .hooks.progress_bar import ProgressBar
-from .hooks.stop_on_signal import StopOnSignal
-from .metrics_log import MetricsLog
-from .resume import find_checkpoint, new_run_id, restore, restore_random_state, resume_state
+from .hooks.save_when_stopped import SaveWhenStopped
+from .loggers import open_loggers, open_visualdl
+from .metrics_log import MetricsLog, NoMetricsLog
+from .processes import across_processes, from_main, is_main, shard
+from .resume import restore, restore_random_state, resume_state
 from .run_log import run_log
 from .start import Run, check_writable
 from .trainer import Trainer
+from .trouble import TrainingDivergedError
+from .validation_loss import validation_losses
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +37,7 @@ CONFIG = "config.yaml"
 
 
 def train(run: Run, experiment: dict[str, Any]) -> None:
-    """Train to the end; the network is left in evaluation mode.
+    """Train to the end; the network is left in evaluation mode, with averaged weights if asked for.
 
     Writes model directories, config.yaml, train.log and metrics into the run's save_dir.
 
@@ -39,50 +46,55 @@ def train(run: Run, experiment: dict[str, Any]) -> None:
         experiment: the resolved settings, written down for the record.
 
     Raises:
-        ValueError: when save_dir cannot be written to or there is nothing to resume from.
+        ValueError: when save_dir cannot be written to or the checkpoint is of another run.
         TrainingDivergedError: when the loss is no longer finite.
+        TrainingTroubleError: when memory, disk or a data process is gone.
+        RunInterruptedError: after SIGTERM or Ctrl-C, when all is saved.
     """
     save_dir = Path(run.params.save_dir)
-    check_writable(save_dir)
-    best = Best()
-    with run_log(save_dir):
-        run_id = _resumed(run, best) or new_run_id(save_dir)
+    if is_main():
+        check_writable(save_dir)
+    best = Best(lower_is_better=run.params.best_metric == "val_loss")
+    with run_log(save_dir) if is_main() else contextlib.nullcontext():
+        run_id = _resumed(run, best) or from_main(new_run_id(save_dir) if is_main() else "")
         done = run.network.card.completed_epochs
-        if run.progress.step >= run.progress.total_steps:
+        if run.progress.is_finished:
             logger.info("Nothing left to do: %d of %d epochs are done", done, run.params.num_epochs)
         elif run.params.early_stop and best.waited >= run.params.early_stop_patience:
             logger.info("Nothing left to do: the run was stopped early after epoch %d", done)
         else:
-            (save_dir / CONFIG).write_text(dump(experiment), encoding="utf-8")
+            if is_main():
+                (save_dir / CONFIG).write_text(dump(experiment), encoding="utf-8")
             _run_steps(run, best, run_id, experiment)
-    run.network.module.eval()
+    if run.ema is not None:
+        run.ema.swap()
+    run.network.set_training(False)
 
 
 def _resumed(run: Run, best: Best) -> str:
     """The id of the run that goes on, empty for a new one."""
-    if run.params.resume_checkpoint is None:
+    if run.resume_from is None:
         return ""
-    directory = find_checkpoint(run)
-    if directory is None:
-        logger.info("Nothing to resume from in %s: starting anew", run.params.save_dir)
-        return ""
-    run_id = restore(run, best, directory)
-    logger.info("Resumed from %s, after step %d", directory, run.progress.step)
+    run_id = restore(run, best, run.resume_from)
+    logger.info("Resumed from %s, after step %d", run.resume_from, run.progress.step)
     return run_id
 
 
 def _run_steps(run: Run, best: Best, run_id: str, experiment: dict[str, Any]) -> None:
     _announce(run)
-    metrics = MetricsLog(Path(run.params.save_dir), run.progress.step, run.params.use_vdl)
+    metrics = _open_metrics(run, run_id)
     trainer = Trainer(
         run.network, run.optimizer, run.schedule, run.batches(), run.progress,
-        run.params.clip_gradients, run.params.accumulate,
+        model=across_processes(run.network.module), precision=run.precision, ema=run.ema,
+        clip_gradients=run.params.clip_gradients, accumulate=run.params.accumulate,
     )  # fmt: skip
     trainer.register_hooks(_hooks(run, best, run_id, metrics, experiment))
     started = time.perf_counter()
     restore_random_state(run.random_state)
     try:
         trainer.run()
+    except TrainingDivergedError as error:
+        raise _with_report(error, Path(run.params.save_dir)) from error
     finally:
         metrics.close()
     if trainer.stop_reason:
@@ -90,45 +102,71 @@ def _run_steps(run: Run, best: Best, run_id: str, experiment: dict[str, Any]) ->
     logger.info("Training took %s", as_clock(time.perf_counter() - started))
 
 
+def _open_metrics(run: Run, run_id: str) -> MetricsLog:
+    if not is_main():
+        return NoMetricsLog()
+    params, save_dir = run.params, Path(run.params.save_dir)
+    writers = open_loggers(params.loggers, save_dir, run_id, run.settings)
+    if params.use_vdl:
+        writers += open_visualdl(save_dir / "vdl_log")
+    return MetricsLog(save_dir, run.progress, writers)
+
+
+def _with_report(error: TrainingDivergedError, save_dir: Path) -> TrainingDivergedError:
+    path = error.write(save_dir)
+    return TrainingDivergedError(
+        f"{error}. Images, losses and gradient norms are in {path}", error.report
+    )
+
+
 def _hooks(
     run: Run, best: Best, run_id: str, metrics: MetricsLog, experiment: dict[str, Any]
 ) -> list[HookBase]:
     """In the order they act: the line of an epoch's last step stands before its evaluation."""
-    params, save_dir = run.params, Path(run.params.save_dir)
-
-    def state() -> dict[str, Any]:
-        return resume_state(run, best, run_id)
-
+    params = run.params
+    checkpoints = Checkpoints(
+        Path(params.save_dir),
+        run.network,
+        experiment=experiment,
+        state=lambda: resume_state(run, best, run_id),
+        ema=run.ema,
+    )
     hooks: list[HookBase] = [
         LogLines(metrics, params.log_interval_steps, params.train_batch_size),
         EpochEnd(
-            save_dir,
+            checkpoints,
             interval=params.save_interval_epochs,
             best=best,
             best_metric=params.best_metric,
             metrics=metrics,
-            experiment=experiment,
-            resume_state=state,
             evaluate=_evaluator(run),
             patience=params.early_stop_patience if params.early_stop else None,
             keep_last=params.keep_last,
         ),
-        StopOnSignal(save_dir, experiment, state),
+        SaveWhenStopped(checkpoints, params.save_interval_steps),
     ]
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and is_main():
         hooks.insert(0, ProgressBar())
     return hooks
 
 
-def _evaluator(run: Run) -> Callable[[], Evaluation] | None:
+def _evaluator(run: Run) -> Callable[[], Found] | None:
     dataset = run.eval_dataset
     if dataset is None:
         return None
+    with_loss = run.params.validation_loss or run.params.best_metric == "val_loss"
 
-    def evaluate() -> Evaluation:
+    def evaluate() -> Found:
         metric = run.network.card.metric or "COCO"
         logger.info("Start to evaluate %d images...", dataset.num_samples)
-        return evaluate_network(run.network, dataset, run.eval_transforms, metric=metric)
+        with run.ema.in_place() if run.ema else contextlib.nullcontext():
+            found = evaluate_network(run.network, dataset, run.eval_transforms, metric=metric)
+            losses = {}
+            if with_loss:
+                losses = validation_losses(
+                    run.network, dataset, run.eval_transforms, run.params.seed
+                )
+        return found, losses
 
     return evaluate
 
@@ -138,7 +176,9 @@ def _announce(run: Run) -> None:
         logger.info(dataset.describe())
     trainable = sum(p.numel() for p in run.network.module.parameters() if p.requires_grad)
     logger.info("Weights: %s", run.weights)
+    processes = shard()[1]
     logger.info(
-        "%d epochs of %d steps on %s, %.1f million trainable parameters",
-        run.progress.num_epochs, run.progress.steps_per_epoch, run.network.device, trainable / 1e6,
+        "%d epochs of %d steps on %s%s, %.1f million trainable parameters",
+        run.progress.num_epochs, run.progress.steps_per_epoch, run.network.device,
+        f" in {processes} processes" if processes > 1 else "", trainable / 1e6,
     )  # fmt: skip

@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from detectron2.engine import TrainerBase
 from detectron2.utils.events import EventStorage
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from .ema import Ema
 from .network import Network
+from .precision import Precision
+from .processes import mean_of_all
+from .trouble import FailedStep, told
 
 # Detectron2's names of the loss parts -> the documented ones
 LOSS_NAMES = {"loss_box_reg": "loss_bbox", "loss_rpn_loc": "loss_rpn_bbox"}
 
-
-class TrainingDivergedError(FloatingPointError):
-    """The loss is no longer a finite number."""
+Batch = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -31,36 +36,34 @@ class StepRecord:
     """What one step showed.
 
     Attributes:
-        losses: total under `loss` and the parts, as tensors still on their device.
+        losses: total under `loss` and the parts, of the whole batch over all processes.
         lr: learning rate of the step.
         seconds: the whole step took, `data_seconds` of them waiting for data.
     """
 
-    losses: dict[str, torch.Tensor]
+    losses: dict[str, float]
     lr: float
     seconds: float
     data_seconds: float
 
     def as_plain(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
-        losses = {name: loss.item() for name, loss in self.losses.items()}
-        return asdict(replace(self, losses={})) | {"losses": losses}
-
-    @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> StepRecord:
-        """What `as_plain` made."""
-        losses = {name: torch.tensor(loss) for name, loss in plain["losses"].items()}
-        return cls(**plain | {"losses": losses})
+        return asdict(self)
 
 
 @dataclass
 class Progress:
-    """How far a run is: all in steps from the beginning of training, over resumes."""
+    """How far a run is: all in steps from the beginning of training, over resumes.
+
+    Attributes:
+        closed_epochs: epochs after which was evaluated and saved, or nothing was due.
+    """
 
     step: int
     steps_per_epoch: int
     num_epochs: int
     records: list[StepRecord] = field(default_factory=list)
+    closed_epochs: int = 0
 
     @property
     def total_steps(self) -> int:
@@ -80,17 +83,32 @@ class Progress:
     def epoch_is_done(self) -> bool:
         return self.step > 0 and self.step % self.steps_per_epoch == 0
 
+    @property
+    def is_finished(self) -> bool:
+        """All steps are done and nothing is due after the last one."""
+        return self.step >= self.total_steps and self.closed_epochs >= self.num_epochs
+
 
 class Trainer(TrainerBase):
-    """Runs optimizer steps from `progress.step` to the end, or until a hook sets `stop_reason`."""
+    """Runs optimizer steps from `progress.step` to the end, or until a hook sets `stop_reason`.
+
+    Attributes:
+        stop_asked: this process wants to stop after the current step; set by hooks.
+        stop_agreed: some process wants to, and all know it since the last step.
+        is_whole: no step is half done, so that weights and progress belong together.
+    """
 
     def __init__(
         self,
         network: Network,
         optimizer: Optimizer,
         schedule: LambdaLR,
-        batches: Iterator[list[dict[str, Any]]],
+        batches: Iterator[Batch],
         progress: Progress,
+        *,
+        model: nn.Module | None = None,
+        precision: Precision | None = None,
+        ema: Ema | None = None,
         clip_gradients: float | None = None,
         accumulate: int = 1,
     ) -> None:
@@ -99,14 +117,21 @@ class Trainer(TrainerBase):
         Args:
             batches: Detectron2's input dicts, a list for each step.
             progress: updated with each step.
+            model: what is called for the losses: the network's module, or a wrapper around it.
+            precision: of forward and backward passes.
+            ema: updated after each step.
             clip_gradients: largest L2 norm of the whole gradient.
             accumulate: parts a batch is split into, one after the other, to save memory.
         """
         super().__init__()
-        self.accumulate = accumulate
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
         self.progress, self.clip_gradients = progress, clip_gradients
+        self.accumulate, self.ema = accumulate, ema
+        self.precision = precision or Precision()
         self.stop_reason = ""
+        self.stop_asked = self.stop_agreed = False
+        self.is_whole = True
+        self._model = model if model is not None else network.module
         self._batches = batches
 
     def run(self) -> None:
@@ -114,14 +139,15 @@ class Trainer(TrainerBase):
 
         Raises:
             TrainingDivergedError: when the loss is not finite; no weight was touched by that step.
+            TrainingTroubleError: when memory or a data process is gone, with what to do.
         """
         progress = self.progress
         self.iter = self.start_iter = progress.step
         self.max_iter = progress.total_steps
-        self.network.module.train()
+        self.network.set_training()
         with EventStorage(progress.step) as self.storage:
-            self.before_train()
             try:
+                self.before_train()
                 while progress.step < progress.total_steps and not self.stop_reason:
                     self.before_step()
                     self.run_step()
@@ -134,48 +160,74 @@ class Trainer(TrainerBase):
     def run_step(self) -> None:
         """One optimizer step."""
         start = time.perf_counter()
-        batch = next(self._batches)
+        with told(self._failed([])):
+            batch = next(self._batches)
         data_seconds = time.perf_counter() - start
         self.optimizer.zero_grad()
-        losses = self._backward(batch)
+        with told(self._failed(batch)):
+            losses = self._backward(batch)
         self.after_backward()
-        if self.clip_gradients is not None:
-            torch.nn.utils.clip_grad_norm_(self.network.module.parameters(), self.clip_gradients)
-        self.optimizer.step()
+        self.is_whole = False
+        parameters = self.network.module.parameters()
+        self.precision.step(self.optimizer, parameters, self.clip_gradients)
+        if self.ema is not None:
+            self.ema.update()
         lr = float(self.schedule.get_last_lr()[0])
         self.schedule.step()
         seconds = time.perf_counter() - start
         self.progress.records.append(StepRecord(losses, lr, seconds, data_seconds))
         self.progress.step += 1
+        self.is_whole = True
 
-    def _backward(self, batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Gradients of the batch's mean loss, part by part; the detached losses."""
-        total: dict[str, torch.Tensor] = {}
+    def _backward(self, batch: Batch) -> dict[str, float]:
+        """Gradients of the batch's mean loss, part by part; the losses."""
+        total: dict[str, float] = {}
         size = -(-len(batch) // self.accumulate)
         for start in range(0, len(batch), size):
             part = batch[start : start + size]
-            losses = self._losses(part)
             share = len(part) / len(batch)
-            (losses["loss"] * share).backward()
-            for name, loss in losses.items():
-                total[name] = total.get(name, 0) + loss.detach() * share
+            with self._gradients_stay_here(is_last=start + size >= len(batch)):
+                losses = self._losses(part)
+                values = self._checked(part, losses)
+                self.precision.backward(losses["loss"] * share)
+            for name, value in values.items():
+                total[name] = total.get(name, 0.0) + value * share
         return total
 
-    def _losses(self, batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Total first, then the parts under their documented names."""
-        try:
-            parts = self.network.module(batch)
-        except FloatingPointError as error:
-            raise TrainingDivergedError(self._diverged(batch, str(error))) from error
-        total = sum(parts.values())
-        if not torch.isfinite(total):
-            shown = ", ".join(f"{name} {loss.item():.4g}" for name, loss in parts.items())
-            raise TrainingDivergedError(self._diverged(batch, shown))
-        return {"loss": total} | {LOSS_NAMES.get(name, name): part for name, part in parts.items()}
+    def _gradients_stay_here(self, is_last: bool) -> AbstractContextManager[Any]:
+        """Gradients travel between processes once a step, with its last part."""
+        if is_last or not isinstance(self._model, DistributedDataParallel):
+            return nullcontext()
+        return self._model.no_sync()
 
-    def _diverged(self, batch: list[dict[str, Any]], shown: str) -> str:
-        return (
-            f"the loss is not finite at step {self.progress.step + 1} ({shown}); images "
-            f"{[one['image_id'] for one in batch]}, learning rate {self.schedule.get_last_lr()[0]:.3g}. "
-            "Lower learning_rate, lengthen warmup_steps, or set clip_gradients: 10"
+    def _losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Total first, then the parts under their documented names."""
+        with self.precision.autocast():
+            parts = self._model(batch)
+        named = {LOSS_NAMES.get(name, name): part for name, part in parts.items()}
+        return {"loss": sum(parts.values()), **named}
+
+    def _checked(self, batch: Batch, losses: dict[str, torch.Tensor]) -> dict[str, float]:
+        """The losses as numbers, means over the processes; one wait for the device.
+
+        Raises:
+            TrainingDivergedError: in every process when the loss is not finite in one.
+        """
+        total = losses["loss"].detach()
+        stop = torch.full_like(total, float(self.stop_asked))
+        here = torch.stack([*(loss.detach() for loss in losses.values()), stop])
+        *values, stop_share = mean_of_all(here).tolist()
+        self.stop_agreed = stop_share > 0
+        if not values[0] - values[0] == 0:  # infinite or NaN
+            raise self._failed(batch).diverged(losses)
+        return dict(zip(losses, values, strict=True))
+
+    def _failed(self, batch: Batch) -> FailedStep:
+        return FailedStep(
+            network=self.network,
+            batch=batch,
+            step=self.progress.step + 1,
+            lr=float(self.schedule.get_last_lr()[0]),
+            accumulate=self.accumulate,
+            recent=[record.losses["loss"] for record in self.progress.records[-20:]],
         )

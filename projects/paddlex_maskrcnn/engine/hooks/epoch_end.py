@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from detectron2.engine import HookBase
 
 from ..best import Best
+from ..checkpoint import LATEST, Checkpoints
 from ..evaluate import Evaluation
 from ..metrics_log import MetricsLog
-from ..model_directory import copy_model_directory, save_model_directory
 from ..trainer import Trainer
-from .stop_on_signal import INTERRUPTED
 
 logger = logging.getLogger(__name__)
 
 BEST_MODEL = "best_model"
+
+# What one evaluation found: all of COCO's numbers, and the validation losses if asked for.
+Found = tuple[Evaluation, dict[str, float]]
 
 
 class EpochEnd(HookBase):
@@ -29,72 +29,84 @@ class EpochEnd(HookBase):
 
     def __init__(
         self,
-        save_dir: Path,
+        checkpoints: Checkpoints,
         *,
         interval: int,
         best: Best,
         best_metric: str,
         metrics: MetricsLog,
-        experiment: dict[str, Any],
-        resume_state: Callable[[], dict[str, Any]],
-        evaluate: Callable[[], Evaluation] | None,
+        evaluate: Callable[[], Found] | None,
         patience: int | None,
         keep_last: int | None = None,
     ) -> None:
         """Act every `interval` epochs and after the last.
 
         Args:
-            save_dir: model directories `epoch_k` and `best_model` go here.
+            checkpoints: writes the model directories `epoch_k` and `best_model`.
             best: updated with each evaluation.
-            best_metric: `segm` or `bbox`.
-            experiment: for the record in model.yml.
-            resume_state: what a resume needs besides the weights.
+            best_metric: `segm`, `bbox` or `val_loss`.
             evaluate: the network on the held-out data; None without such data.
             patience: evaluations without a new best after which training stops; None: never.
             keep_last: saved epochs that stay; None: all.
         """
-        self._keep_last = keep_last
-        self._save_dir, self._interval, self._patience = save_dir, interval, patience
+        self._checkpoints, self._interval, self._patience = checkpoints, interval, patience
         self._best, self._best_metric, self._metrics = best, best_metric, metrics
-        self._experiment, self._resume_state, self._evaluate = experiment, resume_state, evaluate
+        self._evaluate, self._keep_last = evaluate, keep_last
+
+    def before_train(self) -> None:
+        self._close_epoch()  # of a run that was ended between its last step and this point
 
     def after_step(self) -> None:
+        self._close_epoch()
+
+    def _close_epoch(self) -> None:
         progress = self.trainer.progress
+        if not progress.epoch_is_done or progress.closed_epochs >= progress.epoch:
+            return
         last = progress.step == progress.total_steps
-        if progress.epoch_is_done and (last or progress.epoch % self._interval == 0):
-            improved = self._evaluated(progress.epoch) if self._evaluate else False
-            self._save(progress.epoch, improved)
+        if last or progress.epoch % self._interval == 0:
+            self._evaluate_and_save(progress.epoch)
+        progress.closed_epochs = progress.epoch
+
+    def _evaluate_and_save(self, epoch: int) -> None:
+        before = self._best.state_dict()
+        try:
+            improved = self._evaluated(epoch) if self._evaluate else False
+            self._save(epoch, improved)
+        except BaseException:
+            self._best.load_state_dict(before)  # a resume comes here again
+            raise
 
     def _evaluated(self, epoch: int) -> bool:
         """Evaluate and log; whether this is the best so far."""
         assert self._evaluate is not None
-        evaluation = self._evaluate()
-        card = self.trainer.network.card
-        card.eval_metrics = evaluation.metrics
-        self._metrics.write("eval", epoch, self.trainer.progress.step, _row(evaluation))
-        shown = ", ".join(f"{name}={value:.4f}" for name, value in evaluation.metrics.items())
-        logger.info("[EVAL] Finished, Epoch=%d, %s\n%s", epoch, shown, evaluation.table())
-        key = next(name for name in evaluation.metrics if name.startswith(self._best_metric))
-        improved = self._best.update(evaluation.metrics[key], epoch)
+        evaluation, losses = self._evaluate()
+        self.trainer.network.card.eval_metrics = evaluation.metrics
+        values = _row(evaluation) | losses
+        self._metrics.write("eval", epoch, self.trainer.progress.step, values)
+        shown = {**evaluation.metrics, **losses}
+        line = ", ".join(f"{name}={value:.4f}" for name, value in shown.items())
+        logger.info("[EVAL] Finished, Epoch=%d, %s\n%s", epoch, line, evaluation.table())
+        key = next(name for name in shown if name.startswith(self._best_metric))
+        improved = self._best.update(shown[key], epoch)
         if self._patience is not None and self._best.waited >= self._patience:
             self.trainer.stop_reason = (
-                f"{key} has not risen above {self._best.value} (epoch {self._best.epoch}) "
+                f"{key} has not been better than {self._best.value} (epoch {self._best.epoch}) "
                 f"in {self._best.waited} evaluations"
             )
         return improved
 
     def _save(self, epoch: int, improved: bool) -> None:
+        progress, name = self.trainer.progress, f"epoch_{epoch}"
         self.trainer.network.card.completed_epochs = epoch
-        directory = self._save_dir / f"epoch_{epoch}"
-        save_model_directory(
-            directory,
-            self.trainer.network,
-            experiment=self._experiment,
-            state=self._resume_state(),
-        )
-        logger.info("Model saved in %s", directory)
-        if improved:
-            copy_model_directory(directory, self._save_dir / BEST_MODEL)
+        closed, progress.closed_epochs = progress.closed_epochs, epoch
+        try:
+            logger.info("Model saved in %s", self._checkpoints.save(name))
+            if improved:
+                self._checkpoints.copy(name, BEST_MODEL)
+        except BaseException:
+            progress.closed_epochs = closed
+            raise
         self._remove_old(epoch)
         if self._best.value is not None:
             logger.info(
@@ -104,11 +116,12 @@ class EpochEnd(HookBase):
 
     def _remove_old(self, epoch: int) -> None:
         """What a newer save has made superfluous; only ever directories of this run's numbering."""
-        shutil.rmtree(self._save_dir / INTERRUPTED, ignore_errors=True)
+        self._checkpoints.remove(LATEST)
         if self._keep_last is not None:
-            saved = [k for k in range(1, epoch + 1) if (self._save_dir / f"epoch_{k}").is_dir()]
+            folder = self._checkpoints.save_dir
+            saved = [k for k in range(1, epoch + 1) if (folder / f"epoch_{k}").is_dir()]
             for old in saved[: -self._keep_last]:
-                shutil.rmtree(self._save_dir / f"epoch_{old}")
+                self._checkpoints.remove(f"epoch_{old}")
 
 
 def _row(evaluation: Evaluation) -> dict[str, Any]:

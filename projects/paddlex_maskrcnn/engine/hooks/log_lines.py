@@ -47,10 +47,7 @@ class LogLines(HookBase):
 
 
 def _means(records: list[StepRecord], batch_size: int) -> dict[str, Any]:
-    losses = {
-        name: torch.stack([record.losses[name] for record in records]).mean().item()
-        for name in records[0].losses
-    }
+    losses = {name: fmean(record.losses[name] for record in records) for name in records[0].losses}
     seconds = fmean(record.seconds for record in records)
     return losses | {
         "lr": records[-1].lr,

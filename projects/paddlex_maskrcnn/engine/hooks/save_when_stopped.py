@@ -1,63 +1,80 @@
-"""A machine that is taken away sends SIGTERM first: finish the step, save, and end."""
+"""A machine that is taken away sends SIGTERM first, a user presses Ctrl-C: save, then end.
+
+So does an error in the middle of an epoch, as long as no weight was half changed.
+"""
 
 from __future__ import annotations
 
+import logging
 import signal
+import sys
 import threading
-from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from detectron2.engine import HookBase
 
 from ...user_errors import RunInterruptedError
-from ..model_directory import save_model_directory
+from ..checkpoint import LATEST, Checkpoints
 from ..trainer import Trainer
 
-INTERRUPTED = "interrupted"
+logger = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class StopOnSignal(HookBase):
-    """On SIGTERM writes the model directory `interrupted` after the current step and ends the run."""
+class SaveWhenStopped(HookBase):
+    """Writes the model directory `latest` when a run ends before its time, or every so many steps."""
 
     trainer: Trainer
 
-    def __init__(
-        self, save_dir: Path, experiment: dict[str, Any], resume_state: Callable[[], dict[str, Any]]
-    ) -> None:
-        """Save into `save_dir`.
+    def __init__(self, checkpoints: Checkpoints, interval: int | None = None) -> None:
+        """Save through `checkpoints`.
 
         Args:
-            experiment: for the record in model.yml.
-            resume_state: what a resume needs besides the weights.
+            interval: steps between two saves without any reason to stop; None: no such saves.
         """
-        self._directory = save_dir / INTERRUPTED
-        self._experiment, self._resume_state = experiment, resume_state
-        self._asked = False
-        self._before: Any = None
+        self._checkpoints, self._interval = checkpoints, interval
+        self._asked: signal.Signals | None = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def before_train(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._ask)
+            self._before = {one: signal.signal(one, self._ask) for one in SIGNALS}
 
     def after_step(self) -> None:
-        if not self._asked:
-            return
-        save_model_directory(
-            self._directory,
-            self.trainer.network,
-            experiment=self._experiment,
-            state=self._resume_state(),
-        )
-        raise RunInterruptedError(
-            f"SIGTERM after step {self.trainer.progress.step}: everything is saved in "
-            f"{self._directory}; go on with --resume"
-        )
+        progress = self.trainer.progress
+        if self.trainer.stop_agreed:
+            raise RunInterruptedError(self._saved(), self._asked or signal.SIGTERM)
+        if self._interval and progress.step % self._interval == 0 and not progress.epoch_is_done:
+            logger.info("State saved in %s", self._checkpoints.save(LATEST))
 
     def after_train(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._before or signal.SIG_DFL)
+        for one, handler in self._before.items():
+            signal.signal(one, handler)
+        error = sys.exception()
+        if isinstance(error, Exception) and not isinstance(error, RunInterruptedError):
+            self._save_after(error)
+
+    def _saved(self) -> str:
+        directory = self._checkpoints.save(LATEST)
+        name = (self._asked or signal.SIGTERM).name
+        return (
+            f"{name} after step {self.trainer.progress.step}: everything is saved in {directory}; "
+            "go on with --resume"
+        )
+
+    def _save_after(self, error: Exception) -> None:
+        """What was reached before an error, unless that error came from saving or from half a step."""
+        progress = self.trainer.progress
+        if self.trainer.is_whole and not progress.epoch_is_done:
+            try:
+                logger.info("What was reached is saved in %s", self._checkpoints.save(LATEST))
+            except Exception as second:
+                logger.warning("What was reached could not be saved: %s", second)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self._asked = True
+        if self._asked is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt  # pressed again: at once
+        self._asked = signal.Signals(number)
+        self.trainer.stop_asked = True

@@ -1,0 +1,87 @@
+"""Writing what a run can go on from: a model directory with a resume state."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..user_errors import TrainingTroubleError
+from .ema import Ema
+from .model_directory import copy_model_directory, save_model_directory
+from .network import Network
+from .processes import is_main
+
+# A state from the middle of an epoch: after a signal or an error, or every so many steps.
+LATEST = "latest"
+
+
+class Checkpoints:
+    """The model directories of one run; only the main process writes."""
+
+    def __init__(
+        self,
+        save_dir: Path,
+        network: Network,
+        *,
+        experiment: dict[str, Any],
+        state: Callable[[], dict[str, Any]],
+        ema: Ema | None = None,
+    ) -> None:
+        """Know what to save.
+
+        Args:
+            experiment: for the record in model.yml.
+            state: what a resume needs besides the weights.
+            ema: its average is saved as the model, the live weights in the state.
+        """
+        self.save_dir = save_dir
+        self._network, self._experiment, self._state, self._ema = network, experiment, state, ema
+
+    def save(self, name: str) -> Path:
+        """Write the directory `name`, weights and state, and return it.
+
+        Raises:
+            TrainingTroubleError: when it cannot be written; what was there before stays.
+        """
+        directory = self.save_dir / name
+        if not is_main():
+            return directory
+        state = self._state()  # of the live weights, before the average takes their place
+        with _told(directory), self._ema.in_place() if self._ema else contextlib.nullcontext():
+            save_model_directory(directory, self._network, experiment=self._experiment, state=state)
+        return directory
+
+    def copy(self, source: str, name: str) -> None:
+        """The directory `source` once more under another name."""
+        if is_main():
+            with _told(self.save_dir / name):
+                copy_model_directory(self.save_dir / source, self.save_dir / name)
+
+    def remove(self, name: str) -> None:
+        """Take a directory away, if it is there."""
+        if is_main():
+            shutil.rmtree(self.save_dir / name, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _told(directory: Path) -> Iterator[None]:
+    """Errors of the disk in words; torch hides a full one behind a RuntimeError of its own."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        full = getattr(error, "errno", None) == errno.ENOSPC or _is_full(directory.parent)
+        if not full and not isinstance(error, OSError):
+            raise
+        reason = "the disk is full" if full else str(error)
+        raise TrainingTroubleError(
+            f"{directory} could not be saved: {reason}. Models saved before are whole; make room "
+            "(keep_last: 3 keeps only the newest epochs), then go on with --resume"
+        ) from error
+
+
+def _is_full(folder: Path) -> bool:
+    return shutil.disk_usage(folder).free < 2**20

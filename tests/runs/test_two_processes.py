@@ -1,0 +1,78 @@
+"""Two processes against one, with the same batch."""
+
+import json
+import signal
+import time
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param((), id="default"),
+        pytest.param(
+            (
+                "model.rpn_cls_loss=SigmoidFocalLoss",
+                "model.bbox_assigner=LibraBBoxAssigner",
+                "model.norm=SyncBN",
+                "train.train_batch_size=4",
+                "train.repeat_threshold=0.5",
+            ),
+            id="focal, Libra, SyncBN, balanced",
+        ),
+    ],
+)
+def test_same_training(run, metrics, weights, tmp_path, settings):
+    """Samples and losses are those of one process; what is left is rounding."""
+    run(tmp_path / "one", *settings)
+    printed = run(tmp_path / "two", *settings, processes=2)
+    assert "on cpu in 2 processes" in printed
+    one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
+    assert [row["step"] for row in one] == [row["step"] for row in two]
+    for a, b in zip(one, two, strict=True):
+        if a["kind"] == "train":
+            losses = {key: value for key, value in a.items() if key.startswith("loss")}
+            assert losses == pytest.approx({key: b[key] for key in losses}, rel=1e-4, abs=1e-5)
+            assert a["lr"] == b["lr"]
+    a, b = (weights(tmp_path / name / "epoch_2") for name in ("one", "two"))
+    for key in a.keys() - {key for key in a if key.endswith("num_batches_tracked")}:
+        torch.testing.assert_close(a[key], b[key], rtol=1e-3, atol=2e-5, msg=key)
+
+
+def test_evaluation_is_shared(run, tmp_path):
+    """Three images over two processes: the numbers and result rows of one process."""
+    run(tmp_path / "run", "train.num_epochs=1")
+    found = []
+    for processes in (1, 2):
+        model = ("--eval-only", "--model", str(tmp_path / "run" / "epoch_1"))
+        run(tmp_path / str(processes), *model, processes=processes)
+        folder = tmp_path / str(processes) / "evaluation"
+        found.append(json.loads((folder / "segm_results.json").read_text(encoding="utf-8")))
+    assert found[0] == found[1] != []
+
+
+def test_a_process_that_dies_ends_the_run(start, tmp_path):
+    """With its own reason, and not by waiting for the others for an hour."""
+    process = start(tmp_path, "data.train.data_dir=/proc/nothing", processes=2)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "/proc/nothing" in printed
+
+
+def test_sigterm_reaches_all(start, run, metrics, tmp_path):
+    process = start(tmp_path, processes=2)
+    path = tmp_path / "metrics.jsonl"
+    while not path.is_file() or len(path.read_text(encoding="utf-8").splitlines()) < 2:
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 143, printed
+    assert "everything is saved" in printed
+    run(tmp_path, "--resume", processes=2)
+    steps = [row["step"] for row in metrics(tmp_path) if row["kind"] == "train"]
+    assert steps == list(range(1, 13))
