@@ -24,10 +24,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "modeling.nms": ({"modeling.nms", "modeling.registries"}, {"detectron2"}),
     "weights": ({"weights"}, {"detectron2"}),
     "engine": (
-        {"engine", "config", "data", "modeling", "weights", "__init__", "user_errors"},
+        {"engine", "config", "data", "metrics", "modeling", "weights", "__init__", "user_errors"},
         set(),
     ),
-    "report": ({"report", "data"}, {"detectron2", "torch"}),
+    "metrics": ({"metrics"}, {"detectron2", "torch", "torchvision", "cv2"}),
+    "report": ({"report", "data", "metrics"}, {"detectron2", "torch"}),
     "maskrcnn": ({"config", "data", "engine"}, {"detectron2", "torch"}),
     "det": ({"maskrcnn", "data", "report"}, HEAVY),
     "datasets": ({"data"}, HEAVY),

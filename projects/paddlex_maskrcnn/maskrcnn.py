@@ -198,6 +198,7 @@ def load_model(model_dir: str | os.PathLike[str], device: str = "auto") -> MaskR
         ValueError: when it is no complete model directory.
     """
     network = load_model_directory(Path(model_dir), choose_device(device))
-    model = MaskRCNN(**asdict(network.card.params))
+    arguments, defaults = asdict(network.card.params), asdict(ModelParams())
+    model = MaskRCNN(**{key: value for key, value in arguments.items() if value != defaults[key]})
     model.network = network
     return model

@@ -1,8 +1,12 @@
 """Two processes against one, with the same batch."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -55,20 +59,55 @@ def test_evaluation_is_shared(run, tmp_path):
     assert found[0] == found[1] != []
 
 
-def test_a_process_that_dies_ends_the_run(start, tmp_path):
-    """With its own reason, and not by waiting for the others for an hour."""
+def test_one_mistake_is_told_once(start, tmp_path):
+    """Both processes make it; the run ends at once."""
     process = start(tmp_path, "data.train.data_dir=/proc/nothing", processes=2)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode != 0
+    assert printed.count("error: ") == 1
     assert "/proc/nothing" in printed
+
+
+def children(process):
+    """The processes that torchrun has started."""
+    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(pid) for pid in path.read_text(encoding="utf-8").split()]
+
+
+def wait_for_rows(process, path, rows):
+    while not path.is_file() or len(path.read_text(encoding="utf-8").splitlines()) < rows:
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.02)
+
+
+def torchrun(experiment, save_dir, *options):
+    command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node=2", *options, "train_net.py", "--config", str(experiment)]
+    command += [f"train.save_dir={save_dir}", "train.save_interval_steps=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    return subprocess.Popen(
+        command, cwd=Path(__file__).parents[2], env=environment, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_process_is_killed(experiment, metrics, tmp_path, restarts):
+    """The run ends instead of waiting for it; or torchrun starts it anew and it goes on."""
+    process = torchrun(experiment, tmp_path, f"--max-restarts={restarts}")
+    wait_for_rows(process, tmp_path / "metrics.jsonl", 5)
+    os.kill(children(process)[1], signal.SIGKILL)
+    printed, _ = process.communicate(timeout=180)
+    assert (process.returncode == 0) == bool(restarts), printed
+    assert ("Resumed from" in printed) == bool(restarts)
+    if restarts:
+        steps = [row["step"] for row in metrics(tmp_path) if row["kind"] == "train"]
+        assert steps == list(range(1, 13))
 
 
 def test_sigterm_reaches_all(start, run, metrics, tmp_path):
     process = start(tmp_path, processes=2)
-    path = tmp_path / "metrics.jsonl"
-    while not path.is_file() or len(path.read_text(encoding="utf-8").splitlines()) < 2:
-        assert process.poll() is None, process.stdout.read()
-        time.sleep(0.02)
+    wait_for_rows(process, tmp_path / "metrics.jsonl", 2)
     process.send_signal(signal.SIGTERM)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 143, printed

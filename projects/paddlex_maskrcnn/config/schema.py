@@ -68,7 +68,7 @@ class TrainParams:
     save_interval_epochs: int = row(1, "Epochs between two evaluations and saved models.", at_least=1)  # fmt: skip
     log_interval_steps: int = row(20, "Steps between two log lines.", at_least=1)
     save_dir: str = row("output", "Folder of everything the run writes.")
-    pretrain_weights: str | None = row("IMAGENET", "Starting weights: IMAGENET, the path of a weight file or model directory, or null for random weights.")  # fmt: skip
+    pretrain_weights: str | None = row("IMAGENET", "Starting weights: IMAGENET (the backbone), COCO (a whole Mask R-CNN; docs/weights.md), the path of a weight file, model directory or PaddleX folder, or null for random weights.")  # fmt: skip
     optimizer: Any = row(None, "null: SGD with momentum. Python: a function params -> torch optimizer; YAML: {name: AdamW, weight_decay: 0.05, ...}, a class of torch.optim with its arguments.")  # fmt: skip
     learning_rate: float = row(1.0 / 800, "Learning rate after warm-up.", above=0)
     warmup_steps: int = row(500, "Steps in which the rate rises linearly; they must end before the first decay.", at_least=0)  # fmt: skip

@@ -32,6 +32,11 @@ _RESNETS = {
     "ResNet101_vd": (101, "d"),
 }
 
+_ANCHOR_GENERATORS = {
+    "torchvision": "TorchvisionAnchorGenerator",
+    "paddlex": "PaddleXAnchorGenerator",
+}
+
 
 @dataclass(frozen=True)
 class BuildFacts:
@@ -43,6 +48,8 @@ class BuildFacts:
         pixel_mean, pixel_std: per channel in that order, in units of pixel values.
         stride_in_1x1: where the weights' bottlenecks have their stride.
         pretrained: whether weights will be loaded, so that statistics may be frozen.
+        conventions: whose anchors, region pooling and details the network has: detectron2, torchvision
+            or paddlex.
         device: where it will run, cpu or cuda.
     """
 
@@ -52,6 +59,7 @@ class BuildFacts:
     pixel_std: Sequence[float]
     stride_in_1x1: bool = False
     pretrained: bool = True
+    conventions: str = "detectron2"
     device: str = "cpu"
 
 
@@ -60,7 +68,16 @@ def translate(model: ModelParams, facts: BuildFacts) -> CfgNode:
     cfg = get_cfg()
     add_paddlex_keys(cfg)
     _copy_direct(model, cfg)
-    for derive in (_classes, _input, _backbone, _heads, _anchors, _proposals, _losses):
+    for derive in (
+        _classes,
+        _input,
+        _backbone,
+        _heads,
+        _anchors,
+        _conventions,
+        _proposals,
+        _losses,
+    ):
         for key, value in derive(model, facts).items():
             _set(cfg, key, value)
     _set(cfg, "MODEL.DEVICE", facts.device)
@@ -79,7 +96,9 @@ def add_paddlex_keys(cfg: CfgNode) -> None:
     cfg.MODEL.ROI_HEADS.CROWD_THRESH = 0.0
     cfg.MODEL.RESNETS.VARIANT = ""
     cfg.MODEL.BACKBONE.GRADIENT_CHECKPOINTING = False
-    cfg.MODEL.HRNET = CfgNode({"NORM": ""})
+    cfg.MODEL.RESNETS.PROJECT_RES2 = False
+    cfg.MODEL.ROI_HEADS.INCLUSIVE_BOXES = False
+    cfg.MODEL.HRNET = CfgNode({"NORM": "", "ALIGN_CORNERS": False})
 
 
 def _copy_direct(model: ModelParams, cfg: CfgNode) -> None:
@@ -127,12 +146,14 @@ def _backbone(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
 def _resnet(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
     depth, variant = _RESNETS[model.backbone]
     stages = ["res2", "res3", "res4", "res5"] if model.with_fpn else ["res4"]
-    ours = variant == "d" or model.with_dcn or model.gradient_checkpointing
+    projects = depth == 18 and facts.conventions == "paddlex"
+    ours = variant == "d" or model.with_dcn or model.gradient_checkpointing or projects
     kind = ("_variant" if ours else "") + ("_fpn" if model.with_fpn else "")
     return {
         "MODEL.BACKBONE.NAME": f"build_resnet{kind}_backbone",
         "MODEL.RESNETS.DEPTH": depth,
         "MODEL.RESNETS.VARIANT": variant,
+        "MODEL.RESNETS.PROJECT_RES2": projects,
         "MODEL.RESNETS.STRIDE_IN_1X1": facts.stride_in_1x1,
         "MODEL.RESNETS.RES2_OUT_CHANNELS": 64 if depth == 18 else 256,
         "MODEL.RESNETS.OUT_FEATURES": stages,
@@ -175,6 +196,24 @@ def _anchors(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
     return {
         "MODEL.ANCHOR_GENERATOR.SIZES": sizes,
         "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS": [list(model.aspect_ratios)],
+    }
+
+
+def _conventions(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
+    """How foreign detectors place anchors and pool regions (behaviour notes 1.5, 2.2, 3.3)."""
+    if facts.conventions == "detectron2":
+        return {}
+    paddlex = facts.conventions == "paddlex"
+    sampling = 2 if model.with_fpn else 0
+    return {
+        "MODEL.ANCHOR_GENERATOR.NAME": _ANCHOR_GENERATORS[facts.conventions],
+        "MODEL.ANCHOR_GENERATOR.OFFSET": 0.5 if paddlex else 0.0,
+        "MODEL.ROI_HEADS.INCLUSIVE_BOXES": paddlex,
+        "MODEL.HRNET.ALIGN_CORNERS": paddlex,
+        "MODEL.ROI_BOX_HEAD.POOLER_TYPE": "ROIAlign",
+        "MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO": sampling,
+        "MODEL.ROI_MASK_HEAD.POOLER_TYPE": "ROIAlign",
+        "MODEL.ROI_MASK_HEAD.POOLER_SAMPLING_RATIO": sampling,
     }
 
 

@@ -104,6 +104,7 @@ def detectron2_cfg(card: ModelCard, device: str = "cpu") -> CfgNode:
         pixel_mean=form.pixel_mean,
         pixel_std=form.pixel_std,
         stride_in_1x1=form.stride_in_1x1,
+        conventions=form.conventions,
         pretrained=card.pretrained,
         device=device,
     )

@@ -10,7 +10,7 @@ import os
 import random
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from ..data.transforms import Compose
 from ..modeling.backbones.lr_multipliers import SSLD_MULTIPLIERS
 from ..weights.input_format import IMAGENET_RGB, InputFormat
 from ..weights.loading import load_weights
+from ..weights.paddle_files import is_paddle_folder
 from ..weights.source import WeightSource, open_weights
 from .checkpoint_search import find_checkpoint
 from .ema import Ema
@@ -134,7 +135,7 @@ def start(
     if resume_from is not None:
         source = _format_only(resume_from)
     else:
-        source = _weights(params.pretrain_weights, model.backbone)
+        source = _weights(params.pretrain_weights, model)
     input_format = choose_input_format(model, transforms, eval_transforms, source)
     seed_everything(params.seed, params.deterministic)
     card = ModelCard(
@@ -201,13 +202,13 @@ def seed_everything(seed: int, deterministic: bool = False) -> None:
     torch.manual_seed(seed)
 
 
-def _weights(pretrain_weights: str | None, backbone: str) -> WeightSource | None:
+def _weights(pretrain_weights: str | None, model: ModelParams) -> WeightSource | None:
     """The weights to start from; a saved model's come with the input format of its card."""
-    if pretrain_weights is not None and Path(pretrain_weights).is_dir():
-        directory = Path(pretrain_weights)
+    directory = Path(pretrain_weights or "")
+    if pretrain_weights and directory.is_dir() and not is_paddle_folder(directory):
         card = read_card(directory)
         return WeightSource(pretrain_weights, read_tensors(directory / WEIGHTS), card.input_format)
-    return open_weights(pretrain_weights, backbone)
+    return open_weights(pretrain_weights, model.backbone, model.with_fpn)
 
 
 def _format_only(checkpoint: Path) -> WeightSource | None:
@@ -311,4 +312,4 @@ def choose_input_format(
     mean, std = normalize.pixel_mean, normalize.pixel_std
     if form.channel_order == "BGR" and channels == 3:
         mean, std = mean[::-1], std[::-1]
-    return InputFormat(form.channel_order, tuple(mean), tuple(std), form.stride_in_1x1)
+    return replace(form, pixel_mean=tuple(mean), pixel_std=tuple(std))

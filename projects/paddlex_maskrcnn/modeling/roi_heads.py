@@ -28,6 +28,7 @@ from .backbones.resnet_variant import build_res5_stage
 from .box_predictor import SeamBoxPredictor
 from .crowd import inside_crowd, split_crowd
 from .image_randomness import generator_of
+from .inclusive_pooling import end_at_last_pixel
 from .registries import ROI_SAMPLER, choose
 
 Sampler = Callable[..., tuple[torch.Tensor, torch.Tensor]]
@@ -71,6 +72,9 @@ class SeamMixin:
         ret["sampler"] = choose(ROI_SAMPLER, "MODEL.ROI_HEADS.SAMPLER", name)
         ret["crowd_threshold"] = cfg.MODEL.ROI_HEADS.CROWD_THRESH
         ret["box_predictor"] = build_box_predictor(cfg, ret["box_predictor"])
+        if cfg.MODEL.ROI_HEADS.get("INCLUSIVE_BOXES", False):
+            for name in {"box_pooler", "mask_pooler", "pooler"} & ret.keys():
+                end_at_last_pixel(ret[name])
         return ret
 
     @torch.no_grad()

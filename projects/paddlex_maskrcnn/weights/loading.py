@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
-from .source import WeightSource
+from .weight_source import WeightSource
 
+# Where detectors keep their backbone: with pyramid, without, and the last stage without.
 _BACKBONE_PREFIXES = ("backbone.bottom_up.", "backbone.", "roi_heads.")
 _STAGES = ("stem.", "res", "stage", "transition")  # how the names inside a backbone begin
+_BLOCK = re.compile(r"res[2-5]\.\d+\.")
+_MOST_SHOWN = 3
 
 
 @dataclass
@@ -21,7 +25,7 @@ class LoadReport:
     Attributes:
         matched: loaded as they are.
         adapted: loaded after a change of shape that keeps their meaning.
-        skipped: in both, of different shape: they start at random.
+        skipped: in both, of different shape (other classes, for instance): they start at random.
         missing: in the network only: they start at random.
         unused: in the source only.
     """
@@ -33,7 +37,11 @@ class LoadReport:
     unused: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        counts = (f"{len(names)} {kind}" for kind, names in vars(self).items())
+        """Counts of all kinds, and the layers that were not loaded."""
+        counts = []
+        for kind, names in vars(self).items():
+            shown = f" ({_layers(names)})" if names and kind not in ("matched", "unused") else ""
+            counts.append(f"{len(names)} {kind}{shown}")
         return ", ".join(counts)
 
 
@@ -43,23 +51,26 @@ def load_weights(network: nn.Module, source: WeightSource) -> LoadReport:
     Raises:
         ValueError: when a part of the backbone finds no weights.
     """
+    report, loaded = _match(network, source)
     target = network.state_dict()
-    report, loaded = LoadReport(), {}
-    for name, value in source.state.items():
-        key = _place(name, target)
-        if key is None:
-            report.unused.append(name)
-        elif target[key].shape == value.shape:
-            loaded[key] = value
-            report.matched.append(key)
-        elif _is_stem(key):
-            loaded[key] = adapt_stem(value, target[key].shape[1])
-            report.adapted.append(key)
-        else:
-            report.skipped.append(key)
-    report.missing = [key for key in target if key not in loaded and key not in report.skipped]
-    _refuse_half_a_backbone(report, source.name)
+    _refuse_half_a_backbone(report, target, source.name)
     network.load_state_dict({**target, **loaded})
+    return report
+
+
+def load_all_weights(network: nn.Module, source: WeightSource) -> LoadReport:
+    """Copy the source's tensors into a network that must be the very same.
+
+    Raises:
+        ValueError: when anything of either is left over.
+    """
+    report, loaded = _match(network, source)
+    left = {"that do not fit": [*report.adapted, *report.skipped]}
+    left |= {"that the network lacks": report.unused, "that are missing": report.missing}
+    found = [f"{len(names)} {what} ({_layers(names)})" for what, names in left.items() if names]
+    if found:
+        raise ValueError(f"{source.name} is not the network it should be: {'; '.join(found)}")
+    network.load_state_dict(loaded)
     return report
 
 
@@ -75,15 +86,44 @@ def adapt_stem(weight: torch.Tensor, channels: int) -> torch.Tensor:
     return weight.repeat(1, repeats, 1, 1)[:, :channels] * (weight.shape[1] / channels)
 
 
+def _match(network: nn.Module, source: WeightSource) -> tuple[LoadReport, dict[str, torch.Tensor]]:
+    target = network.state_dict()
+    report, loaded = LoadReport(), {}
+    for name, value in source.state.items():
+        key = _place(name, target)
+        if key is None:
+            report.unused.append(name)
+        elif target[key].shape == value.shape:
+            loaded[key] = value
+            report.matched.append(key)
+        elif _is_stem(key):
+            loaded[key] = adapt_stem(value, target[key].shape[1])
+            report.adapted.append(key)
+        else:
+            report.skipped.append(key)
+    left = [key for key in target if key not in loaded and key not in report.skipped]
+    report.missing = [key for key in left if not key.endswith("num_batches_tracked")]
+    return report, loaded
+
+
 def _place(name: str, target: Iterable[str]) -> str | None:
-    """Where a source's name lives in the network: as it is, or inside the backbone or C4 head."""
+    """Where a source's name lives in the network: as it is, or where this detector's backbone is."""
     if name in target:
         return name
-    if name.startswith(_STAGES):
+    bare = _inside_backbone(name)
+    if bare.startswith(_STAGES):
         for prefix in _BACKBONE_PREFIXES:
-            if prefix + name in target:
-                return prefix + name
+            if prefix + bare in target:
+                return prefix + bare
     return None
+
+
+def _inside_backbone(name: str) -> str:
+    """The name without a detector's prefix for its backbone."""
+    for prefix in _BACKBONE_PREFIXES:
+        if name.startswith(prefix):
+            return name.removeprefix(prefix)
+    return name
 
 
 def _is_stem(key: str) -> bool:
@@ -91,14 +131,29 @@ def _is_stem(key: str) -> bool:
 
 
 def _is_backbone(key: str) -> bool:
-    inside = any(
-        key.startswith(prefix) and key[len(prefix) :].startswith(_STAGES)
-        for prefix in _BACKBONE_PREFIXES
-    )
-    return inside and not key.endswith("num_batches_tracked") and "conv2_offset" not in key
+    inside = _inside_backbone(key)
+    return inside != key and inside.startswith(_STAGES) and "conv2_offset" not in key
 
 
-def _refuse_half_a_backbone(report: LoadReport, name: str) -> None:
+def _is_of_known_block(name: str, network: Iterable[str]) -> bool:
+    """Whether a parameter the network lacks belongs to a residual block that it has.
+
+    Deeper networks have more blocks, which a shallower one can do without; more layers in the same
+    block compute something else.
+    """
+    match = _BLOCK.match(_inside_backbone(name))
+    if match is None or name.endswith("num_batches_tracked"):
+        return False
+    return any(_inside_backbone(key).startswith(match[0]) for key in network)
+
+
+def _refuse_half_a_backbone(report: LoadReport, network: Iterable[str], name: str) -> None:
+    without_place = [key for key in report.unused if _is_of_known_block(key, network)]
+    if without_place:
+        raise ValueError(
+            f"{name} does not fit the backbone, which has no {_layers(without_place)} in blocks that "
+            "both have; is it of another network?"
+        )
     lacking = [key for key in [*report.missing, *report.skipped] if _is_backbone(key)]
     if lacking:
         more = f" and {len(lacking) - 4} more" if len(lacking) > 4 else ""
@@ -106,3 +161,10 @@ def _refuse_half_a_backbone(report: LoadReport, name: str) -> None:
             f"{name} does not fit the backbone: no weights for {', '.join(lacking[:4])}{more}; "
             "is it of another network?"
         )
+
+
+def _layers(names: Iterable[str]) -> str:
+    """The layers that parameters belong to, a few of them."""
+    layers = list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
+    more = f", and {len(layers) - _MOST_SHOWN} more" if len(layers) > _MOST_SHOWN else ""
+    return ", ".join(layers[:_MOST_SHOWN]) + more

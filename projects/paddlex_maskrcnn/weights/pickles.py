@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 _ADMITTED = {
     ("collections", "OrderedDict"),
@@ -17,13 +17,20 @@ _ADMITTED = {
     ("numpy._core.numeric", "_frombuffer"),
     ("numpy.core.numeric", "_frombuffer"),
     ("_codecs", "encode"),
+    # paddle.save of tensors outside a network: pairs of name and array
+    ("builtins", "tuple"),
+    ("__builtin__", "tuple"),
 }
+
+
+class _ForbiddenError(pickle.UnpicklingError):
+    """The pickle asks for something that is not on the list."""
 
 
 class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
-            raise pickle.UnpicklingError(f"it wants to run {module}.{name}")
+            raise _ForbiddenError(f"it wants to run {module}.{name}")
         return super().find_class(module, name)
 
 
@@ -33,10 +40,21 @@ def load_arrays(path: Path) -> Any:
     Raises:
         ValueError: when it is no pickle, is damaged, or holds anything that could run code.
     """
+    with path.open("rb") as file:
+        return read_arrays(file, str(path))
+
+
+def read_arrays(file: BinaryIO, name: str) -> Any:
+    """As `load_arrays`, of an open file.
+
+    Args:
+        name: what the file is called in messages.
+    """
     try:
-        with path.open("rb") as file:
-            return _ArraysOnly(file, encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError) as error:
+        return _ArraysOnly(file, encoding="latin1").load()
+    except _ForbiddenError as error:
         raise ValueError(
-            f"{path} is refused: a weight file may hold arrays and containers only, but {error}"
+            f"{name} is refused: a weight file may hold arrays and containers only, but {error}"
         ) from error
+    except Exception as error:  # damaged bytes make the unpickler raise almost anything
+        raise ValueError(f"{name} is refused: it is damaged or no pickle ({error})") from error

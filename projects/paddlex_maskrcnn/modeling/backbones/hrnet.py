@@ -153,4 +153,9 @@ def build_hrnet_hrfpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> HRFPN:
         freeze_at=cfg.MODEL.BACKBONE.FREEZE_AT,
         gradient_checkpointing=cfg.MODEL.BACKBONE.GRADIENT_CHECKPOINTING,
     )
-    return HRFPN(bottom_up, cfg.MODEL.FPN.OUT_CHANNELS, norm=cfg.MODEL.FPN.NORM)
+    return HRFPN(
+        bottom_up,
+        cfg.MODEL.FPN.OUT_CHANNELS,
+        norm=cfg.MODEL.FPN.NORM,
+        align_corners=cfg.MODEL.HRNET.get("ALIGN_CORNERS", False),
+    )

@@ -1,7 +1,7 @@
 """The normalisations a backbone may have.
 
-FrozenBN, BN, SyncBN (GPU only) and naiveSyncBN (any device) are Detectron2's. GN (https://arxiv.org/abs/1803.08494) is Detectron2's with
-its 32 groups, except in networks whose widths 32 does not divide.
+FrozenBN, BN, SyncBN (GPU only) and naiveSyncBN (any device) are Detectron2's. So is GN
+(https://arxiv.org/abs/1803.08494) with its 32 groups, except in networks whose widths 32 does not divide.
 """
 
 from __future__ import annotations

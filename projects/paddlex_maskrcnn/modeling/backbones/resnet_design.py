@@ -16,7 +16,7 @@ from detectron2.modeling.backbone.resnet import BasicBlock, BottleneckBlock, Res
 
 from ..deform import DeformBasicBlock, DeformBottleneckBlock
 from .norms import check_norm
-from .resnet_layers import pool_shortcut
+from .resnet_layers import pool_shortcut, project_shortcut
 
 NUM_BLOCKS = {
     18: (2, 2, 2, 2),
@@ -48,6 +48,7 @@ class ResNetDesign:
     deform_on_per_stage: tuple[bool, ...]
     deform_modulated: bool
     deform_num_groups: int
+    project_res2: bool = False
 
     def __post_init__(self) -> None:
         _check_choice("DEPTH", self.depth, tuple(NUM_BLOCKS))
@@ -88,6 +89,8 @@ def make_stage(design: ResNetDesign, stage: int, in_channels: int) -> list[CNNBl
     )
     if design.variant == "d" and stride > 1:
         pool_shortcut(blocks[0], design.norm)
+    if design.project_res2 and stage == 2 and not design.has_bottlenecks:
+        project_shortcut(blocks[0], design.norm)
     return blocks
 
 
@@ -129,6 +132,7 @@ def build_resnet_design(cfg: CfgNode) -> ResNetDesign:
         deform_on_per_stage=tuple(keys.DEFORM_ON_PER_STAGE),
         deform_modulated=keys.DEFORM_MODULATED,
         deform_num_groups=keys.DEFORM_NUM_GROUPS,
+        project_res2=keys.get("PROJECT_RES2", False),
     )
 
 

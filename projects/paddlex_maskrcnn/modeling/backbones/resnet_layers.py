@@ -1,4 +1,4 @@
-"""The two layers in which ResNet-D ("vd") differs from ResNet: deep stem and pooled shortcut.
+"""Layers in which ResNets differ: deep stem and pooled shortcut of ResNet-D ("vd"), projections.
 
 Paper: "Bag of Tricks for Image Classification with CNNs", https://arxiv.org/abs/1812.01187, §4.
 Origin: the same network as timm's `resnet*d`; names of parameters as in Detectron2's DeepLabStem
@@ -73,5 +73,18 @@ def pool_shortcut(block: CNNBlockBase, norm: Any) -> None:
         bias=False,
         norm=get_norm(norm, block.out_channels),
         pool=block.stride,
+    )
+    weight_init.c2_msra_fill(block.shortcut)
+
+
+def project_shortcut(block: CNNBlockBase, norm: Any) -> None:
+    """Give a block whose shortcut is the identity a 1x1 convolution there, as PaddleX's ResNet18."""
+    block.shortcut = Conv2d(
+        block.in_channels,
+        block.out_channels,
+        kernel_size=1,
+        stride=block.stride,
+        bias=False,
+        norm=get_norm(norm, block.out_channels),
     )
     weight_init.c2_msra_fill(block.shortcut)

@@ -6,7 +6,7 @@ deformable the network is Detectron2's own, name by name and bit by bit.
 Differences from Detectron2: MODEL.RESNETS.VARIANT d has the deep stem and pooled shortcuts;
 deformable stages need no compiled extension and exist for depths 18 and 34 too.
 Difference from PaddleX: the first block of res2 in depth 18 has the identity shortcut of
-torchvision and Detectron2, not a projection.
+torchvision and Detectron2, unless MODEL.RESNETS.PROJECT_RES2 asks for PaddleX's projection.
 """
 
 from __future__ import annotations

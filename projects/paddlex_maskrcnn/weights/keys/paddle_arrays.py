@@ -12,9 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from .folded_norms import identity_statistics
 from .paddle_maskrcnn import to_detectron2
-
-NORM_EPSILON = 1e-5
 
 
 def transpose_fc(weight: NDArray) -> NDArray:
@@ -63,7 +62,7 @@ def convert(arrays: Mapping[str, NDArray], num_anchor_sizes: int = 1) -> dict[st
         for name, ours in to_detectron2(arrays).items()
         if ours is not None
     }
-    return converted | _missing_statistics(converted)
+    return converted | identity_statistics(converted)
 
 
 def _adapt(ours: str, array: NDArray, num_anchor_sizes: int) -> NDArray:
@@ -80,14 +79,3 @@ def _adapt(ours: str, array: NDArray, num_anchor_sizes: int) -> NDArray:
     if ".anchor_deltas." in ours:
         return sizes_before_ratios(array, num_anchor_sizes, rows_per_anchor=4)
     return array
-
-
-def _missing_statistics(converted: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """Mean 0 and variance 1 - epsilon, with which a frozen batch norm is its affine part alone."""
-    added: dict[str, NDArray] = {}
-    for name, scale in converted.items():
-        norm, _, field = name.rpartition(".norm.")
-        if field == "weight" and f"{norm}.norm.running_var" not in converted:
-            added[f"{norm}.norm.running_mean"] = np.zeros_like(scale)
-            added[f"{norm}.norm.running_var"] = np.full_like(scale, 1 - NORM_EPSILON)
-    return added

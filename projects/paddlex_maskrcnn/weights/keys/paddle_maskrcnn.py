@@ -34,11 +34,6 @@ class Difference:
 
 KNOWN_DIFFERENCES = (
     Difference(
-        "paddle",
-        r"(res|bn)2a_branch1_\w+",
-        "ResNet18: PaddleX projects the shortcut of the first block; here it is the identity.",
-    ),
-    Difference(
         "detectron2",
         r".*\.norm\.running_(mean|var)",
         "affine_channel: the statistics are folded into scale and offset, so they become 0 and 1.",

@@ -24,19 +24,12 @@ _OFFSET = re.compile(r"res([2-5])([a-z])(\d*)_branch2b_conv_offset\.([wb])_0")
 def to_detectron2(names: Iterable[str]) -> dict[str, str | None]:
     """Names of one whole file to ours.
 
-    The shortcut of the first basic block has no counterpart: Detectron2 has the identity there.
+    PaddleX projects the shortcut of the first basic block too, where Detectron2 has the identity.
 
     Raises:
         ValueError: a name that such a ResNet does not have.
     """
-    names = list(names)
-    has_bottlenecks = any("_branch2c_" in name for name in names)
-    mapped = {name: _translate(name) for name in names}
-    if not has_bottlenecks:
-        for name, ours in mapped.items():
-            if ours and ours.startswith("res2.0.shortcut."):
-                mapped[name] = None
-    return mapped
+    return {name: _translate(name) for name in names}
 
 
 def _translate(name: str) -> str | None:

@@ -1,0 +1,142 @@
+"""Weight files of PaddlePaddle 1.x, without PaddlePaddle.
+
+What: `model.pdparams` (one pickle of name -> array, as `fluid.save` and `paddle.save` write it), and
+folders or tar archives with one file a variable, in the form that `paddle_variable.py` reads.
+Archives are read in memory and nothing of them is written, so no path in them can lead anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .paddle_variable import read_variable
+from .pickles import read_arrays
+
+PARAMETERS = "model.pdparams"
+# first convolution of plain and deep stems and of HRNet
+_FIRST_VARIABLES = ("conv1_weights", "conv1_1_weights", "layer1_1_weights")
+INFERENCE = ("__model__", "__params__")
+_MOST_BYTES = 4 << 30  # of an unpacked archive; the largest network here has a tenth of it
+# what an optimizer leaves beside the parameters
+_OPTIMIZER = re.compile(
+    r".*_(velocity|moment[12]?|beta[12]_pow_acc)_\d+|learning_rate.*|@LR_DECAY_COUNTER@"
+)
+_OTHER_SUFFIXES = {".md", ".txt", ".yml", ".yaml", ".json", ".pdopt", ".pdmodel"}
+_ARCHIVE = re.compile(r".*\.(tar|tgz|tar\.gz)")
+
+
+def is_paddle(path: Path) -> bool:
+    """Whether a path can only be PaddlePaddle's: a folder, a tar archive or a .pdparams file."""
+    name = path.name
+    return path.is_dir() or name.endswith(".pdparams") or _ARCHIVE.fullmatch(name) is not None
+
+
+def is_paddle_folder(path: Path) -> bool:
+    """Whether a path is a folder with PaddlePaddle's parameters of one of our networks."""
+    return any((path / name).is_file() for name in (PARAMETERS, *_FIRST_VARIABLES))
+
+
+def read_paddle(path: Path) -> dict[str, NDArray]:
+    """Arrays by Paddle's variable names; what belongs to an optimizer is left out.
+
+    Raises:
+        ValueError: when it is none of the forms above, or is damaged; names the file.
+    """
+    if path.is_dir():
+        arrays = _read_folder(path)
+    elif path.suffix == ".pdparams":
+        with path.open("rb") as file:
+            arrays = _read_pickle(file, str(path))
+    else:
+        arrays = _read_archive(path)
+    arrays = {name: array for name, array in arrays.items() if not _OPTIMIZER.fullmatch(name)}
+    if not arrays:
+        raise ValueError(
+            f"{path} has no PaddlePaddle parameters in it ({PARAMETERS}, or one file a variable)"
+        )
+    return arrays
+
+
+def _read_folder(folder: Path) -> dict[str, NDArray]:
+    if (folder / PARAMETERS).is_file():
+        return read_paddle(folder / PARAMETERS)
+    refuse_inference((one.name for one in folder.iterdir()), str(folder))
+    arrays = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and _may_be_variable(path.name):
+            with path.open("rb") as file:
+                arrays[path.name] = read_variable(file, str(path))
+    return arrays
+
+
+def _read_pickle(file: IO[bytes], name: str) -> dict[str, NDArray]:
+    content = read_arrays(cast(BinaryIO, file), name)
+    if not isinstance(content, dict):
+        raise ValueError(f"{name} holds {type(content).__name__}, not names and arrays")
+    pairs = ((str(key), _array(value)) for key, value in content.items())
+    return {key: array for key, array in pairs if array is not None}
+
+
+def _array(value: Any) -> NDArray | None:
+    """The array of a plain entry, or of a pair (name, array) as newer versions write them."""
+    if isinstance(value, tuple) and len(value) == 2:
+        value = value[1]
+    return value if isinstance(value, np.ndarray) else None
+
+
+def _read_archive(path: Path) -> dict[str, NDArray]:
+    try:
+        with tarfile.open(path) as archive:
+            return _read_members(archive, path)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as a tar archive ({error})") from error
+
+
+def _read_members(archive: tarfile.TarFile, path: Path) -> dict[str, NDArray]:
+    arrays: dict[str, NDArray] = {}
+    for name, shown, file in _files(archive, path):
+        if name == PARAMETERS:
+            return _read_pickle(file, shown)
+        refuse_inference([name], str(path))
+        if name in arrays:
+            raise ValueError(f"{path} has {name} twice")
+        arrays[name] = read_variable(file, shown)
+    return arrays
+
+
+def _files(archive: tarfile.TarFile, path: Path) -> Iterator[tuple[str, str, IO[bytes]]]:
+    """Last part of the name, name for messages, and content of each file that may be a variable."""
+    total = 0
+    for member in archive:
+        name = PurePosixPath(member.name).name
+        if member.isdir() or not _may_be_variable(name):
+            continue
+        if not member.isreg():
+            raise ValueError(f"{path} is refused: {member.name} in it is a link or a device")
+        total += member.size
+        if total > _MOST_BYTES:
+            raise ValueError(f"{path} is refused: it unpacks to more than 4 GiB")
+        file = archive.extractfile(member)
+        assert file is not None  # it is a regular file
+        yield name, f"{member.name} in {path}", file
+
+
+def refuse_inference(names: Iterator[str] | list[str], where: str) -> None:
+    """Raise ValueError when there is a model exported for inference among the names."""
+    found = next((name for name in names if name in INFERENCE), None)
+    if found is not None:
+        raise ValueError(
+            f"{where} is a model exported for inference ({found} is in it), whose parameters have no "
+            f"names of their own; give the folder that training saved, with {PARAMETERS} in it"
+        )
+
+
+def _may_be_variable(name: str) -> bool:
+    return not name.startswith(".") and PurePosixPath(name).suffix not in _OTHER_SUFFIXES

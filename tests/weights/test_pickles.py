@@ -1,0 +1,62 @@
+"""Pickles of a stranger: arrays and containers only."""
+
+import os
+import pickle
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+from paddlex_maskrcnn.weights.pickles import load_arrays
+
+
+def write(tmp_path, content):
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_of_every_protocol(tmp_path, protocol):
+    content = OrderedDict(a=np.arange(6.0).reshape(2, 3), b=[np.float32(2), (1, "x")])
+    found = load_arrays(write(tmp_path, pickle.dumps(content, protocol)))
+    np.testing.assert_array_equal(found["a"], content["a"])
+    assert found["b"] == content["b"]
+
+
+def test_a_pickle_of_python_2():
+    """Its strings are bytes there: `{'w': 'caf\\xe9'}`."""
+    from io import BytesIO
+
+    from paddlex_maskrcnn.weights.pickles import read_arrays
+
+    assert read_arrays(BytesIO(b"(dp0\nS'w'\np1\nS'caf\\xe9'\np2\ns."), "x") == {"w": "café"}
+
+
+class Call:
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    ("bomb", "shown"),
+    [
+        (Call(exec, "raise SystemExit('went off')"), r"builtins\.exec"),
+        (Call(os.system, "true"), r"(posix|nt)\.system"),
+        (Call(getattr, "x", "upper"), r"builtins\.getattr"),
+        (Call(np.load, "x.npy", None, True), r"numpy\.load"),
+    ],
+)
+def test_bombs_are_refused_before_they_run(tmp_path, bomb, shown):
+    with pytest.raises(ValueError, match=f"is refused: .* but it wants to run {shown}"):
+        load_arrays(write(tmp_path, pickle.dumps({"model": [bomb]})))
+
+
+@pytest.mark.parametrize("end", [0, 1, 5, 40, 100])
+def test_damage_is_told_as_damage(tmp_path, end):
+    content = pickle.dumps({"a": np.arange(6.0), "b": "x" * 100}, protocol=2)
+    with pytest.raises(ValueError, match=r"weights\.pkl is refused: it is damaged or no pickle"):
+        load_arrays(write(tmp_path, content[:end]))
