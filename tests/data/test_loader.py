@@ -13,7 +13,12 @@ from paddlex_maskrcnn.data.loader import (
     worker_count,
 )
 from paddlex_maskrcnn.data.mapper import TestMapper, TrainMapper
-from paddlex_maskrcnn.data.transforms import Compose, RandomHorizontalFlip, ResizeByShort
+from paddlex_maskrcnn.data.transforms import (
+    Compose,
+    CopyPaste,
+    RandomHorizontalFlip,
+    ResizeByShort,
+)
 
 PIPELINE = Compose([RandomHorizontalFlip(), ResizeByShort([32, 48], 200)])
 
@@ -112,7 +117,7 @@ def test_an_error_names_the_image(tiny_coco, num_workers):
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_an_error_of_our_own_names_the_image_too(tiny_coco, num_workers):
     class Broken(TrainMapper):
-        def __call__(self, record, epoch, index):
+        def __call__(self, record, epoch, index, records):
             raise KeyError("a bug")
 
     mapper = Broken(PIPELINE, "RGB", 3, 0)
@@ -181,3 +186,21 @@ def test_images_with_their_objects_once_in_order(tiny_coco):
     images = [one for part in parts for batch in part for one in batch]
     assert [one["image_id"] for one in images] == [1, 2, 3, 4]
     assert [len(one["instances"]) for one in images] == [2, 2, 2, 0]
+
+
+def test_processes_of_a_machine_share_its_cores(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(32)))
+    assert worker_count("auto") == 8
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert worker_count("auto") == 4
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_images_that_others_are_pasted_into(tiny_coco, num_workers):
+    """A sample that needs a second record is the same with any number of workers."""
+    mapper = TrainMapper(Compose([CopyPaste(prob=1.0), ResizeByShort(40)]), "RGB", 3, seed=4)
+    dataset, seen = tiny_coco.open(), []
+    for workers in (0, num_workers):
+        loader = build_train_loader(dataset, mapper, batch_size=2, seed=4, num_workers=workers)
+        seen.append([one["image"] for batch in islice(loader, 4) for one in batch])
+    assert all(torch.equal(a, b) for a, b in zip(*seen, strict=True))

@@ -10,10 +10,19 @@ from paddlex_maskrcnn.data.images import read_image
 from paddlex_maskrcnn.data.mapper import TestMapper, TrainMapper
 from paddlex_maskrcnn.data.random_state import seeded
 from paddlex_maskrcnn.data.transforms import (
+    CLAHE,
     Compose,
+    CopyPaste,
+    LargeScaleJitter,
     Normalize,
     Padding,
+    RandomBlur,
+    RandomCrop,
+    RandomDistort,
+    RandomExpand,
     RandomHorizontalFlip,
+    RandomNoise,
+    RandomRotation,
     ResizeByShort,
 )
 
@@ -150,3 +159,102 @@ def test_too_small_a_target_is_an_error(tiny_coco):
     pipeline = Compose([ResizeByShort(96, 300), Padding(target_size=[64, 64])])
     with pytest.raises(ValueError, match=r"target_size \[64, 64\]"):
         TestMapper(pipeline, "RGB", 3)(tiny_coco.open().records[0])
+
+
+MIXED = Compose(
+    [
+        RandomDistort(),
+        RandomExpand(2.0),
+        RandomCrop(),
+        LargeScaleJitter(target_size=64, min_scale=0.6),
+        RandomHorizontalFlip(),
+        CopyPaste(prob=0.8),
+        RandomRotation(),
+        RandomBlur(prob=0.5),
+        RandomNoise(prob=0.5),
+    ]
+)
+
+
+def fingerprint(sample):
+    instances = sample["instances"]
+    masks = instances.gt_masks
+    if isinstance(masks, PolygonMasks):
+        total = sum(float(part.sum()) for parts in masks.polygons for part in parts)
+    else:
+        total = int(masks.tensor.sum())
+    return int(sample["image"].long().sum()), len(instances), total
+
+
+def test_every_operator_together_depends_on_seed_epoch_and_index_alone(tiny_coco):
+    """Neither what was made before nor another mapper changes a sample; other images are mixed in."""
+    records = tiny_coco.open().records
+    mapper = TrainMapper(MIXED, "BGR", 3, 5)
+    positions = [(epoch, index) for epoch in range(4) for index in range(4)]
+    first = [fingerprint(mapper(records[i], e, i, records)) for e, i in positions]
+    np.random.seed(1)
+    again = TrainMapper(MIXED, "BGR", 3, 5)
+    found = {p: fingerprint(again(records[p[1]], *p, records)) for p in positions[::-1]}
+    assert [found[p] for p in positions] == first
+    assert len(set(first)) == len(first)
+
+
+def test_pasted_objects_come_from_the_other_images(tiny_coco):
+    records = tiny_coco.open().records
+    mapper = TrainMapper(Compose([CopyPaste(prob=1)]), "RGB", 3, 0)
+    # The picture itself has no objects; every object of the others arrives some time.
+    found = [mapper(records[3], epoch, 3, records)["instances"] for epoch in range(60)]
+    widths = {round(float(x2 - x1)) for one in found for x1, _, x2, _ in one.gt_boxes.tensor}
+    assert {20, 30, 34, 18} <= widths
+    with pytest.raises(ValueError, match="CopyPaste needs the other images"):
+        mapper(records[3], 0, 3)
+
+
+def test_the_other_image_goes_through_the_operators_in_front_with_numbers_of_its_own(tiny_coco):
+    """Only the first image has objects, so whatever arrives was pasted, flipped or not."""
+    dataset = tiny_coco.open()
+    only = [dataset.records[0]]
+    pipeline = Compose([RandomHorizontalFlip(), ResizeByShort(48, 64), CopyPaste(prob=1)])
+    mapper = TrainMapper(pipeline, "RGB", 3, 0)
+    lefts = set()
+    for epoch in range(30):
+        instances = mapper(dataset.records[3], epoch, 3, only)["instances"]
+        lefts |= {round(float(box[0])) for box in instances.gt_boxes.tensor}
+    assert {4, 40} <= lefts  # object 11 as annotated and mirrored
+
+
+def test_class_names_reach_the_operators(tiny_coco):
+    dataset = tiny_coco.open()
+    flip = RandomHorizontalFlip(1, swap_labels=[["nut", "bolt"]])
+    plain = TrainMapper(Compose([RandomHorizontalFlip(1)]), "RGB", 3, 0)
+    swapping = TrainMapper(Compose([flip]), "RGB", 3, 0, labels=dataset.labels)
+    record = dataset.records[0]
+    before, after = (m(record, 0, 0)["instances"].gt_classes for m in (plain, swapping))
+    assert (before + after).tolist() == [1, 1]
+    with pytest.raises(ValueError, match="swap_labels needs a data set with class names"):
+        TrainMapper(Compose([flip]), "RGB", 3, 0)
+    with pytest.raises(ValueError, match="'nut' is not a class"):
+        TrainMapper(Compose([flip]), "RGB", 3, 0, labels=["screw"])
+
+
+def test_what_cannot_work_is_said_before_an_image_is_read():
+    with pytest.raises(ValueError, match="RandomDistort: saturation and hue"):
+        TrainMapper(Compose([RandomDistort()]), "RGB", 4, 0)
+    with pytest.raises(ValueError, match="CLAHE needs images with 1 or 3 channels"):
+        TestMapper(Compose([CLAHE()]), "RGB", 4)
+    TestMapper(Compose([RandomDistort()]), "RGB", 4)  # prediction leaves it out
+
+
+def test_prediction_equalises_contrast_as_training_did(tiny_coco):
+    record = tiny_coco.open().records[0]
+    plain, even = (TestMapper(Compose(p), "BGR", 3) for p in ([ResizeByShort(48)], [CLAHE()]))
+    assert (plain(record)["image"] != even(record)["image"]).any()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 6])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_pixels_arrive_plane_by_plane(channels, dtype):
+    image = np.random.default_rng(0).integers(0, 255, (9, 7, channels)).astype(dtype)[:, ::-1]
+    normalize = Normalize([0.5] * channels, [0.5] * channels)
+    found = TestMapper(Compose([normalize]), "RGB", channels)(image)["image"]
+    np.testing.assert_array_equal(found.numpy(), image.transpose(2, 0, 1))

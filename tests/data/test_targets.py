@@ -1,14 +1,24 @@
+import copy
+
 import numpy as np
 import pycocotools.mask as mask_util
 import pytest
 from detectron2.data import transforms as d2
 from detectron2.structures import BitMasks, BoxMode, PolygonMasks
 
-from paddlex_maskrcnn.data.targets import to_instances
+from paddlex_maskrcnn.data.targets import to_instances as pack
+from paddlex_maskrcnn.data.transforms.frames import Crop, Pad
 from paddlex_maskrcnn.data.transforms.resize import OpenCVResize
+from paddlex_maskrcnn.data.transforms.rotate import Rotation
+from paddlex_maskrcnn.data.transforms.scene import Layer
 
 SIZE = (60, 80)
 BLOB = [20.0, 10.0, 60.0, 15.0, 50.0, 45.0, 25.0, 50.0]
+
+
+def to_instances(annotations, applied, size):
+    outlines = Layer(annotations, applied.transforms).outlines(size)
+    return pack([outline for _, outline in outlines], size)
 
 
 def polygon(points=None, **other):
@@ -112,7 +122,7 @@ def test_an_image_without_objects_has_every_field():
 @pytest.mark.parametrize("form", [polygon, lambda: rle(raster())])
 def test_cutting_the_image_tightens_boxes_and_drops_what_left(form):
     x0, y0, w, h = 40, 0, 40, 60
-    applied = d2.TransformList([d2.CropTransform(x0, y0, w, h)])
+    applied = d2.TransformList([Crop(x0, y0, w, h)])
     far = polygon([[1.0, 1.0, 8.0, 1.0, 8.0, 8.0]])
     found = to_instances([far, form()], applied, (h, w))
     assert len(found) == 1
@@ -130,8 +140,6 @@ def test_flip_and_resize_keep_the_annotated_box():
 
 
 def test_annotations_are_not_changed():
-    import copy
-
     one = polygon()
     before = copy.deepcopy(one)
     to_instances([one], *CHANGES["flip and smaller"])
@@ -143,3 +151,79 @@ def test_what_shrinks_to_nothing_is_dropped():
     dot[30, 30] = 1
     applied, size = after((6, 8), OpenCVResize(60, 80, 6, 8))
     assert len(to_instances([rle(dot)], applied, size)) == 0
+
+
+@pytest.mark.parametrize("form", [polygon, lambda: rle(raster())])
+def test_an_object_that_is_not_cut_keeps_its_annotated_box(form):
+    loose = {**form(), "bbox": [18.5, 8.0, 45.0, 44.0]}
+    applied, size = after((55, 70), Crop(5, 5, 70, 55))
+    box = to_instances([loose], applied, size).gt_boxes.tensor[0].tolist()
+    assert box == [13.5, 3, 58.5, 47]
+
+
+def test_what_was_cut_off_does_not_come_back_on_a_larger_ground():
+    cut = Crop(40, 0, 40, 60)
+    applied, size = after((80, 100), cut, Pad((60, 40), (80, 100), (10, 30), [0]))
+    found = to_instances([polygon(), polygon(iscrowd=1)], applied, size)
+    drawn = raster([p.tolist() for p in found.gt_masks.polygons[0]], size) > 0
+    expected = np.zeros(size, bool)
+    expected[10:70, 30:70] = raster()[:, 40:]
+    assert iou(drawn, expected) > 0.95
+    assert found.gt_boxes.tensor[1].tolist() == [30, 20, 50, 60]  # the crowd's box was cut too
+
+
+OVER_THE_BORDER = [[-10.0, 5.0, 20.0, 5.0, 20.0, 25.0, -10.0, 25.0]]
+
+
+def test_a_polygon_that_sticks_out_of_its_picture_is_cut_before_it_turns():
+    """Tools let people draw over the border; a corner of the turned image must not show it."""
+    over = polygon(OVER_THE_BORDER, bbox=[0, 5, 20, 20])
+    turn = Rotation(*SIZE, 30, True, [0])
+    size = int(turn.bound_h), int(turn.bound_w)
+    found = to_instances([over], *after(size, turn))
+    drawn = raster([p.tolist() for p in found.gt_masks.polygons[0]], size) > 0
+    inside = turn.apply_segmentation(np.ones(SIZE, bool))
+    assert (drawn & ~inside).sum() <= 12
+    assert abs(int(drawn.sum()) - 400) < 20
+
+
+def test_the_box_of_a_cut_polygon_is_that_of_its_pixels():
+    """This one runs around a corner of the part: cut, it has points there, but no area."""
+    around = [
+        0.0,
+        20.0,
+        35.0,
+        20.0,
+        35.0,
+        25.0,
+        5.0,
+        25.0,
+        5.0,
+        50.0,
+        25.0,
+        50.0,
+        25.0,
+        55.0,
+        0.0,
+        55.0,
+    ]
+    applied, size = after((30, 60), Crop(20, 30, 60, 30))
+    box = to_instances([polygon([around])], applied, size).gt_boxes.tensor[0].tolist()
+    assert box == [0, 20, 5, 25]
+
+
+def test_a_polygon_that_sticks_out_of_its_picture_is_cut_before_a_larger_ground():
+    over = polygon(OVER_THE_BORDER, bbox=[0, 5, 20, 20])
+    applied, size = after((80, 100), Pad(SIZE, (80, 100), (10, 15), [0]))
+    found = to_instances([over], applied, size)
+    drawn = raster([p.tolist() for p in found.gt_masks.polygons[0]], size)
+    assert drawn[:, :15].sum() == 0
+    assert drawn.sum() == 400
+
+
+def test_a_polygon_too_small_to_be_drawn_among_bit_masks_is_dropped():
+    sliver = polygon([[5.1, 5.1, 5.3, 5.1, 5.3, 5.3]])
+    assert len(to_instances([sliver], *CHANGES["nothing"])) == 1
+    found = to_instances([sliver, rle(raster())], *CHANGES["nothing"])
+    assert len(found) == len(found.gt_masks) == 1
+    assert found.gt_masks.tensor.any()

@@ -43,6 +43,8 @@ def test_gradient_descent_by_hand():
     assert run.network.module.weight.item() == pytest.approx(0.8**4)
     losses = [record.losses["loss"] for record in run.progress.records]
     assert losses == pytest.approx([0.8 ** (2 * k) for k in range(4)])
+    norms = [record.gradient_norm.item() for record in run.progress.records]
+    assert norms == pytest.approx([2 * 0.8**k for k in range(4)])
     assert run.progress.records[0].losses["loss_bbox"] == run.progress.records[0].losses["loss"]
 
 
@@ -76,14 +78,14 @@ def test_divergence_names_images_and_leaves_the_weights():
 def test_divergence_is_reported():
     """Images, losses and gradient norms, as json can hold them."""
     run = trainer([float("inf"), 0.0])
-    run.progress.records.append(StepRecord({"loss": 0.5}, 0.1, 1.0, 0.1))
+    run._recent.append(StepRecord({"loss": 0.5}, torch.tensor(2.0), 0.1, 1.0, 0.1))
     with pytest.raises(TrainingDivergedError) as caught:
         run.run()
     report = caught.value.report
     assert [one["image_id"] for one in report["images"]] == [0, 1]
     assert report["losses"] == {"loss": "inf", "loss_bbox": "inf"}
     assert report["gradient_norms"]["all"] == "inf"
-    assert report["losses_before"] == [0.5]
+    assert report["before"] == [{"loss": 0.5, "gradient_norm": 2.0}]
     assert report["step"] == 1
 
 
@@ -180,5 +182,5 @@ def test_progress_counts_from_one():
 
 
 def test_a_record_survives_a_checkpoint():
-    record = StepRecord({"loss": 0.1, "loss_cls": 0.05}, 0.1, 2.0, 0.5)
+    record = StepRecord({"loss": 0.1, "loss_cls": 0.05}, torch.tensor(3.0), 0.1, 2.0, 0.5)
     assert StepRecord(**record.as_plain()) == record

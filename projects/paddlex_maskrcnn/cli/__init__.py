@@ -14,7 +14,16 @@ from types import ModuleType
 
 from ..user_errors import explain
 
-COMMANDS = ("train", "predict", "hyperparameters", "install-detectron2")
+COMMANDS = (
+    "train",
+    "predict",
+    "browse",
+    "convert",
+    "split",
+    "import-paddlex",
+    "hyperparameters",
+    "install-detectron2",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

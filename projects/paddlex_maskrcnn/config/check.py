@@ -153,10 +153,16 @@ def type_in_words(kind: Any) -> str:
     words = []
     for one in _alternatives(kind):
         if typing.get_origin(one) is list:
-            words.append(f"a list of {_PLURALS[typing.get_args(one)[0]]}")
+            words.append(f"a list of {_plural(typing.get_args(one)[0])}")
         else:
             words.append(_WORDS.get(one, "anything"))
     return " or ".join(words)
+
+
+def _plural(kind: Any) -> str:
+    if typing.get_origin(kind) is list:
+        return f"lists of {_plural(typing.get_args(kind)[0])}"
+    return _PLURALS[kind]
 
 
 def _hint(row: Row, value: Any) -> str:

@@ -52,7 +52,7 @@ class _TrainSamples(Dataset):
         epoch, index = position
         record = self.records[index]
         try:
-            sample = self.mapper(record, epoch, index)
+            sample = self.mapper(record, epoch, index, self.records)
         except Exception as error:
             raise _naming_the_file(error, record) from error
         return {**sample, "sample_seed": sample_seed(self.mapper.seed, epoch, index)}
@@ -207,12 +207,16 @@ def _part(dataset: DetectionDataset, shard: tuple[int, int]) -> PackedRecords:
 
 
 def worker_count(num_workers: int | str) -> int:
-    """How many loader processes 'auto' means: half the cores, at most 8, none without fork."""
+    """How many loader processes 'auto' means: half the cores, at most 8, none without fork.
+
+    Training processes of one machine (torchrun says how many) share its cores.
+    """
     if num_workers != "auto":
         return int(num_workers)
     if sys.platform != "linux":  # elsewhere a script without a main guard would start itself anew
         return 0
-    return min(len(os.sched_getaffinity(0)) // 2, _MAX_WORKERS)
+    cores = len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return min(cores // 2, _MAX_WORKERS)
 
 
 def _worker_options(num_workers: int | str) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from .processes import is_main
 
 # A state from the middle of an epoch: after a signal or an error, or every so many steps.
 LATEST = "latest"
+# Before the step whose loss was not finite: to look at, not to go on from without being named.
+DIVERGED = "diverged"
 
 
 class Checkpoints:

@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 
 from ..config.schema import TrainParams
+from .checkpoint import DIVERGED
 from .model_directory import STATE, SUCCESS, read_card, read_tensors
 
 logger = logging.getLogger(__name__)
@@ -50,9 +51,10 @@ def _newest(save_dir: Path) -> Path | None:
     run_id = marker.read_text(encoding="utf-8")
     reached = {}
     for state_file in save_dir.glob(f"*/{STATE}"):
-        if (state_file.parent / SUCCESS).is_file():
+        directory = state_file.parent
+        if (directory / SUCCESS).is_file() and directory.name != DIVERGED:
             state = read_tensors(state_file, only_look=True)
             if state["run_id"] == run_id:
-                reached[state_file.parent] = (state["step"], state["closed_epochs"])
+                reached[directory] = (state["step"], state["closed_epochs"])
     # best_model holds the same state as an epoch; either will do
     return max(reached, key=lambda directory: reached[directory], default=None)

@@ -17,7 +17,7 @@ from .trainer import Progress
 JSON_LINES, TABLE = "metrics.jsonl", "metrics.csv"
 COLUMNS = (
     "kind", "epoch", "step", "lr", "loss", "loss_cls", "loss_bbox", "loss_mask", "loss_rpn_cls",
-    "loss_rpn_bbox", "seconds_per_step", "data_share", "images_per_second", "memory_mb",
+    "loss_rpn_bbox", "gradient_norm", "seconds_per_step", "data_share", "images_per_second", "memory_mb",
     "bbox_mmap", "segm_mmap", "bbox_map", "segm_map", "bbox_ap50", "segm_ap50", "val_loss",
 )  # fmt: skip
 

@@ -42,16 +42,22 @@ class Precision:
 
     def step(
         self, optimizer: Optimizer, parameters: Iterable[nn.Parameter], max_norm: float | None
-    ) -> None:
+    ) -> torch.Tensor:
         """Clip the whole gradient to an L2 norm and take the optimizer's step.
 
         With fp16 a step whose gradients have overflowed is left out and the scale is lowered.
+
+        Returns:
+            the norm () before clipping, on the device.
         """
+        self._scaler.unscale_(optimizer)
+        trained = [one for one in parameters if one.grad is not None]
+        norm = torch.nn.utils.get_total_norm([one.grad for one in trained])  # type: ignore[misc]
         if max_norm is not None:
-            self._scaler.unscale_(optimizer)
-            torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+            torch.nn.utils.clip_grads_with_norm_(trained, max_norm, norm)
         self._scaler.step(optimizer)
         self._scaler.update()
+        return norm
 
     def state_dict(self) -> dict[str, Any]:
         return self._scaler.state_dict()

@@ -85,6 +85,7 @@ class Run:
             card.input_format.channel_order,
             card.params.input_channel,
             self.params.seed,
+            labels=self.train_dataset.labels,
         )
         loader = build_train_loader(
             self.train_dataset,
@@ -137,6 +138,9 @@ def start(
     else:
         source = _weights(params.pretrain_weights, model)
     input_format = choose_input_format(model, transforms, eval_transforms, source)
+    order, channels = input_format.channel_order, model.input_channel
+    transforms.setting(order, channels, train_dataset.labels)
+    eval_transforms.deterministic().setting(order, channels)
     seed_everything(params.seed, params.deterministic)
     card = ModelCard(
         params=model,

@@ -115,7 +115,9 @@ def _open_metrics(run: Run, run_id: str) -> MetricsLog:
 def _with_report(error: TrainingDivergedError, save_dir: Path) -> TrainingDivergedError:
     path = error.write(save_dir)
     return TrainingDivergedError(
-        f"{error}. Images, losses and gradient norms are in {path}", error.report
+        f"{error}. Images, losses and gradient norms are in {path}; --resume goes on from the newest "
+        "save before",
+        error.report,
     )
 
 

@@ -6,6 +6,7 @@ Hooks are Detectron2's (`detectron2.engine.HookBase`), so those written for it w
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -29,6 +30,7 @@ from .trouble import FailedStep, told
 LOSS_NAMES = {"loss_box_reg": "loss_bbox", "loss_rpn_loc": "loss_rpn_bbox"}
 
 Batch = list[dict[str, Any]]
+_RECENT = 20  # steps that are told of when one fails
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,20 @@ class StepRecord:
 
     Attributes:
         losses: total under `loss` and the parts, of the whole batch over all processes.
+        gradient_norm: L2 norm of the whole gradient before clipping, a tensor () on its device.
         lr: learning rate of the step.
         seconds: the whole step took, `data_seconds` of them waiting for data.
     """
 
     losses: dict[str, float]
+    gradient_norm: torch.Tensor
     lr: float
     seconds: float
     data_seconds: float
 
     def as_plain(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
-        return asdict(self)
+        return asdict(self) | {"gradient_norm": self.gradient_norm.cpu()}
 
 
 @dataclass
@@ -133,6 +137,7 @@ class Trainer(TrainerBase):
         self.is_whole = True
         self._model = model if model is not None else network.module
         self._batches = batches
+        self._recent: deque[StepRecord] = deque(maxlen=_RECENT)
 
     def run(self) -> None:
         """Train; hooks see `after_train` also when a step fails.
@@ -169,13 +174,15 @@ class Trainer(TrainerBase):
         self.after_backward()
         self.is_whole = False
         parameters = self.network.module.parameters()
-        self.precision.step(self.optimizer, parameters, self.clip_gradients)
+        norm = self.precision.step(self.optimizer, parameters, self.clip_gradients)
         if self.ema is not None:
             self.ema.update()
         lr = float(self.schedule.get_last_lr()[0])
         self.schedule.step()
         seconds = time.perf_counter() - start
-        self.progress.records.append(StepRecord(losses, lr, seconds, data_seconds))
+        record = StepRecord(losses, norm, lr, seconds, data_seconds)
+        self.progress.records.append(record)
+        self._recent.append(record)
         self.progress.step += 1
         self.is_whole = True
 
@@ -229,5 +236,5 @@ class Trainer(TrainerBase):
             step=self.progress.step + 1,
             lr=float(self.schedule.get_last_lr()[0]),
             accumulate=self.accumulate,
-            recent=[record.losses["loss"] for record in self.progress.records[-20:]],
+            recent=list(self._recent),
         )

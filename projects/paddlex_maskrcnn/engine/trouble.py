@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class FailedStep:
         step: counted from 1.
         lr: its learning rate.
         accumulate: parts the batch was to be split into.
-        recent: total losses of steps before.
+        recent: records of steps before, with `losses` and `gradient_norm`.
     """
 
     network: Network
@@ -56,7 +56,7 @@ class FailedStep:
     step: int
     lr: float
     accumulate: int
-    recent: list[float]
+    recent: Sequence[Any]
 
     def diverged(
         self, losses: Mapping[str, torch.Tensor], cause: str = ""
@@ -100,7 +100,10 @@ class FailedStep:
             "step": self.step,
             "learning_rate": self.lr,
             "losses": {name: _plain(value) for name, value in losses.items()},
-            "losses_before": self.recent,
+            "before": [
+                {"loss": one.losses["loss"], "gradient_norm": _plain(float(one.gradient_norm))}
+                for one in self.recent
+            ],
             "gradient_norms": _gradient_norms(self.network.module),
             "images": [
                 {

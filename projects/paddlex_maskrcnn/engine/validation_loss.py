@@ -30,7 +30,11 @@ def validation_losses(
     """
     card = network.card
     mapper = TrainMapper(
-        transforms.deterministic(), card.input_format.channel_order, card.params.input_channel, seed
+        transforms.deterministic(),
+        card.input_format.channel_order,
+        card.params.input_channel,
+        seed,
+        reads_reduced=False,
     )
     training = network.module.training
     _compute_losses_only(network.module)

@@ -22,7 +22,7 @@ Objects = Sequence[dict[str, Any]]
 _MASK_OPACITY = 0.45
 _SMALLEST_PANEL = 512  # pixels of the long side, so that labels fit small images
 _GAP = 8
-_PAPER = 255
+PAPER = 255  # white
 
 
 def visualize(
@@ -71,15 +71,28 @@ def comparison(image: np.ndarray, truth: Objects, predictions: Objects) -> np.nd
     Returns:
         uint8 in BGR order; small images are enlarged.
     """
+    annotated = [{**one, "score": None} for one in truth]
+    panels = [
+        drawn_and_titled(image, annotated, f"ground truth: {_count(truth)}"),
+        drawn_and_titled(image, predictions, _found(predictions)),
+    ]
+    gap = np.full((panels[0].shape[0], _GAP, 3), PAPER, np.uint8)
+    return np.hstack([panels[0], gap, panels[1]])
+
+
+def drawn_and_titled(image: np.ndarray, objects: Objects, title: str) -> np.ndarray:
+    """Objects in their image, under a title.
+
+    Args:
+        image: (H, W, 3) in BGR order.
+        objects: in the form that `predict` returns; those without a score show none.
+
+    Returns:
+        uint8 in BGR order; small images are enlarged.
+    """
     scale = max(1.0, _SMALLEST_PANEL / max(image.shape[:2]))
     pixels = _resized(as_image(image, "BGR"), scale, cv2.INTER_CUBIC)
-    annotated = [{**one, "score": None} for one in _scaled(truth, scale)]
-    panels = [
-        _titled(draw_objects(pixels, annotated), f"ground truth: {_count(truth)}"),
-        _titled(draw_objects(pixels, _scaled(predictions, scale)), _found(predictions)),
-    ]
-    gap = np.full((panels[0].shape[0], _GAP, 3), _PAPER, np.uint8)
-    return np.hstack([panels[0], gap, panels[1]])
+    return _titled(draw_objects(pixels, _scaled(objects, scale)), title)
 
 
 def draw_objects(
@@ -97,7 +110,8 @@ def draw_objects(
         x, y, width, height = (round(value) for value in one["bbox"])
         cv2.rectangle(picture, (x, y), (x + width, y + height), color, line, cv2.LINE_AA)
         score = "" if one["score"] is None else f" {one['score']:.2f}"
-        labels.append(Label(f"{one['category']}{score}", (x, y, width, height), color))
+        text = f"{one['category']}{score}"
+        labels += [Label(text, (x, y, width, height), color)] if text else []
     return draw_labels(picture, labels)
 
 
@@ -138,10 +152,16 @@ def _scaled(objects: Objects, scale: float) -> list[dict[str, Any]]:
         {
             **one,
             "bbox": [scale * value for value in one["bbox"]],
-            "mask": _resized(np.asarray(one["mask"], np.uint8), scale, cv2.INTER_NEAREST),
+            "mask": _scaled_mask(one.get("mask"), scale),
         }
         for one in objects
     ]
+
+
+def _scaled_mask(mask: Any, scale: float) -> np.ndarray | None:
+    if mask is None:
+        return None
+    return _resized(np.asarray(mask, np.uint8), scale, cv2.INTER_NEAREST)
 
 
 def _count(objects: Objects) -> str:
@@ -159,8 +179,8 @@ def _found(objects: Objects) -> str:
 def _titled(panel: np.ndarray, title: str) -> np.ndarray:
     """The panel under a white bar with its title."""
     bar_height = text_height(panel.shape[:2]) + 8
-    bar = np.full((bar_height, panel.shape[1], 3), _PAPER, np.uint8)
-    paper = (_PAPER,) * 3
+    bar = np.full((bar_height, panel.shape[1], 3), PAPER, np.uint8)
+    paper = (PAPER,) * 3
     top = draw_labels(bar, [Label(title, (0, 0, 0, bar_height), paper)], panel.shape[:2])
     return np.vstack([top, panel])
 

@@ -1,13 +1,17 @@
 import copy
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from detectron2.data import transforms as d2
 
 from paddlex_maskrcnn.data.transforms import (
     TRANSFORMS,
     Compose,
     ComposedRCNNTransforms,
+    CopyPaste,
     Normalize,
     Padding,
     RandomHorizontalFlip,
@@ -15,7 +19,7 @@ from paddlex_maskrcnn.data.transforms import (
 )
 
 FULL = [
-    {"RandomHorizontalFlip": {"prob": 0.25}},
+    {"RandomHorizontalFlip": {"prob": 0.25, "swap_labels": None}},
     {
         "Normalize": {
             "mean": [0.1, 0.2, 0.3],
@@ -37,7 +41,7 @@ def test_config_is_rebuilt_exactly():
 def test_bare_names_take_the_defaults():
     pipeline = Compose.from_config(["RandomHorizontalFlip", {"Padding": None}])
     assert pipeline.to_config() == [
-        {"RandomHorizontalFlip": {"prob": 0.5}},
+        {"RandomHorizontalFlip": {"prob": 0.5, "swap_labels": None}},
         {"Padding": {"coarsest_stride": 1, "target_size": None}},
     ]
 
@@ -47,6 +51,78 @@ def test_every_operator_of_the_table_round_trips_with_its_defaults():
         if name != "ComposedRCNNTransforms":
             config = operator().to_config()
             assert operator(**config).to_config() == config, name
+
+
+NOT_DEFAULT = [
+    {"RandomHorizontalFlip": {"prob": 0.3, "swap_labels": [["a", "b"], ["c", "d"]]}},
+    {"RandomVerticalFlip": {"prob": 0.3, "swap_labels": None}},
+    {"Resize": {"target_size": [300, 200], "interp": "RANDOM"}},
+    {"RandomExpand": {"ratio": 3.0, "prob": 0.25, "fill_value": [1.0, 2.0, 3.0]}},
+    {
+        "RandomCrop": {
+            "aspect_ratio": [0.75, 1.5],
+            "thresholds": [0.2],
+            "scaling": [0.5, 0.9],
+            "num_attempts": 7,
+            "allow_no_crop": False,
+            "cover_all_box": True,
+        }
+    },
+    {"CLAHE": {"clip_limit": 3.0, "tile_grid_size": [4, 2]}},
+    {
+        "LargeScaleJitter": {
+            "target_size": [640, 480],
+            "min_scale": 0.5,
+            "max_scale": 1.5,
+            "fill_value": [0.0, 0.0, 0.0],
+        }
+    },
+    {"CopyPaste": {"prob": 0.7, "max_objects": 9, "min_visible": 0.25}},
+    {"RandomRotate90": {"prob": 1.0, "turns": [2]}},
+    {"RandomRotation": {"angle": [-5.0, 30.0], "prob": 1.0, "expand": True, "fill_value": None}},
+    {
+        "ColorJitter": {
+            "brightness": 0.1,
+            "contrast": 0.2,
+            "saturation": 0.3,
+            "hue": 0.05,
+            "prob": 0.9,
+        }
+    },
+    {"RandomBlur": {"prob": 0.2, "sigma": [0.5, 3.0]}},
+    {"RandomNoise": {"prob": 0.2, "std": [0.0, 0.1]}},
+]
+
+
+def test_every_argument_survives_a_file():
+    """As in model.yml: plain values only, written and read as YAML."""
+    config = Compose.from_config(NOT_DEFAULT).to_config()
+    assert config == NOT_DEFAULT
+    assert yaml.safe_load(yaml.safe_dump(config)) == NOT_DEFAULT
+    again = Compose.from_config(yaml.safe_load(yaml.safe_dump(config)))
+    assert again.to_config() == NOT_DEFAULT
+
+
+def test_prediction_keeps_what_is_not_random():
+    left = Compose.from_config(NOT_DEFAULT).deterministic().to_config()
+    assert left == [
+        {"Resize": {"target_size": [300, 200], "interp": "LINEAR"}},
+        {"CLAHE": {"clip_limit": 3.0, "tile_grid_size": [4, 2]}},
+        {"ResizeByShort": {"short_size": 480, "max_size": 640}},
+    ]
+
+
+def test_what_operators_know_of_a_run():
+    normalize = Normalize([0.5, 0.25], [0.1, 0.1], [0, 100], [200, 500])
+    setting = Compose([normalize]).setting("BGR", 2, ["a"])
+    assert setting.mean == (100, 200)
+    assert setting.span == (200, 400)
+    assert setting.labels == ("a",)
+    rgb = Compose([Normalize()]).setting("BGR", 3)
+    assert rgb.fill(None) == pytest.approx([103.53, 116.28, 123.675])
+    assert rgb.fill([1, 2, 3]) == [3, 2, 1]
+    assert rgb.in_image_order([1, 2, 3, 4]) == [3, 2, 1, 4]
+    assert Compose([CopyPaste()]).setting("RGB", 5).fill(None) == [0] * 5
 
 
 def test_declarations_are_found_and_not_among_the_augmentations():
@@ -114,6 +190,8 @@ def test_add_augmenters_goes_in_front_and_refuses_a_second_of_its_kind():
             lambda: Compose.from_config(["ResizeByShrot"]),
             "unknown operator 'ResizeByShrot', did you mean 'ResizeByShort'",
         ),
+        (lambda: Compose.from_config(["MixupImage"]), "CopyPaste mixes images object by object"),
+        (lambda: Compose.from_config([{"MixupImage": {"alpha": 2}}]), "not for Mask R-CNN"),
         (
             lambda: Compose.from_config([{"ResizeByShort": {"size": 3}}]),
             "ResizeByShort: unknown argument 'size'; it takes short_size, max_size",
@@ -145,3 +223,15 @@ def test_the_recipe_is_the_documented_one():
 def test_the_recipe_can_stand_in_a_config():
     pipeline = Compose.from_config([{"ComposedRCNNTransforms": {"mode": "train"}}])
     assert pipeline.to_config() == ComposedRCNNTransforms("train").to_config()
+
+
+PAGE = Path(__file__).parents[3] / "docs" / "transforms.md"
+
+
+def test_the_page_names_every_operator_and_its_recipe_works():
+    text = PAGE.read_text(encoding="utf-8")
+    assert [name for name in TRANSFORMS if f"`{name}`" not in text] == []
+    recipes = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    assert len(recipes) == 1
+    for entries in yaml.safe_load(recipes[0])["data"]["transforms"].values():
+        assert Compose.from_config(entries).transforms

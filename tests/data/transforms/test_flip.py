@@ -2,17 +2,22 @@ import numpy as np
 import pytest
 from detectron2.data import transforms as d2
 
-from paddlex_maskrcnn.data.transforms import RandomHorizontalFlip
+from paddlex_maskrcnn.data.transforms import RandomHorizontalFlip, RandomVerticalFlip
+from paddlex_maskrcnn.data.transforms.setting import Setting
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+LABELS = ("left_shoe", "hat", "right_shoe")
 
 
 def test_always_and_never():
     mirrored = RandomHorizontalFlip(1).get_transform(IMAGE)
     np.testing.assert_array_equal(mirrored.apply_image(IMAGE), IMAGE[:, ::-1])
     np.testing.assert_array_equal(mirrored.apply_coords(np.array([[1.0, 2.0]])), [[5.0, 2.0]])
-    same = RandomHorizontalFlip(0).get_transform(IMAGE)
-    assert isinstance(same, d2.NoOpTransform)
+    upside_down = RandomVerticalFlip(prob=1).get_transform(IMAGE)
+    np.testing.assert_array_equal(upside_down.apply_image(IMAGE), IMAGE[::-1])
+    np.testing.assert_array_equal(upside_down.apply_coords(np.array([[1.0, 3.0]])), [[1.0, 1.0]])
+    for never in (RandomHorizontalFlip(0), RandomVerticalFlip(prob=0)):
+        assert isinstance(never.get_transform(IMAGE), d2.NoOpTransform)
 
 
 def test_probability():
@@ -22,7 +27,43 @@ def test_probability():
     assert 530 < flips < 670
 
 
+@pytest.mark.parametrize("kind", [RandomHorizontalFlip, RandomVerticalFlip])
+@pytest.mark.parametrize("form", ["polygon", "rle"])
+def test_classes_change_places_with_the_mirror_and_only_with_it(kind, form, scene):
+    swaps = [["left_shoe", "right_shoe"]]
+    mirrored = scene(form, labels=LABELS)
+    kind(prob=1, swap_labels=swaps)(mirrored)
+    assert [outline.category for outline in mirrored.outlines()] == [2, 1, 0, 2]  # crowd too
+    kept = scene(form, labels=LABELS)
+    kind(prob=0, swap_labels=swaps)(kept)
+    assert [outline.category for outline in kept.outlines()] == [0, 1, 2, 0]
+    kind(prob=1, swap_labels=swaps)(mirrored)
+    assert [outline.category for outline in mirrored.outlines()] == [0, 1, 2, 0]
+
+
+def test_swapped_names_are_kept_with_the_model():
+    config = RandomHorizontalFlip(0.25, swap_labels=(("a", "b"),)).to_config()
+    assert config == {"prob": 0.25, "swap_labels": [["a", "b"]]}
+    assert RandomHorizontalFlip(**config).to_config() == config
+
+
+def test_names_are_checked_against_the_classes():
+    flip = RandomHorizontalFlip(swap_labels=[["left_sheo", "right_shoe"]])
+    with pytest.raises(ValueError, match="'left_sheo' is not a class, did you mean 'left_shoe'"):
+        flip.check(Setting(labels=LABELS))
+    with pytest.raises(ValueError, match="swap_labels needs a data set with class names"):
+        flip.check(Setting())
+    RandomHorizontalFlip(swap_labels=[["left_shoe", "right_shoe"]]).check(Setting(labels=LABELS))
+    RandomHorizontalFlip().check(Setting())
+
+
 @pytest.mark.parametrize("prob", [-0.1, 1.1, "0.5", None, True, float("nan")])
 def test_mistakes(prob):
     with pytest.raises(ValueError, match="RandomHorizontalFlip: prob must be a number from 0 to 1"):
         RandomHorizontalFlip(prob)
+
+
+@pytest.mark.parametrize("swaps", [[], "ab", [["a"]], [["a", 3]], [["a", "b"], ["b", "c"]], [1]])
+def test_pairs_that_are_none(swaps):
+    with pytest.raises(ValueError, match="RandomVerticalFlip: swap_labels must be pairs of class"):
+        RandomVerticalFlip(swap_labels=swaps)

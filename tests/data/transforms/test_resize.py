@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from detectron2.data import transforms as d2
 
-from paddlex_maskrcnn.data.transforms import ResizeByShort
+from paddlex_maskrcnn.data.transforms import Resize, ResizeByShort
 from paddlex_maskrcnn.data.transforms.resize import OpenCVResize, resized_size
 
 
@@ -100,3 +100,40 @@ def test_nothing_is_done_to_an_image_of_the_right_size():
 def test_mistakes(arguments, fragment):
     with pytest.raises(ValueError, match=fragment):
         ResizeByShort(**arguments)
+
+
+@pytest.mark.parametrize(("target", "shape"), [(40, (40, 40)), ([50, 30], (30, 50))])
+def test_a_fixed_size_is_width_and_height(target, shape):
+    image = np.zeros((24, 36, 3), np.uint8)
+    transform = Resize(target).get_transform(image)
+    assert transform.apply_image(image).shape[:2] == shape
+    np.testing.assert_allclose(transform.apply_coords(np.array([[36.0, 24.0]])), [shape[::-1]])
+
+
+@pytest.mark.parametrize("name", ["NEAREST", "CUBIC", "AREA", "LANCZOS4"])
+def test_interpolation_is_the_one_that_was_asked_for(name):
+    image = np.random.default_rng(0).integers(0, 255, (24, 36, 3)).astype(np.uint8)
+    expected = cv2.resize(image, (50, 30), interpolation=getattr(cv2, f"INTER_{name}"))
+    found = Resize([50, 30], name).get_transform(image).apply_image(image)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_random_interpolation_is_drawn_for_each_image_and_not_for_prediction():
+    image = np.random.default_rng(0).integers(0, 255, (24, 36, 3)).astype(np.uint8)
+    np.random.seed(0)
+    random = Resize(30, "RANDOM")
+    seen = {random.get_transform(image).apply_image(image).tobytes() for _ in range(60)}
+    assert len(seen) >= 4  # AREA and LINEAR may agree when enlarging
+    assert random.deterministic().to_config() == {"target_size": 30, "interp": "LINEAR"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        ({"target_size": [3, 4, 5]}, r"target_size must be an integer >= 1 or \[width, height\]"),
+        ({"interp": "BICUBIC"}, "interp must be one of 'NEAREST', 'LINEAR'"),
+    ],
+)
+def test_mistakes_of_a_fixed_size(arguments, fragment):
+    with pytest.raises(ValueError, match=fragment):
+        Resize(**arguments)

@@ -12,9 +12,11 @@ from typing import Any
 
 from detectron2.data import transforms as d2
 
+from .mixup import MixupImage
 from .normalize import Normalize
 from .operator import Operator
 from .padding import Padding
+from .setting import Setting
 
 
 class Compose:
@@ -47,6 +49,35 @@ class Compose:
     def augmentations(self) -> d2.AugmentationList:
         """The operators that change pixels or geometry, as Detectron2 augmentations."""
         return d2.AugmentationList([t for t in self.transforms if isinstance(t, d2.Augmentation)])
+
+    def setting(
+        self, image_format: str, num_channels: int, labels: Sequence[str] | None = None
+    ) -> Setting:
+        """What the operators may know of a run, after each has said that it can work there.
+
+        Args:
+            image_format: 'RGB' or 'BGR', the order of the colours in memory.
+            labels: names of the classes, where there are objects.
+
+        Raises:
+            ValueError: if an operator needs another number of channels or names a class that is
+                not there.
+        """
+        normalize = self.normalize or Normalize()
+        fits = len(normalize.mean) == num_channels
+        low, high = normalize.min_val, normalize.max_val
+        setting = Setting(
+            image_format,
+            num_channels,
+            None if labels is None else tuple(labels),
+            tuple(normalize.pixel_mean) if fits else (0.0,) * num_channels,
+            tuple(b - a for a, b in zip(low, high, strict=True))
+            if fits
+            else (255.0,) * num_channels,
+        )
+        for transform in self.transforms:
+            transform.check(setting)
+        return setting
 
     def deterministic(self) -> "Compose":
         """The pipeline for prediction: random operators left out, random choices fixed."""
@@ -112,6 +143,8 @@ def _build(entry: Any) -> "Operator | Compose":
     from . import TRANSFORMS  # the table imports this module
 
     name, arguments = _name_and_arguments(entry)
+    if name == MixupImage.__name__:
+        raise ValueError(MixupImage.reason)
     if name not in TRANSFORMS:
         near = difflib.get_close_matches(str(name), TRANSFORMS, n=1, cutoff=0.4)
         hint = f", did you mean {near[0]!r}?" if near else "."

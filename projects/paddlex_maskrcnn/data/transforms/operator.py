@@ -3,6 +3,8 @@
 import inspect
 from typing import Any
 
+from .setting import Setting
+
 
 class Operator:
     """Base of all transforms.
@@ -21,6 +23,24 @@ class Operator:
     def deterministic(self) -> "Operator | None":
         """The form for prediction, where nothing is random; None if nothing remains."""
         return self
+
+    def check(self, setting: Setting) -> None:
+        """Raise ValueError when this cannot work on the images of a run."""
+        return
+
+    def largest_zoom(self, height: int, width: int) -> float | None:
+        """For an operator that resizes to a size of its own: the most it enlarges such an image.
+
+        Below one it always shrinks. None for all others.
+        """
+        return None
+
+    def smallest_size(self, height: int, width: int) -> tuple[int, int] | None:
+        """Smallest (height, width) that may come out for such an image, in pixels.
+
+        None if what it does is measured in pixels, so that it has to see the file's own.
+        """
+        return height, width
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.to_config().items())

@@ -1,9 +1,9 @@
-"""Resizing by the short side.
+"""Resizing.
 
-Origin: PaddleX `ResizeByShort`, its rule for the size to the pixel; Detectron2's ResizeTransform
-for coordinates. Differences: images stay uint8 while they are resized, boxes and masks follow, and
-shrinking below one half averages areas (INTER_AREA), where plain bilinear interpolation skips
-pixels and flickers.
+Origin: PaddleX `ResizeByShort` and `Resize`, their rules for the size to the pixel; Detectron2's
+ResizeTransform for coordinates. Differences: images stay uint8 while they are resized, boxes and
+masks follow (PaddleX's `Resize` left them behind), and shrinking below one half averages areas
+(INTER_AREA), where plain bilinear interpolation skips pixels and flickers.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,16 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from .arguments import check_integer, fail, is_integer
+from .arguments import check_integer, check_size, fail, is_integer, width_and_height
 from .operator import Operator
+
+INTERPOLATIONS = {
+    "NEAREST": cv2.INTER_NEAREST,
+    "LINEAR": cv2.INTER_LINEAR,
+    "CUBIC": cv2.INTER_CUBIC,
+    "AREA": cv2.INTER_AREA,
+    "LANCZOS4": cv2.INTER_LANCZOS4,
+}
 
 _AREA_BELOW = 0.5
 _MOST_CHANNELS = 4  # that OpenCV averages over areas at once
@@ -44,15 +52,63 @@ class ResizeByShort(Operator, d2.Augmentation):
         lengths = self.short_size
         length = lengths if isinstance(lengths, int) else lengths[np.random.randint(len(lengths))]
         new_height, new_width = resized_size(height, width, length, self.max_size)
-        if (new_height, new_width) == (height, width):
-            return d2.NoOpTransform()
-        return OpenCVResize(height, width, new_height, new_width)
+        return resizing(height, width, new_height, new_width)
 
     def deterministic(self) -> "ResizeByShort":
         """Prediction uses the largest of several lengths."""
-        if isinstance(self.short_size, int):
-            return self
-        return ResizeByShort(max(self.short_size), self.max_size)
+        return (
+            self
+            if isinstance(self.short_size, int)
+            else ResizeByShort(self._longest, self.max_size)
+        )
+
+    def largest_zoom(self, height: int, width: int) -> float:
+        """With the largest of several lengths."""
+        new_height, new_width = resized_size(height, width, self._longest, self.max_size)
+        return max(new_height / height, new_width / width)
+
+    @property
+    def _longest(self) -> int:
+        return self.short_size if isinstance(self.short_size, int) else max(self.short_size)
+
+
+class Resize(Operator, d2.Augmentation):
+    """Resize to a fixed size, whatever the shape."""
+
+    def __init__(self, target_size: int | Sequence[int] = 608, interp: str = "LINEAR") -> None:
+        """Check the arguments.
+
+        Args:
+            target_size: the side, or [width, height], in pixels.
+            interp: how pixels are interpolated, by OpenCV's names; 'RANDOM' draws one for each
+                image. 'LINEAR' averages areas when it shrinks below one half.
+
+        Raises:
+            ValueError: if the size is not whole positive pixels or the name is unknown.
+        """
+        self.target_size = check_size("Resize", "target_size", target_size)
+        names = [*INTERPOLATIONS, "RANDOM"]
+        if interp not in names:
+            raise fail("Resize", "interp", "one of " + ", ".join(map(repr, names)), interp)
+        self.interp = interp
+
+    def get_transform(self, image: np.ndarray) -> Transform:
+        """Resize, with an interpolation drawn for this image if it is to be random."""
+        name = self.interp
+        if name == "RANDOM":
+            name = list(INTERPOLATIONS)[np.random.randint(len(INTERPOLATIONS))]
+        width, height = width_and_height(self.target_size)
+        method = None if name == "LINEAR" else INTERPOLATIONS[name]
+        return resizing(image.shape[0], image.shape[1], height, width, method)
+
+    def deterministic(self) -> "Resize":
+        """Prediction interpolates linearly where training draws a method."""
+        return Resize(self.target_size) if self.interp == "RANDOM" else self
+
+    def largest_zoom(self, height: int, width: int) -> float:
+        """Of the side that shrinks least."""
+        new_width, new_height = width_and_height(self.target_size)
+        return max(new_height / height, new_width / width)
 
 
 def resized_size(height: int, width: int, short_size: int, max_size: int) -> tuple[int, int]:
@@ -63,10 +119,19 @@ def resized_size(height: int, width: int, short_size: int, max_size: int) -> tup
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+def resizing(
+    height: int, width: int, new_height: int, new_width: int, interp: int | None = None
+) -> Transform:
+    """The transform from one size to another, none if they are the same."""
+    if (new_height, new_width) == (height, width):
+        return d2.NoOpTransform()
+    return OpenCVResize(height, width, new_height, new_width, interp)
+
+
 class OpenCVResize(d2.ResizeTransform):
     """Detectron2's resize with OpenCV's interpolation, for any depth and number of channels."""
 
-    def __init__(self, h: int, w: int, new_h: int, new_w: int) -> None:
+    def __init__(self, h: int, w: int, new_h: int, new_w: int, interp: int | None = None) -> None:
         """Keep the sizes.
 
         Args:
@@ -74,18 +139,21 @@ class OpenCVResize(d2.ResizeTransform):
             w: width in pixels before.
             new_h: height in pixels after.
             new_w: width in pixels after.
+            interp: an OpenCV constant, chosen by scale if None.
         """
         super().__init__(h, w, new_h, new_w)
+        self.method = interp
 
     def apply_image(self, img: np.ndarray, interp: int | None = None) -> np.ndarray:
-        """Resize (H, W) or (H, W, C); `interp` is an OpenCV constant, chosen by scale if None."""
+        """Resize (H, W) or (H, W, C); `interp` is an OpenCV constant that wins over the own one."""
         assert img.shape[:2] == (self.h, self.w), (img.shape, self.h, self.w)
-        if interp is None:
+        method = self.method if interp is None else interp
+        if method is None:
             shrinks = min(self.new_h / self.h, self.new_w / self.w) < _AREA_BELOW
-            interp = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         parts = -(-img.shape[2] // _MOST_CHANNELS) if img.ndim == 3 else 1
         groups = np.array_split(img, parts, axis=-1) if parts > 1 else [img]
-        resized = [self._resize(group, interp) for group in groups]
+        resized = [self._resize(group, method) for group in groups]
         return resized[0] if len(resized) == 1 else np.concatenate(resized, axis=-1)
 
     def _resize(self, img: np.ndarray, interp: int) -> np.ndarray:
@@ -99,12 +167,21 @@ class OpenCVResize(d2.ResizeTransform):
 
         Not by OpenCV: INTER_NEAREST is half a pixel off, INTER_NEAREST_EXACT differs between 4 and 5.
         """
-        rows = _nearest(self.h, self.new_h)
-        return segmentation.take(rows, axis=0).take(_nearest(self.w, self.new_w), axis=1)
+        return picked(segmentation, _nearest(self.h, self.new_h), _nearest(self.w, self.new_w))
 
     def inverse(self) -> "OpenCVResize":
         """The resize back."""
-        return OpenCVResize(self.new_h, self.new_w, self.h, self.w)
+        return OpenCVResize(self.new_h, self.new_w, self.h, self.w, self.method)
+
+
+def picked(mask: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Some rows and columns of a mask, in the order in which they lie in memory.
+
+    Decoded RLE masks lie column by column; going the other way takes ten times as long.
+    """
+    if abs(mask.strides[0]) < abs(mask.strides[1]):
+        return mask.T.take(columns, axis=0).take(rows, axis=1).T
+    return mask.take(rows, axis=0).take(columns, axis=1)
 
 
 def _nearest(length: int, new_length: int) -> np.ndarray:

@@ -50,6 +50,7 @@ def _means(records: list[StepRecord], batch_size: int) -> dict[str, Any]:
     losses = {name: fmean(record.losses[name] for record in records) for name in records[0].losses}
     seconds = fmean(record.seconds for record in records)
     return losses | {
+        "gradient_norm": torch.stack([record.gradient_norm for record in records]).mean().item(),
         "lr": records[-1].lr,
         "seconds_per_step": seconds,
         "data_share": fmean(record.data_seconds for record in records) / seconds,

@@ -15,8 +15,9 @@ from typing import Any
 from detectron2.engine import HookBase
 
 from ...user_errors import RunInterruptedError
-from ..checkpoint import LATEST, Checkpoints
+from ..checkpoint import DIVERGED, LATEST, Checkpoints
 from ..trainer import Trainer
+from ..trouble import TrainingDivergedError
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +66,11 @@ class SaveWhenStopped(HookBase):
         )
 
     def _save_after(self, error: Exception) -> None:
-        """What was reached before an error, unless that error came from saving or from half a step."""
-        progress = self.trainer.progress
-        if self.trainer.is_whole and not progress.epoch_is_done:
+        """What was reached before an error, unless it struck in the middle of an optimizer step."""
+        if self.trainer.is_whole and self.trainer.progress.step:
+            name = DIVERGED if isinstance(error, TrainingDivergedError) else LATEST
             try:
-                logger.info("What was reached is saved in %s", self._checkpoints.save(LATEST))
+                logger.info("What was reached is saved in %s", self._checkpoints.save(name))
             except Exception as second:
                 logger.warning("What was reached could not be saved: %s", second)
 

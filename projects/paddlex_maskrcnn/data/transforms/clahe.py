@@ -1,0 +1,81 @@
+"""Local contrast.
+
+What: contrast limited adaptive histogram equalisation. Paper: Zuiderveld, Graphics Gems IV, 1994.
+Origin: PaddleX `CLAHE`, which worked on nothing (it gave OpenCV floats); the work is OpenCV's.
+Differences: grey images of 8 and of 16 bits, and colour images by their lightness (L of Lab).
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from detectron2.data import transforms as d2
+from fvcore.transforms.transform import Transform
+
+from .arguments import check_number, fail, is_integer, is_sequence
+from .operator import Operator
+from .setting import Setting
+
+_BRIGHTEST = 65535
+
+
+class CLAHE(Operator, d2.Augmentation):
+    """Even out contrast tile by tile, in training and in prediction."""
+
+    def __init__(self, clip_limit: float = 2.0, tile_grid_size: Sequence[int] = (8, 8)) -> None:
+        """Check the arguments.
+
+        Args:
+            clip_limit: how much contrast may grow; above 0.
+            tile_grid_size: [columns, rows] of tiles.
+
+        Raises:
+            ValueError: if the limit is not positive or the tiles are not two positive integers.
+        """
+        self.clip_limit = check_number("CLAHE", "clip_limit", clip_limit, 0.01)
+        is_pair = is_sequence(tile_grid_size) and len(tile_grid_size) == 2
+        if not is_pair or not all(is_integer(n) and n >= 1 for n in tile_grid_size):
+            raise fail("CLAHE", "tile_grid_size", "[columns, rows], integers >= 1", tile_grid_size)
+        self.tile_grid_size = list(tile_grid_size)
+
+    def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
+        """Nothing is drawn."""
+        is_rgb = setting.image_format == "RGB"
+        return d2.ColorTransform(lambda img: self._equalized(img, is_rgb))
+
+    def check(self, setting: Setting) -> None:
+        """Raise ValueError for images that are neither grey nor coloured."""
+        if setting.num_channels not in (1, 3):
+            raise ValueError(
+                f"CLAHE needs images with 1 or 3 channels, but these have {setting.num_channels} "
+                "(input_channel)"
+            )
+
+    def _equalized(self, image: np.ndarray, is_rgb: bool) -> np.ndarray:
+        limiter = cv2.createCLAHE(self.clip_limit, tuple(self.tile_grid_size))
+        if image.shape[2] == 1:
+            return limiter.apply(_integers(image[:, :, 0]))[:, :, None].astype(image.dtype)
+        if image.dtype != np.uint8:
+            raise ValueError(f"CLAHE needs colour images of 8 bits, got {image.dtype}")
+        there, back = (
+            (cv2.COLOR_RGB2Lab, cv2.COLOR_Lab2RGB)
+            if is_rgb
+            else (cv2.COLOR_BGR2Lab, cv2.COLOR_Lab2BGR)
+        )
+        lab = cv2.cvtColor(np.ascontiguousarray(image), there)
+        lab[:, :, 0] = limiter.apply(lab[:, :, 0])
+        return cv2.cvtColor(lab, back)
+
+
+def _integers(grey: np.ndarray) -> np.ndarray:
+    """Grey values as OpenCV takes them; the reader hands 16 bits over as whole floats."""
+    grey = np.ascontiguousarray(grey)
+    if grey.dtype in (np.uint8, np.uint16):
+        return grey
+    whole = grey.astype(np.uint16) if grey.min() >= 0 and grey.max() <= _BRIGHTEST else None
+    if whole is None or not np.array_equal(whole, grey):
+        raise ValueError(
+            "CLAHE needs images of 8 or 16 bits; this one has values that are no whole numbers "
+            f"from 0 to {_BRIGHTEST}"
+        )
+    return whole

@@ -1,0 +1,70 @@
+"""Zooming out: the image somewhere on a larger ground.
+
+Origin: PaddleX `RandomExpand`, its sizes and places. Differences: images of any number of channels,
+whose ground is the mean of `Normalize` unless a colour is given.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from detectron2.data import transforms as d2
+from fvcore.transforms.transform import Transform
+
+from .arguments import check_fraction, check_number, check_numbers
+from .frames import Pad
+from .ground import check_fill_length
+from .operator import Operator
+from .setting import Setting
+
+IMAGENET_MEAN_PIXEL = (123.675, 116.28, 103.53)
+_LEAST = 1.01  # PaddleX leaves smaller ratios alone
+
+
+class RandomExpand(Operator, d2.Augmentation):
+    """Put an image with objects on a ground up to `ratio` times as wide and high."""
+
+    def __init__(
+        self,
+        ratio: float = 4.0,
+        prob: float = 0.5,
+        fill_value: Sequence[float] = IMAGENET_MEAN_PIXEL,
+    ) -> None:
+        """Check the arguments.
+
+        Args:
+            ratio: largest side of the ground, in sides of the image.
+            prob: share of the images that are expanded; those without objects never are.
+            fill_value: colour of the ground, RGB pixel values; left as it is, it fits any number
+                of channels.
+
+        Raises:
+            ValueError: if ratio is below one, prob not from 0 to 1, or fill_value no numbers.
+        """
+        self.ratio = check_number("RandomExpand", "ratio", ratio, 1)
+        self.prob = check_fraction("RandomExpand", "prob", prob)
+        self.fill_value = check_numbers("RandomExpand", "fill_value", fill_value)
+
+    def get_transform(self, image: np.ndarray, boxes: np.ndarray, setting: Setting) -> Transform:
+        """Draw size and place for this image."""
+        if not len(boxes) or self.ratio < _LEAST or np.random.random() >= self.prob:
+            return d2.NoOpTransform()
+        height, width = image.shape[:2]
+        ratio = np.random.uniform(1, self.ratio)
+        new_height, new_width = int(height * ratio), int(width * ratio)
+        y = int(np.random.uniform(0, new_height - height))
+        x = int(np.random.uniform(0, new_width - width))
+        return Pad(
+            (height, width), (new_height, new_width), (y, x), setting.fill(self._colour(setting))
+        )
+
+    def deterministic(self) -> None:
+        """Prediction does not expand."""
+        return
+
+    def check(self, setting: Setting) -> None:
+        """Raise ValueError when the colour of the ground has another number of channels."""
+        check_fill_length("RandomExpand", self._colour(setting), setting)
+
+    def _colour(self, setting: Setting) -> list[float] | None:
+        is_default = self.fill_value == list(IMAGENET_MEAN_PIXEL)
+        return None if is_default and setting.num_channels != 3 else self.fill_value

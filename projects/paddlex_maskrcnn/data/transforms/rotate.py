@@ -1,0 +1,177 @@
+"""Turning, by quarters and by any angle.
+
+Origin: Detectron2's RotationTransform. Differences: quarter turns move pixels and points exactly,
+without interpolation; corners that turn up are painted in a colour; images of any number of
+channels; what leaves the image is cut off the objects.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from detectron2.data import transforms as d2
+from fvcore.transforms.transform import Transform
+
+from .arguments import check_bool, check_fraction, check_range, fail, is_number, is_sequence
+from .ground import check_fill_length, check_fill_value
+from .operator import Operator
+from .outline import Outline
+from .setting import Setting
+
+_MOST_CHANNELS = 4  # that OpenCV turns, and paints a ground for, at once
+
+
+class RandomRotate90(Operator, d2.Augmentation):
+    """Turn an image by quarters of a circle."""
+
+    def __init__(self, *, prob: float = 0.5, turns: Sequence[int] = (1, 2, 3)) -> None:
+        """Check the arguments.
+
+        Args:
+            prob: share of the images that are turned.
+            turns: quarters, counter-clockwise, of which each of them draws one number.
+
+        Raises:
+            ValueError: if prob is not from 0 to 1 or turns is not some of 1, 2, 3.
+        """
+        self.prob = check_fraction("RandomRotate90", "prob", prob)
+        if not is_sequence(turns) or not all(one in (1, 2, 3) for one in turns):
+            raise fail("RandomRotate90", "turns", "some of 1, 2, 3", turns)
+        self.turns = list(turns)
+
+    def get_transform(self, image: np.ndarray) -> Transform:
+        """Draw the number of quarters."""
+        if np.random.random() >= self.prob:
+            return d2.NoOpTransform()
+        turns = self.turns[np.random.randint(len(self.turns))]
+        return QuarterTurns(image.shape[0], image.shape[1], turns)
+
+    def deterministic(self) -> None:
+        """Prediction does not turn."""
+        return
+
+    def smallest_size(self, height: int, width: int) -> tuple[int, int]:
+        """Either side may become the shorter one."""
+        return min(height, width), min(height, width)
+
+
+class RandomRotation(Operator, d2.Augmentation):
+    """Turn an image about its centre by an angle from a range."""
+
+    def __init__(
+        self,
+        *,
+        angle: float | Sequence[float] = 10.0,
+        prob: float = 0.5,
+        expand: bool = False,
+        fill_value: Sequence[float] | None = None,
+    ) -> None:
+        """Check the arguments.
+
+        Args:
+            angle: [lowest, highest] in degrees, counter-clockwise; one number for both directions.
+            prob: share of the images that are turned.
+            expand: make the image as large as what was turned, instead of cutting its corners.
+            fill_value: colour of the ground, RGB pixel values; None for the mean of `Normalize`.
+
+        Raises:
+            ValueError: if an angle is not from -180 to 180, or prob not from 0 to 1.
+        """
+        name = "RandomRotation"
+        both = [-abs(angle), abs(angle)] if is_number(angle) else angle  # type: ignore[arg-type]
+        self.angle = check_range(name, "angle", both, -180, 180)
+        self.prob = check_fraction(name, "prob", prob)
+        self.expand = check_bool(name, "expand", expand)
+        self.fill_value = check_fill_value(name, fill_value)
+
+    def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
+        """Draw the angle."""
+        if np.random.random() >= self.prob:
+            return d2.NoOpTransform()
+        angle = np.random.uniform(*self.angle)
+        fill = setting.fill(self.fill_value)
+        return Rotation(image.shape[0], image.shape[1], angle, self.expand, fill)
+
+    def deterministic(self) -> None:
+        """Prediction does not turn."""
+        return
+
+    def check(self, setting: Setting) -> None:
+        """Raise ValueError when the colour of the ground has another number of channels."""
+        check_fill_length("RandomRotation", self.fill_value, setting)
+
+    def smallest_size(self, height: int, width: int) -> tuple[int, int]:
+        """An image that grows with its corners may have its sides swapped."""
+        shorter = min(height, width)
+        return (shorter, shorter) if self.expand else (height, width)
+
+
+class QuarterTurns(Transform):
+    """Turn counter-clockwise by quarters, exactly."""
+
+    def __init__(self, height: int, width: int, turns: int) -> None:
+        """Keep the size in pixels before, and the number of quarters."""
+        super().__init__()
+        self.height, self.width, self.turns = height, width, turns
+
+    def apply_image(self, img: np.ndarray) -> np.ndarray:
+        """(H, W) or (H, W, C), turned."""
+        return np.rot90(img, self.turns)
+
+    def apply_coords(self, coords: np.ndarray) -> np.ndarray:
+        """Turn points."""
+        x, y = coords[:, 0], coords[:, 1]
+        turned = {
+            1: (y, self.width - x),
+            2: (self.width - x, self.height - y),
+            3: (self.height - y, x),
+        }
+        return np.stack(turned[self.turns], axis=1)
+
+    def follow(self, outline: Outline) -> None:
+        """Turn an object; its box stays around it."""
+        outline.move(self, keeps_tight=True)
+
+
+class Rotation(d2.RotationTransform):
+    """Detectron2's, on a coloured ground."""
+
+    def __init__(
+        self, height: int, width: int, angle: float, expand: bool, fill: Sequence[float]
+    ) -> None:
+        """Keep size in pixels before, angle in degrees, and the value of each channel outside."""
+        super().__init__(height, width, angle, expand)
+        self.fill = fill
+
+    def apply_image(self, img: np.ndarray, interp: int | None = None) -> np.ndarray:
+        """(H, W, C), turned."""
+        turned = [
+            self._turned(img[:, :, first : first + _MOST_CHANNELS], cv2.INTER_LINEAR, first)
+            for first in range(0, img.shape[2], _MOST_CHANNELS)
+        ]
+        return turned[0] if len(turned) == 1 else np.concatenate(turned, axis=2)
+
+    def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
+        """(H, W), turned by the nearest pixel, nothing outside."""
+        bits = np.ascontiguousarray(segmentation).view(np.uint8)
+        size = (int(self.bound_w), int(self.bound_h))
+        return cv2.warpAffine(bits, self.rm_image, size, flags=cv2.INTER_NEAREST).view(
+            segmentation.dtype
+        )
+
+    def follow(self, outline: Outline) -> None:
+        """Turn an object; the box comes from its mask, and nothing sticks out before or after."""
+        outline.clip(self.h, self.w)
+        outline.move(self, keeps_tight=False)
+        outline.clip(int(self.bound_h), int(self.bound_w))
+
+    def _turned(self, img: np.ndarray, interp: int, first: int) -> np.ndarray:
+        size = (int(self.bound_w), int(self.bound_h))
+        turned = cv2.warpAffine(
+            np.ascontiguousarray(img),
+            self.rm_image,
+            size,
+            flags=interp,
+            borderValue=[float(value) for value in self.fill[first : first + _MOST_CHANNELS]],
+        )
+        return turned.reshape(size[1], size[0], img.shape[2])

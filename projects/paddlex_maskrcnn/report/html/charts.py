@@ -1,0 +1,153 @@
+"""Charts as SVG inside a page: drawn by matplotlib in colours that the page's style sheet decides.
+
+The figures use marker colours, which become CSS variables in the text; so a chart follows the page
+from light to dark, and its texts have the page's font.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+_INK, _MUTED, _RULE = "#010101", "#010102", "#010103"
+_NUM_SERIES = 8
+_SERIES = tuple(f"#0102{i:02x}" for i in range(1, _NUM_SERIES + 1))
+_VARIABLES = {_INK: "var(--ink)", _MUTED: "var(--muted)", _RULE: "var(--rule)"} | {
+    color: f"var(--s{i})" for i, color in enumerate(_SERIES, 1)
+}
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.edgecolor": _RULE,
+    "axes.labelcolor": _MUTED,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "grid.color": _RULE,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,
+}
+# what would leak into the page or stand in it twice, and sizes that CSS decides
+_NOT_FOR_A_PAGE = (
+    re.compile(r"<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL),
+    re.compile(r' id="[\w.]+_\d+"'),
+    re.compile(r"font-family: [^;]*; "),
+    re.compile(r' (width|height)="[\d.]+pt"'),
+)
+_SIZE = (4.2, 2.7)  # inches: 302 points wide, so that texts are as large as the page's on a phone
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart.
+
+    Attributes:
+        label: for the legend.
+        x, y: (N,) numbers; NaN leaves a gap.
+        color: place in the page's palette, from 0; entries beyond its end repeat it, thinner.
+        strong: drawn thicker.
+        points: a marker at each point.
+    """
+
+    label: str
+    x: Sequence[float] | np.ndarray
+    y: Sequence[float] | np.ndarray
+    color: int = 0
+    strong: bool = False
+    points: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What the page shows of a figure.
+
+    Attributes:
+        title: over it.
+        svg: the drawing.
+        legend: (CSS colour, label) of each line.
+        note: a sentence under it.
+    """
+
+    title: str
+    svg: Markup
+    legend: list[tuple[str, str]]
+    note: str = ""
+
+
+def line_chart(
+    name: str,
+    title: str,
+    lines: Sequence[Series],
+    *,
+    x_label: str,
+    y_label: str = "",
+    y_limits: tuple[float, float | None] = (0, None),
+    note: str = "",
+) -> Chart:
+    """Lines over a common axis.
+
+    Args:
+        name: unique on the page, for the SVG's ids.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _axes(x_label, y_label)
+        for line in lines:
+            repeated = line.color >= _NUM_SERIES
+            axes.plot(
+                line.x, line.y, color=_SERIES[line.color % _NUM_SERIES],
+                lw=2.4 if line.strong else 0.8 if repeated else 1.4,
+                marker="o" if line.points or len(line.x) == 1 else None, ms=3.5,
+            )  # fmt: skip
+        axes.set_ylim(bottom=y_limits[0], top=y_limits[1])
+        axes.margins(x=0.02)
+        drawing = _as_svg(figure, name, title)
+    legend = [(f"var(--s{line.color % _NUM_SERIES + 1})", line.label) for line in lines]
+    return Chart(title, drawing, legend, note)
+
+
+def reliability_chart(
+    name: str, title: str, edges: np.ndarray, accuracy: np.ndarray, note: str
+) -> Chart:
+    """Share of right detections over their score, and the line where both are equal."""
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _axes("score", "share that is right")
+        middle, width = (edges[:-1] + edges[1:]) / 2, np.diff(edges) * 0.86
+        axes.bar(middle, np.nan_to_num(accuracy), width, color=_SERIES[0])
+        axes.plot([0, 1], [0, 1], color=_MUTED, lw=1.2, ls=(0, (4, 3)))
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        drawing = _as_svg(figure, name, title)
+    legend = [("var(--s1)", "detections of this score"), ("var(--muted)", "scores that are exact")]
+    return Chart(title, drawing, legend, note)
+
+
+def _axes(x_label: str, y_label: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.grid(axis="y", lw=0.6)
+    axes.tick_params(length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _as_svg(figure: Figure, name: str, title: str) -> Markup:
+    file = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}):  # ids that no other chart of the page has
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    for pattern in _NOT_FOR_A_PAGE:
+        text = pattern.sub("", text)
+    for color, variable in _VARIABLES.items():
+        text = text.replace(color, variable)
+    label = Markup.escape(title)
+    return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))

@@ -1,0 +1,188 @@
+"""The page itself: everything an analysis found, in one HTML file that needs nothing else.
+
+No script, no font, no picture from elsewhere, so that it can be mailed or kept with the model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from ...metrics.analysis import Analysis
+from ...metrics.average_precision import SIZES
+from ...metrics.error_split import KINDS_OF_ERROR, MEANING
+from ...metrics.matching import RECALLS
+from ...metrics.tables import class_rows
+from .charts import Chart, Series, line_chart, reliability_chart
+from .findings import findings
+from .worst import WorstImage
+
+_MOST_CURVES = 8  # classes with a precision-recall line of their own
+_LARGEST_MATRIX = 60  # classes
+
+
+@dataclass(frozen=True)
+class Page:
+    """What stands on it.
+
+    Attributes:
+        title: the run's name.
+        facts: (what, value) pairs under the title.
+        analyses: `segm`, then `bbox`, of what there is; the first one is shown in full.
+        training: charts.
+        worst: pictures.
+        note: why an average precision is zero or undefined.
+        config: text of the run's configuration.
+        made: when.
+    """
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    analyses: Sequence[Analysis]
+    training: Sequence[Chart] = ()
+    worst: Sequence[WorstImage] = ()
+    note: str = ""
+    config: str = ""
+    made: datetime = field(default_factory=datetime.now)
+
+
+def render(page: Page) -> str:
+    """The HTML text."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": percent, "number": _number, "kind": _kind}
+    files = resources.files(__package__)
+    template = environment.from_string((files / "page.html.j2").read_text(encoding="utf-8"))
+    main = page.analyses[0]
+    return template.render(
+        page=page,
+        style=Markup((files / "style.css").read_text(encoding="utf-8")),
+        main=main,
+        sizes=SIZES,
+        findings=findings(main),
+        tiles=_tiles(page.analyses),
+        classes=sorted(class_rows(main.average_precision), key=_weakest_first),
+        confusion=_confusion(main),
+        errors=_errors(page.analyses),
+        curves=_curves(main),
+        calibration=_calibration(main),
+    )
+
+
+def percent(value: float | None) -> str:
+    """A fraction as percent; a dash for what is not defined."""
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f}"
+
+
+def _kind(kind: str) -> str:
+    return {"segm": "masks", "bbox": "boxes"}[kind]
+
+
+def _weakest_first(row: dict[str, Any]) -> tuple[bool, float]:
+    return math.isnan(row["ap"]), row["ap"]
+
+
+def _tiles(analyses: Sequence[Analysis]) -> list[tuple[str, str, str]]:
+    """(what, value, explanation) of the numbers to look at first."""
+    tiles = []
+    for one in analyses:
+        name, found = {"segm": "mask", "bbox": "box"}[one.kind], one.average_precision
+        tiles.append((f"{name} AP", percent(found.ap), "mean over IoU 0.5 to 0.95"))
+        tiles.append((f"{name} AP50", percent(found.ap50), "at IoU 0.5"))
+    main = analyses[0].point
+    if not math.isnan(main.threshold):
+        at = f"at score {main.threshold:.2f}, where F1 is best"
+        tiles.append(("precision", percent(main.precision), at))
+        tiles.append(("recall", percent(main.recall), at))
+    return tiles
+
+
+def _confusion(analysis: Analysis) -> dict[str, Any]:
+    """The matrix as cells (count, share of its row, whether right), unless it is too large to read."""
+    confusion = analysis.confusion
+    names, worst = confusion.names, confusion.worst()
+    if len(names) - 1 > _LARGEST_MATRIX:
+        return {"names": names, "rows": [], "worst": worst}
+    share = confusion.matrix / np.maximum(confusion.matrix.sum(axis=1, keepdims=True), 1)
+    last = len(names) - 1
+    rows = [
+        [
+            (int(count), float(share[i, j]), i == j, i == j == last)
+            for j, count in enumerate(line.tolist())
+        ]
+        for i, line in enumerate(confusion.matrix)
+    ]
+    return {"names": names, "rows": rows, "worst": worst}
+
+
+def _errors(analyses: Sequence[Analysis]) -> list[dict[str, Any]]:
+    """One row a kind of error, with the gain and count of each analysis, and the longest bar."""
+    longest = max(max(one.errors.gains.values()) for one in analyses) or 1.0
+    return [
+        {
+            "name": kind,
+            "meaning": MEANING[kind],
+            "of": [
+                {
+                    "kind": one.kind,
+                    "gain": one.errors.gains[kind],
+                    "count": one.errors.counts[kind],
+                    "length": 100 * one.errors.gains[kind] / longest
+                    if not math.isnan(one.errors.gains[kind])
+                    else 0.0,
+                }
+                for one in analyses
+            ],
+        }
+        for kind in KINDS_OF_ERROR
+    ]
+
+
+def _curves(analysis: Analysis) -> Chart:
+    """Precision over recall at IoU 0.5: the mean and, of few classes, each; of many the weakest."""
+    drawn = [
+        (name, one.at_recalls()[0])
+        for name, one in zip(analysis.truth.names, analysis.curves, strict=True)
+        if one.num_objects
+    ]
+    drawn.sort(key=lambda one: one[1].mean())
+    shown = drawn[: _MOST_CURVES - 1]
+    lines = [
+        Series(f"{name} {100 * values.mean():.1f}", RECALLS, values, color=k)
+        for k, (name, values) in enumerate(shown, 1)
+    ]
+    if drawn:
+        mean = np.mean([values for _, values in drawn], axis=0)
+        lines.append(Series(f"mean {100 * mean.mean():.1f}", RECALLS, mean, color=0, strong=True))
+    left_out = len(drawn) - len(shown)
+    note = f"The {len(shown)} weakest of {len(drawn)} classes are drawn." if left_out else ""
+    return line_chart(
+        "pr", "Precision over recall at IoU 0.5", lines[::-1], x_label="recall",
+        y_label="precision", y_limits=(0, 1.02), note=note,
+    )  # fmt: skip
+
+
+def _calibration(analysis: Analysis) -> Chart:
+    found = analysis.calibration
+    note = "There are no detections."
+    if not math.isnan(found.ece):
+        with np.errstate(invalid="ignore"):
+            gap = np.nansum((found.confidence - found.accuracy) * found.counts) / found.counts.sum()
+        side = "too high" if gap > 0 else "too low"
+        note = (
+            f"Expected calibration error {found.ece:.3f}; scores are on average {abs(gap):.3f} {side}."
+        )
+    return reliability_chart("calibration", "Calibration", found.edges, found.accuracy, note)

@@ -1,0 +1,132 @@
+"""What is known of a picture before it is decoded."""
+
+import base64
+import io
+import json
+import os
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from paddlex_maskrcnn.data.image_headers import Header, read_header
+from paddlex_maskrcnn.data.images import read_image
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+
+
+def rotated(path, orientation=6, **options):
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(PIXELS).save(path, exif=exif, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_both_sizes(tmp_path, suffix, orientation):
+    header = read_header(rotated(tmp_path / f"a.{suffix}", orientation))
+    assert header.stored == (40, 60)
+    assert header.upright == ((60, 40) if orientation >= 5 else (40, 60))
+    assert header.fits((40, 60))
+    assert header.fits((60, 40)) == (orientation >= 5)
+
+
+@pytest.mark.parametrize("orientation", range(5, 9))
+def test_pixels_of_the_size_that_is_asked_for(tmp_path, orientation):
+    """As stored only where nothing else has that size; every other size is the caller's problem."""
+    path = rotated(tmp_path / "a.png", orientation)
+    np.testing.assert_array_equal(read_image(path, "RGB", 3, (40, 60)), PIXELS)
+    upright = read_image(path, "RGB")
+    assert upright.shape == (60, 40, 3)
+    for size in ((60, 40), (7, 8), None):
+        np.testing.assert_array_equal(read_image(path, "RGB", 3, size), upright)
+
+
+def test_square_photographs_are_upright(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(PIXELS[:, :40]).save(tmp_path / "a.png", exif=exif)
+    expected = np.rot90(PIXELS[:, :40], -1)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", "RGB", 3, (40, 40)), expected)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9, 0.999])
+def test_files_that_are_cut_off(tmp_path, suffix, part):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(PIXELS).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(ValueError, match="cut off"):
+        read_header(path)
+    with pytest.raises(ValueError, match=rf"a\.{suffix}' cannot be decoded"):
+        read_image(path, "RGB")
+
+
+def test_a_thumbnail_s_end_is_not_the_picture_s(tmp_path):
+    thumbnail = io.BytesIO()
+    Image.fromarray(PIXELS[:8, :8]).save(thumbnail, "JPEG")
+    exif = b"Exif\0\0" + thumbnail.getvalue()
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.tile(PIXELS, (8, 8, 1))).save(path, exif=exif, quality=95)
+    whole = path.read_bytes()
+    assert read_header(path).stored == (320, 480)
+    path.write_bytes(whole[:-2000])
+    with pytest.raises(ValueError, match="cut off"):
+        read_header(path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("more", [b"\0" * 10, b"\0" * 100_000])
+def test_something_behind_the_end_is_no_harm(tmp_path, suffix, more):
+    """Cameras put videos and second pictures there."""
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(PIXELS).save(path)
+    path.write_bytes(path.read_bytes() + more)
+    assert read_header(path) == Header((40, 60), (40, 60))
+    assert read_image(path, "RGB").shape == PIXELS.shape
+
+
+@pytest.mark.parametrize("side", [16_000, 100_000])
+def test_headers_that_promise_too_much(tmp_path, side):
+    def chunk(name, data):
+        check = zlib.crc32(name + data).to_bytes(4, "big")
+        return len(data).to_bytes(4, "big") + name + data + check
+
+    sides = side.to_bytes(4, "big") * 2
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", sides + b"\x08\x02\0\0\0")
+    (tmp_path / "a.png").write_bytes(
+        data + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    )
+    with pytest.raises(ValueError, match="cut it into tiles"):
+        read_header(tmp_path / "a.png")
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    for name in ("pipe", "folder"):
+        with pytest.raises(ValueError, match="not a file"):
+            read_header(tmp_path / f"{name}.jpg")
+    with pytest.raises(OSError, match="symbolic links"):
+        read_header(tmp_path / "loop.jpg")
+
+
+def test_pictures_inside_labelme_files(tmp_path):
+    path = rotated(tmp_path / "a.png")
+    content = {"imageData": base64.b64encode(path.read_bytes()).decode()}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert read_header(tmp_path / "a.json") == Header((60, 40), (40, 60))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.json", "RGB"), read_image(path, "RGB"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"imageData": 3}', '{"imageData": "%%%"}'])
+def test_json_without_a_picture(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match=r"no picture in its imageData|not a picture"):
+        read_header(tmp_path / "a.json")
+    with pytest.raises(ValueError):  # noqa: PT011
+        read_image(tmp_path / "a.json", "RGB")

@@ -1,0 +1,92 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from paddlex_maskrcnn.data.random_state import seeded
+from paddlex_maskrcnn.data.transforms import RandomCrop
+from paddlex_maskrcnn.data.transforms.frames import Crop
+from reference.iou_crop import iou_crop
+
+BOXES = [[5, 5, 30, 40], [50, 10, 90, 30], [55, 35, 92, 60]]
+CHOICES = [
+    {"allow_no_crop": no_crop, "cover_all_box": cover, **ranges}
+    for no_crop, cover, ranges in itertools.product(
+        (True, False),
+        (True, False),
+        (
+            {},
+            {"aspect_ratio": [0.8, 1.5], "scaling": [0.7, 1.0], "thresholds": [0.05, 0.6]},
+            {"scaling": [1.0, 1.0], "num_attempts": 3},
+        ),
+    )
+]
+
+
+@pytest.mark.parametrize("arguments", CHOICES)
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_same_part_as_the_reference(arguments, count):
+    operator, boxes = RandomCrop(**arguments), np.array(BOXES[:count], float).reshape(-1, 4)
+    image, cuts = np.zeros((64, 96, 3), np.uint8), 0
+    for seed in range(40):
+        with seeded(seed):
+            expected = iou_crop(64, 96, boxes.tolist(), **operator.to_config())
+        with seeded(seed):
+            found = operator.get_transform(image, boxes)
+        assert isinstance(found, Crop) == (expected is not None)
+        if expected is not None:
+            cuts += 1
+            x1, y1, x2, y2 = expected[0]
+            assert (found.x0, found.y0, found.w, found.h) == (x1, y1, x2 - x1, y2 - y1)
+    assert (cuts > 0) == (count > 0)
+
+
+def test_objects_stay_with_their_centre(scene):
+    """The reference decides by the boxes; a part of a dropped object may still show.
+
+    Not all of them: a box may be in the part and nothing of its concave object.
+    """
+    operator, dropped = RandomCrop(allow_no_crop=False), 0
+    for seed in range(30):
+        before = scene(crowd=False)
+        with seeded(seed):
+            part, kept = iou_crop(60, 80, before.boxes.tolist(), **operator.to_config())
+        with seeded(seed):
+            operator(before)
+        assert before.size == (part[3] - part[1], part[2] - part[0])
+        shown = [k for k in kept if before.image[:, :, k].any()]
+        assert [outline.category for outline in before.outlines()] == shown
+        dropped += 3 - len(kept)
+    assert dropped > 5
+
+
+def test_a_part_as_large_as_the_image_is_no_error():
+    operator = RandomCrop(aspect_ratio=[1, 1], scaling=[1, 1], allow_no_crop=False)
+    found = operator.get_transform(np.zeros((40, 50, 3), np.uint8), np.array([[0, 0, 9, 9.0]]))
+    assert isinstance(found, Crop) is False or (found.w, found.h) == (50, 40)
+
+
+def test_what_a_reduced_file_may_be_cut_to():
+    operator, (height, width) = RandomCrop(), RandomCrop().smallest_size(600, 1000)
+    for seed in range(200):
+        with seeded(seed):
+            _, _, w, h = operator._draw_part(600, 1000)
+        assert h >= height
+        assert w >= width
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        ({"aspect_ratio": [2, 0.5]}, r"aspect_ratio must be \[lowest, highest\]"),
+        ({"aspect_ratio": [2, 3]}, "with 1 between them"),
+        ({"scaling": [0.3, 1.2]}, "scaling must be .* from 0.01 to 1"),
+        ({"thresholds": []}, "thresholds must be a list"),
+        ({"thresholds": [1.5]}, "thresholds must be a number from 0 to 1"),
+        ({"num_attempts": 0}, "num_attempts must be an integer >= 1"),
+        ({"allow_no_crop": "yes"}, "allow_no_crop must be True or False"),
+    ],
+)
+def test_mistakes(arguments, fragment):
+    with pytest.raises(ValueError, match=fragment):
+        RandomCrop(**arguments)

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms.v2.functional import gaussian_blur
+
+from paddlex_maskrcnn.data.random_state import seeded
+from paddlex_maskrcnn.data.transforms import RandomBlur, RandomNoise
+from paddlex_maskrcnn.data.transforms.setting import Setting
+
+KINDS = [(channels, dtype) for channels in (1, 3, 6) for dtype in (np.uint8, np.uint16, np.float32)]
+
+
+def grainy(channels, dtype):
+    return np.random.default_rng(0).integers(50, 200, (40, 30, channels)).astype(dtype)
+
+
+@pytest.mark.parametrize(("channels", "dtype"), KINDS)
+def test_blur_is_gaussian_in_each_channel(channels, dtype):
+    image = grainy(channels, dtype)
+    found = RandomBlur(prob=1, sigma=[1.5, 1.5]).get_transform(image).apply_image(image)
+    assert found.dtype == dtype
+    planes = torch.from_numpy(image.astype(np.float32).transpose(2, 0, 1))
+    expected = gaussian_blur(planes, [13, 13], [1.5, 1.5]).numpy().transpose(1, 2, 0)
+    assert np.abs(found - expected).max() < 1.5
+
+
+@pytest.mark.parametrize(("channels", "dtype"), KINDS)
+def test_noise_has_its_strength_in_each_channel(channels, dtype):
+    image = np.full((60, 50, channels), 120, dtype)
+    setting = Setting(num_channels=channels, span=tuple(100.0 * (1 + k) for k in range(channels)))
+    operator = RandomNoise(prob=1, std=[0.05, 0.05])
+    found = operator.get_transform(image, setting).apply_image(image)
+    assert found.dtype == dtype
+    spread = (found.astype(float) - 120).std(axis=(0, 1))
+    np.testing.assert_allclose(spread, [5.0 * (1 + k) for k in range(channels)], rtol=0.07)
+
+
+def test_noise_ends_at_black_and_white():
+    for value in (0, 255):
+        image = np.full((20, 20, 3), value, np.uint8)
+        transform = RandomNoise(prob=1, std=[0.2, 0.2]).get_transform(image, Setting())
+        assert np.abs(transform.apply_image(image).astype(int) - value).max() < 255
+
+
+def test_noise_is_the_same_for_the_same_seed_and_another_for_another():
+    image = grainy(3, np.uint8)
+
+    def noisy(seed):
+        with seeded(seed):
+            operator = RandomNoise(prob=1, std=[0.05, 0.05])
+            return operator.get_transform(image, Setting()).apply_image(image)
+
+    np.testing.assert_array_equal(noisy(1), noisy(1))
+    assert (noisy(1) != noisy(2)).any()
+
+
+def test_bgr_gets_the_strength_of_its_own_channels():
+    image = np.full((60, 50, 3), 120, np.uint8)
+    setting = Setting("BGR", 3, span=(300.0, 200.0, 100.0))
+    transform = RandomNoise(prob=1, std=[0.05, 0.05]).get_transform(image, setting)
+    spread = (transform.apply_image(image) - 120.0).std(axis=(0, 1))
+    assert spread[0] < spread[1] < spread[2]
+
+
+@pytest.mark.parametrize("operator", [RandomBlur(), RandomNoise()])
+def test_only_some_images_in_training_and_none_in_prediction(operator):
+    image, changed = grainy(3, np.uint8), 0
+    arguments = (image,) if isinstance(operator, RandomBlur) else (image, Setting())
+    for seed in range(200):
+        with seeded(seed):
+            changed += operator.get_transform(*arguments).apply_image(image) is not image
+    assert 5 < changed < 40
+    assert operator.deterministic() is None
+    assert operator.smallest_size(10, 10) is None
+
+
+@pytest.mark.parametrize(
+    ("make", "fragment"),
+    [
+        (lambda: RandomBlur(sigma=[0, 1]), "sigma must be .* >= 0.01"),
+        (lambda: RandomBlur(sigma=2), "sigma must be"),
+        (lambda: RandomNoise(std=[0.2, 0.1]), "std must be .* from 0 to 1"),
+        (lambda: RandomNoise(prob=3), "prob must be"),
+    ],
+)
+def test_mistakes(make, fragment):
+    with pytest.raises(ValueError, match=fragment):
+        make()

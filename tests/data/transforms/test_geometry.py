@@ -1,0 +1,220 @@
+"""What holds for every operator that moves pixels, checked pixel by pixel."""
+
+import numpy as np
+import pytest
+from detectron2.structures import BitMasks, PolygonMasks
+
+from paddlex_maskrcnn.data.random_state import seeded
+from paddlex_maskrcnn.data.targets import to_instances
+from paddlex_maskrcnn.data.transforms import (
+    LargeScaleJitter,
+    RandomCrop,
+    RandomExpand,
+    RandomHorizontalFlip,
+    RandomRotate90,
+    RandomRotation,
+    RandomVerticalFlip,
+    Resize,
+    ResizeByShort,
+)
+
+OPERATORS = {
+    "horizontal flip": RandomHorizontalFlip(1),
+    "vertical flip": RandomVerticalFlip(prob=1),
+    "quarter turn": RandomRotate90(prob=1),
+    "rotation": RandomRotation(angle=40, prob=1),
+    "rotation that grows": RandomRotation(angle=[20, 70], prob=1, expand=True),
+    "half a turn": RandomRotation(angle=[180, 180], prob=1),
+    "resize by short": ResizeByShort([90, 130], 300),
+    "resize": Resize([150, 70]),
+    "crop": RandomCrop(allow_no_crop=False),
+    "expand": RandomExpand(2.5, 1, [0, 0, 0]),
+    "jitter": LargeScaleJitter(target_size=[96, 72], min_scale=0.6),
+}
+SEEDS = range(6)
+
+
+def run(operators, scene, seed):
+    """The scene after some operators, with random numbers of its own."""
+    with seeded(seed):
+        for operator in operators if isinstance(operators, list) else [operators]:
+            operator(scene)
+    return scene
+
+
+def iou(a, b):
+    return (a & b).sum() / max(1, (a | b).sum())
+
+
+def bounds(mask):
+    ys, xs = np.nonzero(mask)
+    return np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+
+
+def objects_of(scene):
+    return [outline for outline in scene.outlines() if not outline.is_crowd]
+
+
+@pytest.mark.parametrize("form", ["polygon", "rle"])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_masks_and_boxes_lie_on_the_pixels_of_their_objects(name, form, scene):
+    """Channel k of the picture is object k: the brute force reference of its mask and box."""
+    seen = 0
+    for seed in SEEDS:
+        after = run(OPERATORS[name], scene(form), seed)
+        for outline in objects_of(after):
+            seen += 1
+            painted = after.image[:, :, outline.category] > 127
+            mask = outline.rasterized(*after.size)
+            assert painted.any()
+            # A border of half a pixel may differ, more where the picture was enlarged.
+            border = np.abs(np.diff(np.pad(painted, 1).astype(int), axis=0)).sum()
+            border += np.abs(np.diff(np.pad(painted, 1).astype(int), axis=1)).sum()
+            assert (painted ^ mask).sum() <= max(4, 0.4 * border), (seed, outline.category)
+            # The picture was painted before it was enlarged, the polygon is drawn after.
+            assert np.abs(outline.box - bounds(painted)).max() <= (4 if name == "jitter" else 2)
+            assert (outline.box >= 0).all()
+            assert (outline.box[2:] <= after.size[::-1]).all()
+    assert seen >= len(SEEDS)
+
+
+@pytest.mark.parametrize("name", ["horizontal flip", "vertical flip", "quarter turn", "crop"])
+def test_what_only_moves_pixels_moves_rle_masks_exactly(name, scene):
+    for seed in SEEDS:
+        after = run(OPERATORS[name], scene("rle"), seed)
+        for outline in objects_of(after):
+            painted = after.image[:, :, outline.category] > 0
+            np.testing.assert_array_equal(outline.rasterized(*after.size), painted)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_objects_that_the_picture_still_shows_are_kept(name, scene):
+    """Only a crop drops objects that show: those whose centre it leaves out."""
+    for seed in SEEDS:
+        after = run(OPERATORS[name], scene("rle"), seed)
+        shown = {k for k in range(3) if (after.image[:, :, k] > 127).sum() > 4}
+        kept = {outline.category for outline in objects_of(after)}
+        assert kept <= {k for k in range(3) if (after.image[:, :, k] > 0).any()}
+        assert name == "crop" or shown <= kept
+
+
+@pytest.mark.parametrize("form", ["polygon", "rle"])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_crowd_regions_stay_as_long_as_they_show_and_stay_marked(name, form, scene):
+    region = np.zeros((60, 80, 1), np.uint8)
+    region[40:56, 4:34] = 255
+    operator = RandomExpand(2.5, 1, [0]) if name == "expand" else OPERATORS[name]
+    for seed in SEEDS:
+        after = run(operator, scene(form, image=region), seed)
+        crowd = [outline for outline in after.outlines() if outline.is_crowd]
+        shown = after.image[:, :, 0] > 127
+        assert bool(crowd) == (shown.sum() > 0) or shown.sum() < 10
+        instances = to_instances(after.outlines(), after.size)
+        assert instances.has("gt_crowd") == bool(crowd)
+        if crowd and shown.any():
+            around = bounds(shown)
+            low, high = crowd[0].box[:2], crowd[0].box[2:]
+            assert (low <= around[:2] + 1.5).all()
+            assert (high >= around[2:] - 1.5).all()
+            if "rotation" not in name:  # there the box around the turned region is larger
+                assert np.abs(crowd[0].box - around).max() <= 1.5
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [1, 2, 4, 6])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_each_channel_goes_the_same_way(name, channels, dtype, scene):
+    """The reference is the operator on one channel at a time, with the same random numbers."""
+    operator = RandomExpand(2.5, 1, [0] * channels) if name == "expand" else OPERATORS[name]
+    alone = RandomExpand(2.5, 1, [0]) if name == "expand" else OPERATORS[name]
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, channels)).astype(dtype)
+    # OpenCV turns 1, 3 and 4 channels more finely than others.
+    tolerance = 8 if "rotation" in name else 1.01
+    together = run(operator, scene(image=image), 3).image
+    assert together.dtype == dtype
+    assert together.shape[2] == channels
+    for k in range(channels):
+        plane = run(alone, scene(image=image[:, :, k : k + 1]), 3).image
+        np.testing.assert_allclose(together[:, :, k : k + 1].astype(float), plane, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_an_image_without_objects_goes_through(name, scene):
+    empty = scene()
+    empty.layers[0].annotations = []
+    after = run(OPERATORS[name], empty, 1)
+    instances = to_instances(after.outlines(), after.size)
+    assert len(instances) == 0
+    assert instances.gt_boxes.tensor.shape == (0, 4)
+    assert isinstance(instances.gt_masks, PolygonMasks)
+    if name in ("crop", "expand"):
+        assert after.size == (60, 80)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_prediction_never_draws(name):
+    """What is left for prediction gives the same with every state of the random numbers."""
+    left = OPERATORS[name].deterministic()
+    assert (left is None) == (name not in ("resize", "resize by short", "jitter"))
+    if left is not None:
+        image = np.zeros((60, 80, 3), np.uint8)
+        with seeded(1):
+            first = left.get_transform(image).apply_image(image).shape
+        with seeded(2):
+            assert left.get_transform(image).apply_image(image).shape == first
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_probability_of_none_changes_nothing(name, scene):
+    kind = type(OPERATORS[name])
+    if "prob" not in OPERATORS[name].to_config():
+        return
+    before = scene()
+    after = run(kind(prob=0), scene(), 1)
+    np.testing.assert_array_equal(after.image, before.image)
+
+
+CHAINS = {
+    "what was cut off does not come back on the ground": [
+        RandomCrop(allow_no_crop=False, scaling=[0.4, 0.6]),
+        RandomExpand(2.5, 1, [0, 0, 0]),
+    ],
+    "what was turned out does not come back": [
+        RandomRotation(angle=[40, 50], prob=1),
+        RandomExpand(2.5, 1, [0, 0, 0]),
+    ],
+    "turned back": [
+        RandomRotation(angle=[35, 35], prob=1),
+        RandomRotation(angle=[-35, -35], prob=1, expand=True),
+    ],
+    "cut and jittered": [
+        RandomCrop(allow_no_crop=False, scaling=[0.4, 0.6]),
+        LargeScaleJitter(target_size=100, min_scale=0.5, max_scale=0.8),
+    ],
+    "all kinds": [*OPERATORS.values()][:5],
+}
+
+
+@pytest.mark.parametrize("form", ["polygon", "rle"])
+@pytest.mark.parametrize("name", CHAINS)
+def test_one_after_another(name, form, scene):
+    seen = 0
+    for seed in SEEDS:
+        after = run(CHAINS[name], scene(form), seed)
+        for outline in objects_of(after):
+            seen += 1
+            painted = after.image[:, :, outline.category] > 127
+            mask = outline.rasterized(*after.size)
+            assert painted.sum() < 40 or iou(mask, painted) > 0.8
+            assert painted.sum() < 40 or np.abs(outline.box - bounds(painted)).max() <= 3
+    assert seen >= len(SEEDS)
+
+
+def test_one_bit_mask_makes_all_masks_bits(scene, annotations):
+    mixed = scene()
+    mixed.layers[0].annotations = [annotations("rle")[0], *annotations("polygon")[1:]]
+    after = run(RandomHorizontalFlip(1), mixed, 0)
+    instances = to_instances(after.outlines(), after.size)
+    assert isinstance(instances.gt_masks, BitMasks)
+    assert len(instances) == 4
+    assert instances.gt_crowd.tolist() == [False, False, False, True]

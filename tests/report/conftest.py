@@ -1,0 +1,73 @@
+"""Annotations and results for pictures and pages."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+HEIGHT, WIDTH = 100, 140
+
+
+def ellipse(box: Any) -> dict[str, Any]:
+    x, y, w, h = box
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    inside = ((columns + 0.5 - x - w / 2) * 2 / w) ** 2 + ((rows + 0.5 - y - h / 2) * 2 / h) ** 2
+    encoded = coco_mask.encode(np.asfortranarray(inside <= 1, dtype=np.uint8))
+    return {"size": [HEIGHT, WIDTH], "counts": encoded["counts"].decode()}
+
+
+@pytest.fixture
+def plain() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A COCO dict with crowd regions and a class without objects, and results."""
+    random = np.random.default_rng(3)
+    truth: dict[str, Any] = {
+        "images": [
+            {"id": 4 + 2 * i, "height": HEIGHT, "width": WIDTH, "file_name": f"{i}.png"}
+            for i in range(10)
+        ],
+        "categories": [
+            {"id": 5, "name": "nut <M8>", "supercategory": "steel"},
+            {"id": 2, "name": "bolt", "supercategory": "steel"},
+            {"id": 9, "name": "垫圈", "supercategory": "rubber"},
+            {"id": 7, "name": "never", "supercategory": "rubber"},
+        ],
+        "annotations": [],
+    }
+    results = []
+    for image in truth["images"][:-1]:
+        for _ in range(4):
+            w, h = random.integers(6, 90, 2).tolist()
+            box = [int(random.integers(0, WIDTH - w)), int(random.integers(0, HEIGHT - h)), w, h]
+            category = int(random.choice([5, 2, 9]))
+            mask = ellipse(box)
+            truth["annotations"].append(
+                {"id": len(truth["annotations"]), "image_id": image["id"], "category_id": category,
+                 "bbox": [float(v) for v in box], "area": float(coco_mask.area(mask)),
+                 "iscrowd": int(random.random() < 0.1), "segmentation": mask}
+            )  # fmt: skip
+            for _ in range(random.integers(0, 3)):
+                x = int(np.clip(box[0] + random.integers(-6, 7), 0, WIDTH - w))
+                y = int(np.clip(box[1] + random.integers(-6, 7), 0, HEIGHT - h))
+                taken = category if random.random() < 0.8 else int(random.choice([5, 2, 9]))
+                results.append(
+                    {"image_id": image["id"], "category_id": taken, "bbox": [float(x), float(y), w, h],
+                     "segmentation": ellipse([x, y, w, h]), "score": float(random.random())}
+                )  # fmt: skip
+    return truth, results
+
+
+@pytest.fixture
+def details(plain: Any) -> dict[str, Any]:
+    """The same in the documented form: maps of box regions, one pixel around the box."""
+    truth, results = plain
+    masks = []
+    for one in results:
+        x, y, w, h = (int(v) for v in one["bbox"])
+        top, left = max(y - 1, 0), max(x - 1, 0)
+        whole = coco_mask.decode(one["segmentation"])
+        masks.append([one["image_id"], one["category_id"],
+                      whole[top : min(y + h + 1, HEIGHT), left : min(x + w + 1, WIDTH)],
+                      one["score"]])  # fmt: skip
+    boxes = [[one["image_id"], one["category_id"], one["bbox"], one["score"]] for one in results]
+    return {"bbox": boxes, "mask": masks, "gt": truth}
