@@ -100,6 +100,26 @@ def tiny_shapes(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     return build
 
 
+@pytest.fixture(scope="session")
+def tiny_data(tiny_shapes: Callable[..., Any]) -> tuple[Any, Any]:
+    """Training and held-out data of a run of seconds."""
+    from support.tiny_training import EVAL, TRAIN
+
+    train = tiny_shapes("train", transforms=TRAIN, shuffle=True)
+    return train, tiny_shapes("val", num_images=4, transforms=EVAL)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(
+    tiny_data: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, Path]:
+    """A model that was trained for two epochs of six steps, and what its run has left."""
+    from support.tiny_training import train
+
+    save_dir = tmp_path_factory.mktemp("run")
+    return train(tiny_data, save_dir), save_dir
+
+
 def mask_of(annotation: dict[str, Any], image: dict[str, Any]) -> np.ndarray:
     """(H, W) uint8 mask of an annotation, by pycocotools."""
     import pycocotools.mask as mask_util

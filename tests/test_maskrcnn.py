@@ -16,22 +16,8 @@ from paddlex_maskrcnn.det import transforms
 from support.tiny_training import EVAL, FAST, SMALL, TRAIN, same, train, weights
 
 
-@pytest.fixture(scope="module")
-def data(tiny_shapes):
-    return (
-        tiny_shapes("train", transforms=TRAIN, shuffle=True),
-        tiny_shapes("val", num_images=4, transforms=EVAL),
-    )
-
-
-@pytest.fixture(scope="module")
-def trained(data, tmp_path_factory):
-    save_dir = tmp_path_factory.mktemp("run")
-    return train(data, save_dir), save_dir
-
-
-def test_what_a_run_leaves(trained):
-    _, save_dir = trained
+def test_what_a_run_leaves(tiny_run):
+    _, save_dir = tiny_run
     names = {path.name for path in save_dir.iterdir()}
     assert {"best_model", "epoch_1", "epoch_2", "config.yaml", "train.log"} <= names
     assert {"metrics.csv", "metrics.jsonl", "tensorboard"} <= names
@@ -40,14 +26,14 @@ def test_what_a_run_leaves(trained):
         assert files == {"model.pth", "model.yml", "state.pth", ".success"}
     card = yaml.safe_load((save_dir / "epoch_2" / "model.yml").read_text())
     assert card["completed_epochs"] == 2
-    assert card["labels"] == trained[0].labels
+    assert card["labels"] == tiny_run[0].labels
     assert set(card["eval_metrics"]) == {"bbox_mmap", "segm_mmap"}
     assert card["transforms"] == EVAL.to_config()
     assert {"torch", "torchvision", "detectron2", "python"} == set(card["versions"])
 
 
-def test_metrics_files_hold_every_line(trained):
-    _, save_dir = trained
+def test_metrics_files_hold_every_line(tiny_run):
+    _, save_dir = tiny_run
     rows = [json.loads(line) for line in (save_dir / "metrics.jsonl").read_text().splitlines()]
     steps = [(row["kind"], row["step"]) for row in rows]
     assert steps == [("train", 2), ("train", 4), ("train", 6), ("eval", 6), ("train", 8),
@@ -61,8 +47,8 @@ def test_metrics_files_hold_every_line(trained):
     ]
 
 
-def test_log_lines(trained):
-    text = (trained[1] / "train.log").read_text()
+def test_log_lines(tiny_run):
+    text = (tiny_run[1] / "train.log").read_text()
     assert "[TRAIN] Epoch=1/2, Step=2/6, loss=" in text
     assert ", loss_rpn_bbox=" in text
     assert "eta=0:00:0" in text
@@ -70,52 +56,52 @@ def test_log_lines(trained):
     assert "12 images" in text
 
 
-def test_same_seed_same_result(trained, data, tmp_path):
-    train(data, tmp_path)
-    assert same(weights(trained[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
+def test_same_seed_same_result(tiny_run, tiny_data, tmp_path):
+    train(tiny_data, tmp_path)
+    assert same(weights(tiny_run[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
 
 
-def test_another_seed_another_result(trained, data, tmp_path):
-    train(data, tmp_path, num_epochs=1, seed=1)
-    assert not same(weights(trained[1] / "epoch_1"), weights(tmp_path / "epoch_1"))
+def test_another_seed_another_result(tiny_run, tiny_data, tmp_path):
+    train(tiny_data, tmp_path, num_epochs=1, seed=1)
+    assert not same(weights(tiny_run[1] / "epoch_1"), weights(tmp_path / "epoch_1"))
 
 
-def test_evaluate(trained, data):
-    model = trained[0]
-    metrics, details = model.evaluate(data[1], return_details=True)
+def test_evaluate(tiny_run, tiny_data):
+    model = tiny_run[0]
+    metrics, details = model.evaluate(tiny_data[1], return_details=True)
     assert list(metrics) == ["bbox_mmap", "segm_mmap"]
-    assert list(model.evaluate(data[1], metric="VOC")) == ["bbox_map", "segm_map"]
+    assert list(model.evaluate(tiny_data[1], metric="VOC")) == ["bbox_map", "segm_map"]
     assert set(details) == {"bbox", "mask", "gt"}
     assert len(details["bbox"]) == len(details["mask"]) > 0
     for (image, category, box, score), (image_m, category_m, bits, score_m) in zip(
         details["bbox"], details["mask"], strict=True
     ):
         assert (image, category, score) == (image_m, category_m, score_m)
-        assert category in data[1].category_ids
+        assert category in tiny_data[1].category_ids
         assert abs(bits.shape[1] - box[2]) <= 4
         assert abs(bits.shape[0] - box[3]) <= 4
         assert set(np.unique(bits)) <= {0, 1}
-    assert len(details["gt"]["images"]) == data[1].num_samples
+    assert len(details["gt"]["images"]) == tiny_data[1].num_samples
 
 
-def test_evaluate_gives_the_same_numbers_for_any_batch_size(trained, data):
-    one, three = (trained[0].evaluate(data[1], batch_size=size) for size in (1, 3))
+def test_evaluate_gives_the_same_numbers_for_any_batch_size(tiny_run, tiny_data):
+    one, three = (tiny_run[0].evaluate(tiny_data[1], batch_size=size) for size in (1, 3))
     assert one == pytest.approx(three, abs=1e-6)
 
 
-def test_evaluation_writes_coco_results(trained, data, tmp_path):
-    trained[0].evaluate(data[1])
-    trained[0].last_evaluation.write(tmp_path)
+def test_evaluation_writes_coco_results(tiny_run, tiny_data, tmp_path):
+    tiny_run[0].evaluate(tiny_data[1])
+    tiny_run[0].last_evaluation.write(tmp_path)
     boxes = json.loads((tmp_path / "bbox_results.json").read_text())
     masks = json.loads((tmp_path / "segm_results.json").read_text())
     assert len(boxes) == len(masks) > 0
     assert set(boxes[0]) == {"image_id", "category_id", "bbox", "score"}
-    record = next(r for r in data[1].records if r["image_id"] == masks[0]["image_id"])
+    record = next(r for r in tiny_data[1].records if r["image_id"] == masks[0]["image_id"])
     assert coco_mask.decode(masks[0]["segmentation"]).shape == (record["height"], record["width"])
 
 
-def test_predict(trained, data):
-    model, record = trained[0], data[1].records[0]
+def test_predict(tiny_run, tiny_data):
+    model, record = tiny_run[0], tiny_data[1].records[0]
     found = model.predict(record["file_name"])
     assert 0 < len(found) <= SMALL["keep_top_k"]
     assert [one["score"] for one in found] == sorted((o["score"] for o in found), reverse=True)
@@ -131,22 +117,22 @@ def test_predict(trained, data):
             assert y - 1 <= rows.min() <= rows.max() <= y + h + 1
 
 
-def test_path_array_and_batch_agree(trained, data):
-    model = trained[0]
-    files = [record["file_name"] for record in data[1].records]
+def test_path_array_and_batch_agree(tiny_run, tiny_data):
+    model = tiny_run[0]
+    files = [record["file_name"] for record in tiny_data[1].records]
     batch = model.batch_predict([*files, cv2.imread(files[0])])
     assert len(batch) == len(files) + 1
     for file, found in zip([*files, files[0]], batch, strict=True):
         assert_same_objects(model.predict(file), found)
 
 
-def test_a_saved_directory_alone_predicts_the_same(trained, data, tmp_path):
-    model, file = trained[0], data[1].records[0]["file_name"]
+def test_a_saved_directory_alone_predicts_the_same(tiny_run, tiny_data, tmp_path):
+    model, file = tiny_run[0], tiny_data[1].records[0]["file_name"]
     model.save_model(tmp_path / "saved")
     loaded = pdx.load_model(tmp_path / "saved")
     assert_same_objects(model.predict(file), loaded.predict(file))
     assert loaded.labels == model.labels
-    assert loaded.evaluate(data[1]) == model.evaluate(data[1])
+    assert loaded.evaluate(tiny_data[1]) == model.evaluate(tiny_data[1])
 
 
 def assert_same_objects(expected: list[dict], found: list[dict]) -> None:
@@ -158,19 +144,19 @@ def assert_same_objects(expected: list[dict], found: list[dict]) -> None:
         assert (a["mask"] != b["mask"]).mean() < 1e-3
 
 
-def test_transforms_given_to_predict_win(trained, data):
-    file = data[1].records[0]["file_name"]
+def test_transforms_given_to_predict_win(tiny_run, tiny_data):
+    file = tiny_data[1].records[0]["file_name"]
     larger = transforms.Compose([transforms.Normalize(), transforms.ResizeByShort(128, 256)])
-    assert trained[0].predict(file, larger)[0]["score"] != trained[0].predict(file)[0]["score"]
+    assert tiny_run[0].predict(file, larger)[0]["score"] != tiny_run[0].predict(file)[0]["score"]
 
 
-def test_early_stop(data, tmp_path, caplog):
+def test_early_stop(tiny_data, tmp_path, caplog):
     """With a rate of almost nothing no epoch is better than the first."""
     with caplog.at_level(logging.INFO, logger="paddlex_maskrcnn"):
         model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
         settings = {**FAST, "learning_rate": 1e-12, "warmup_start_lr": 0.0}
         arguments = {
-            **settings, "num_epochs": 9, "train_dataset": data[0], "eval_dataset": data[1],
+            **settings, "num_epochs": 9, "train_dataset": tiny_data[0], "eval_dataset": tiny_data[1],
             "save_dir": str(tmp_path), "early_stop": True, "early_stop_patience": 1,
         }  # fmt: skip
         model.train(**arguments)
@@ -180,22 +166,22 @@ def test_early_stop(data, tmp_path, caplog):
     assert "Nothing left to do: the run was stopped early after epoch 2" in caplog.text
 
 
-def test_without_eval_dataset_the_training_transforms_serve(data, tmp_path):
+def test_without_eval_dataset_the_training_transforms_serve(tiny_data, tmp_path):
     model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
-    model.train(1, data[0], save_dir=str(tmp_path), **FAST)
+    model.train(1, tiny_data[0], save_dir=str(tmp_path), **FAST)
     assert model.test_transforms.to_config() == EVAL.to_config()
     assert not (tmp_path / "best_model").exists()
-    assert isinstance(model.predict(data[1].records[0]["file_name"]), list)
+    assert isinstance(model.predict(tiny_data[1].records[0]["file_name"]), list)
 
 
-def test_a_saved_model_can_be_fine_tuned_on_other_classes(trained, tiny_coco, tmp_path, caplog):
+def test_a_saved_model_can_be_fine_tuned_on_other_classes(tiny_run, tiny_coco, tmp_path, caplog):
     """Everything but the class-dependent layers starts from the saved model, and the log says so."""
     model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
-    settings = {**FAST, "pretrain_weights": str(trained[1] / "best_model"), "learning_rate": 1e-12}
+    settings = {**FAST, "pretrain_weights": str(tiny_run[1] / "best_model"), "learning_rate": 1e-12}
     settings |= {"warmup_start_lr": 0.0}
     with caplog.at_level(logging.INFO, logger="paddlex_maskrcnn"):
         model.train(1, tiny_coco.open(transforms=TRAIN), save_dir=str(tmp_path), **settings)
-    before, after = weights(trained[1] / "best_model"), weights(tmp_path / "epoch_1")
+    before, after = weights(tiny_run[1] / "best_model"), weights(tmp_path / "epoch_1")
     changed = {name for name in after if before[name].shape != after[name].shape}
     assert changed == {
         "roi_heads.box_predictor.cls_score.weight", "roi_heads.box_predictor.cls_score.bias",
@@ -207,11 +193,11 @@ def test_a_saved_model_can_be_fine_tuned_on_other_classes(trained, tiny_coco, tm
     assert "6 skipped" in caplog.text
 
 
-def test_divergence_is_told(data, tmp_path):
+def test_divergence_is_told(tiny_data, tmp_path):
     model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
     settings = {**FAST, "learning_rate": 1e12, "warmup_steps": 0, "clip_gradients": None}
     with pytest.raises(FloatingPointError, match=r"not finite at step .*Lower learning_rate"):
-        model.train(9, data[0], save_dir=str(tmp_path), **settings)
+        model.train(9, tiny_data[0], save_dir=str(tmp_path), **settings)
 
 
 @pytest.mark.parametrize(
@@ -228,13 +214,13 @@ def test_divergence_is_told(data, tmp_path):
         ({"device": "cuda"}, {}, "torch sees no GPU here"),
     ],
 )  # fmt: skip
-def test_mistakes_are_found_before_the_first_step(data, tmp_path, init, settings, message):
+def test_mistakes_are_found_before_the_first_step(tiny_data, tmp_path, init, settings, message):
     if init.get("device") == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     save_dir = tmp_path / "never"
     arguments = {
         "num_epochs": 9,
-        "train_dataset": data[0],
+        "train_dataset": tiny_data[0],
         "save_dir": str(save_dir),
         **FAST,
         **settings,
@@ -245,6 +231,6 @@ def test_mistakes_are_found_before_the_first_step(data, tmp_path, init, settings
     assert not list(tmp_path.rglob("epoch_*"))
 
 
-def test_other_classes_are_refused(trained, tiny_coco):
+def test_other_classes_are_refused(tiny_run, tiny_coco):
     with pytest.raises(ValueError, match="but the model knows"):
-        trained[0].evaluate(tiny_coco.open(transforms=EVAL))
+        tiny_run[0].evaluate(tiny_coco.open(transforms=EVAL))

@@ -13,24 +13,10 @@ from paddlex_maskrcnn.engine import model_directory
 from paddlex_maskrcnn.engine.checkpoint_search import new_run_id
 from paddlex_maskrcnn.engine.trainer import Trainer
 from paddlex_maskrcnn.user_errors import RunInterruptedError, TrainingTroubleError
-from support.tiny_training import EVAL, FAST, SMALL, TRAIN, numbers, same, train, weights
+from support.tiny_training import FAST, SMALL, TRAIN, numbers, same, train, weights
 
 
-@pytest.fixture(scope="module")
-def data(tiny_shapes):
-    return (
-        tiny_shapes("train", transforms=TRAIN, shuffle=True),
-        tiny_shapes("val", num_images=4, transforms=EVAL),
-    )
-
-
-@pytest.fixture(scope="module")
-def trained(data, tmp_path_factory):
-    save_dir = tmp_path_factory.mktemp("run")
-    return train(data, save_dir), save_dir
-
-
-def test_resume_goes_on_as_if_nothing_had_happened(trained, data, tmp_path, monkeypatch):
+def test_resume_goes_on_as_if_nothing_had_happened(tiny_run, tiny_data, tmp_path, monkeypatch):
     """A run that dies in its second epoch and is resumed ends with the same bits and metrics files."""
 
     step = Trainer.run_step
@@ -42,17 +28,17 @@ def test_resume_goes_on_as_if_nothing_had_happened(trained, data, tmp_path, monk
 
     monkeypatch.setattr(Trainer, "run_step", dies)
     with pytest.raises(MemoryError):
-        train(data, tmp_path)
+        train(tiny_data, tmp_path)
     monkeypatch.undo()
     torch.manual_seed(123)
-    train(data, tmp_path, resume_checkpoint="auto")
-    assert same(weights(trained[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
-    assert numbers(trained[1]) == numbers(tmp_path)
+    train(tiny_data, tmp_path, resume_checkpoint="auto")
+    assert same(weights(tiny_run[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
+    assert numbers(tiny_run[1]) == numbers(tmp_path)
 
 
 @pytest.mark.parametrize("last_step", [1, 5, 6, 9])
 def test_sigterm_saves_and_the_resumed_run_is_the_same(
-    trained, data, tmp_path, monkeypatch, last_step
+    tiny_run, tiny_data, tmp_path, monkeypatch, last_step
 ):
     """Also in the middle of an epoch and of a log interval."""
 
@@ -68,12 +54,12 @@ def test_sigterm_saves_and_the_resumed_run_is_the_same(
     with pytest.raises(
         RunInterruptedError, match=f"SIGTERM after step {last_step}: everything is saved"
     ):
-        train(data, tmp_path)
+        train(tiny_data, tmp_path)
     monkeypatch.undo()
     assert signal.getsignal(signal.SIGTERM) is handler
-    train(data, tmp_path, resume_checkpoint="auto")
-    assert same(weights(trained[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
-    assert numbers(trained[1]) == numbers(tmp_path)
+    train(tiny_data, tmp_path, resume_checkpoint="auto")
+    assert same(weights(tiny_run[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
+    assert numbers(tiny_run[1]) == numbers(tmp_path)
     assert not (tmp_path / "latest").exists(), "of no use once the epoch is saved"
 
 
@@ -81,12 +67,12 @@ EVERYTHING = {"ema": 0.8, "amp": "bf16", "accumulate": 2, "validation_loss": Tru
 
 
 @pytest.fixture(scope="module")
-def trained_with_everything(data, tmp_path_factory):
+def trained_with_everything(tiny_data, tmp_path_factory):
     save_dir = tmp_path_factory.mktemp("everything")
-    return train(data, save_dir, **EVERYTHING), save_dir
+    return train(tiny_data, save_dir, **EVERYTHING), save_dir
 
 
-def test_the_average_goes_on_too(trained_with_everything, data, tmp_path, monkeypatch):
+def test_the_average_goes_on_too(trained_with_everything, tiny_data, tmp_path, monkeypatch):
     """From the state an error in the middle of an epoch has left."""
     model, whole = trained_with_everything
     forward = Trainer._losses
@@ -98,11 +84,11 @@ def test_the_average_goes_on_too(trained_with_everything, data, tmp_path, monkey
 
     monkeypatch.setattr(Trainer, "_losses", dies)
     with pytest.raises(KeyError):
-        train(data, tmp_path, **EVERYTHING)
+        train(tiny_data, tmp_path, **EVERYTHING)
     monkeypatch.undo()
     assert (tmp_path / "latest" / ".success").is_file()
     assert not (tmp_path / "latest" / ".success").is_symlink()
-    resumed = train(data, tmp_path, resume_checkpoint="auto", **EVERYTHING)
+    resumed = train(tiny_data, tmp_path, resume_checkpoint="auto", **EVERYTHING)
     for name in ("epoch_2", "best_model"):
         assert same(weights(whole / name), weights(tmp_path / name))
     assert numbers(whole) == numbers(tmp_path)
@@ -110,7 +96,7 @@ def test_the_average_goes_on_too(trained_with_everything, data, tmp_path, monkey
     assert same(resumed.network.module.state_dict(), weights(whole / "epoch_2")), "the average"
 
 
-def test_ended_during_the_evaluation(trained, data, tmp_path, monkeypatch):
+def test_ended_during_the_evaluation(tiny_run, tiny_data, tmp_path, monkeypatch):
     """The steps of the epoch are not lost; its evaluation comes once, after the resume."""
     import paddlex_maskrcnn.engine.train as engine_train
 
@@ -119,16 +105,16 @@ def test_ended_during_the_evaluation(trained, data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(engine_train, "evaluate_network", dies)
     with pytest.raises(KeyError):
-        train(data, tmp_path)
+        train(tiny_data, tmp_path)
     monkeypatch.undo()
     assert [row["step"] for row in numbers(tmp_path)] == [2, 4, 6]
-    train(data, tmp_path, resume_checkpoint="auto")
-    assert same(weights(trained[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
-    assert same(weights(trained[1] / "best_model"), weights(tmp_path / "best_model"))
-    assert numbers(trained[1]) == numbers(tmp_path)
+    train(tiny_data, tmp_path, resume_checkpoint="auto")
+    assert same(weights(tiny_run[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
+    assert same(weights(tiny_run[1] / "best_model"), weights(tmp_path / "best_model"))
+    assert numbers(tiny_run[1]) == numbers(tmp_path)
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(trained, data, tmp_path, monkeypatch):
+def test_a_full_disk_is_told_and_nothing_is_lost(tiny_run, tiny_data, tmp_path, monkeypatch):
     save = torch.save
 
     def full(content, path):
@@ -138,12 +124,12 @@ def test_a_full_disk_is_told_and_nothing_is_lost(trained, data, tmp_path, monkey
 
     monkeypatch.setattr(model_directory.torch, "save", full)
     with pytest.raises(TrainingTroubleError, match=r"epoch_2 could not be saved: the disk is full"):
-        train(data, tmp_path)
+        train(tiny_data, tmp_path)
     monkeypatch.undo()
     assert not (tmp_path / "epoch_2").exists()
-    train(data, tmp_path, resume_checkpoint="auto")
-    assert same(weights(trained[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
-    assert numbers(trained[1]) == numbers(tmp_path)
+    train(tiny_data, tmp_path, resume_checkpoint="auto")
+    assert same(weights(tiny_run[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
+    assert numbers(tiny_run[1]) == numbers(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -154,23 +140,25 @@ def test_a_full_disk_is_told_and_nothing_is_lost(trained, data, tmp_path, monkey
         ({"optimizer": {"name": "AdamW"}}, r"train\.optimizer was None and is \{'name': 'AdamW'\}"),
     ],
 )
-def test_changed_settings_are_refused_with_a_difference(trained, data, tmp_path, settings, message):
+def test_changed_settings_are_refused_with_a_difference(
+    tiny_run, tiny_data, tmp_path, settings, message
+):
     with pytest.raises(ValueError, match=message):
-        train(data, tmp_path, resume_checkpoint=str(trained[1] / "epoch_1"), **settings)
+        train(tiny_data, tmp_path, resume_checkpoint=str(tiny_run[1] / "epoch_1"), **settings)
 
 
-def test_what_has_no_influence_may_change(trained, data, tmp_path):
-    checkpoint = str(trained[1] / "epoch_1")
-    train(data, tmp_path, resume_checkpoint=checkpoint, log_interval_steps=3, keep_last=1)
-    assert same(weights(trained[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
+def test_what_has_no_influence_may_change(tiny_run, tiny_data, tmp_path):
+    checkpoint = str(tiny_run[1] / "epoch_1")
+    train(tiny_data, tmp_path, resume_checkpoint=checkpoint, log_interval_steps=3, keep_last=1)
+    assert same(weights(tiny_run[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
 
 
-def test_changes_can_be_accepted(trained, data, tmp_path, caplog):
+def test_changes_can_be_accepted(tiny_run, tiny_data, tmp_path, caplog):
     """One epoch more, at another rate: both are what counts from there on."""
-    checkpoint = str(trained[1] / "epoch_2")
+    checkpoint = str(tiny_run[1] / "epoch_2")
     settings = {"learning_rate": 0.003, "momentum": 0.5, "allow_changes": True}
     with caplog.at_level(logging.INFO, logger="paddlex_maskrcnn"):
-        train(data, tmp_path, num_epochs=3, resume_checkpoint=checkpoint, **settings)
+        train(tiny_data, tmp_path, num_epochs=3, resume_checkpoint=checkpoint, **settings)
     assert (
         "Resuming with changes: train.num_epochs was 2 and is 3; train.learning_rate" in caplog.text
     )
@@ -179,18 +167,18 @@ def test_changes_can_be_accepted(trained, data, tmp_path, caplog):
     assert {group["momentum"] for group in state["optimizer"]["param_groups"]} == {0.5}
 
 
-def test_another_length_of_epoch(trained, tiny_shapes, data, tmp_path):
+def test_another_length_of_epoch(tiny_run, tiny_shapes, tiny_data, tmp_path):
     """Refused; if accepted, the run goes on after the same epoch."""
     shorter = tiny_shapes("fewer", num_images=8, transforms=TRAIN, shuffle=True)
-    checkpoint = str(trained[1] / "epoch_1")
+    checkpoint = str(tiny_run[1] / "epoch_1")
     with pytest.raises(ValueError, match=r"data\.train\.num_samples was 12 and is 8"):
-        train((shorter, data[1]), tmp_path, resume_checkpoint=checkpoint)
-    train((shorter, data[1]), tmp_path, resume_checkpoint=checkpoint, allow_changes=True)
+        train((shorter, tiny_data[1]), tmp_path, resume_checkpoint=checkpoint)
+    train((shorter, tiny_data[1]), tmp_path, resume_checkpoint=checkpoint, allow_changes=True)
     rows = [(row["kind"], row["epoch"], row["step"]) for row in numbers(tmp_path)]
     assert rows == [("train", 2, 6), ("train", 2, 8), ("eval", 2, 8)]
 
 
-def test_early_stop_counts_over_a_resume(data, tmp_path, monkeypatch, caplog):
+def test_early_stop_counts_over_a_resume(tiny_data, tmp_path, monkeypatch, caplog):
     """Patience 2 with one evaluation before the stop and one after it."""
     settings = {"early_stop": True, "early_stop_patience": 2, "learning_rate": 1e-9}
     epochs = {"num_epochs": 8, "warmup_start_lr": 0.0, "lr_decay_epochs": []}
@@ -203,17 +191,17 @@ def test_early_stop_counts_over_a_resume(data, tmp_path, monkeypatch, caplog):
 
     monkeypatch.setattr(Trainer, "run_step", is_taken_away)
     with pytest.raises(RunInterruptedError):
-        train(data, tmp_path, **epochs, **settings)
+        train(tiny_data, tmp_path, **epochs, **settings)
     monkeypatch.undo()
     with caplog.at_level(logging.INFO, logger="paddlex_maskrcnn"):
-        train(data, tmp_path, resume_checkpoint="auto", **epochs, **settings)
+        train(tiny_data, tmp_path, resume_checkpoint="auto", **epochs, **settings)
         assert "EarlyStopping" in caplog.text
         assert [row["epoch"] for row in numbers(tmp_path) if row["kind"] == "eval"] == [1, 2, 3]
-        train(data, tmp_path, resume_checkpoint="auto", **epochs, **settings)
+        train(tiny_data, tmp_path, resume_checkpoint="auto", **epochs, **settings)
     assert "Nothing left to do: the run was stopped early after epoch 3" in caplog.text
 
 
-def test_steps_can_be_saved_too(data, tmp_path, monkeypatch):
+def test_steps_can_be_saved_too(tiny_data, tmp_path, monkeypatch):
     """The newest state of an epoch; gone when the epoch itself is saved."""
     saved = []
     write = model_directory._replace
@@ -223,46 +211,46 @@ def test_steps_can_be_saved_too(data, tmp_path, monkeypatch):
         write(unfinished, final)
 
     monkeypatch.setattr(model_directory, "_replace", noted)
-    train(data, tmp_path, num_epochs=1, save_interval_steps=2)
+    train(tiny_data, tmp_path, num_epochs=1, save_interval_steps=2)
     assert saved == ["latest", "latest", "epoch_1", "best_model"]
     assert not (tmp_path / "latest").exists()
 
 
-def test_keep_last(data, tmp_path):
-    train(data, tmp_path, num_epochs=3, keep_last=1)
+def test_keep_last(tiny_data, tmp_path):
+    train(tiny_data, tmp_path, num_epochs=3, keep_last=1)
     assert {path.name for path in tmp_path.glob("epoch_*")} == {"epoch_3"}
     assert (tmp_path / "best_model").is_dir()
 
 
-def test_a_finished_run_says_so(trained, data, caplog):
-    before = weights(trained[1] / "epoch_2")
+def test_a_finished_run_says_so(tiny_run, tiny_data, caplog):
+    before = weights(tiny_run[1] / "epoch_2")
     with caplog.at_level(logging.INFO, logger="paddlex_maskrcnn"):
-        train(data, trained[1], resume_checkpoint=str(trained[1] / "epoch_2"))
+        train(tiny_data, tiny_run[1], resume_checkpoint=str(tiny_run[1] / "epoch_2"))
     assert "Nothing left to do: 2 of 2 epochs are done" in caplog.text
-    assert same(before, weights(trained[1] / "epoch_2"))
+    assert same(before, weights(tiny_run[1] / "epoch_2"))
 
 
-def test_resume_refuses_another_network(trained, data, tmp_path):
+def test_resume_refuses_another_network(tiny_run, tiny_data, tmp_path):
     model = pdx.det.MaskRCNN(num_classes=5, **{**SMALL, "keep_top_k": 11})
     with pytest.raises(ValueError, match=r"model\.keep_top_k was 10 and is 11"):
         model.train(
-            2, data[0], eval_dataset=data[1], save_dir=str(tmp_path), **FAST,
-            resume_checkpoint=str(trained[1] / "epoch_1"),
+            2, tiny_data[0], eval_dataset=tiny_data[1], save_dir=str(tmp_path), **FAST,
+            resume_checkpoint=str(tiny_run[1] / "epoch_1"),
         )  # fmt: skip
 
 
-def test_resume_refuses_half_a_checkpoint(trained, data, tmp_path):
+def test_resume_refuses_half_a_checkpoint(tiny_run, tiny_data, tmp_path):
     half = tmp_path / "epoch_1"
     half.mkdir()
-    (half / "model.pth").write_bytes((trained[1] / "epoch_1" / "model.pth").read_bytes())
+    (half / "model.pth").write_bytes((tiny_run[1] / "epoch_1" / "model.pth").read_bytes())
     with pytest.raises(ValueError, match=r"model\.yml is missing"):
-        train(data, tmp_path, resume_checkpoint=str(half))
+        train(tiny_data, tmp_path, resume_checkpoint=str(half))
 
 
-def test_auto_resume_leaves_an_earlier_run_alone(data, tmp_path):
+def test_auto_resume_leaves_an_earlier_run_alone(tiny_data, tmp_path):
     """A new run that died before its first save must not go on from the models of the run before."""
-    train(data, tmp_path, num_epochs=1)
+    train(tiny_data, tmp_path, num_epochs=1)
     new_run_id(tmp_path)
     (tmp_path / "metrics.jsonl").unlink()
-    train(data, tmp_path, num_epochs=1, resume_checkpoint="auto")
+    train(tiny_data, tmp_path, num_epochs=1, resume_checkpoint="auto")
     assert [row["step"] for row in numbers(tmp_path)] == [2, 4, 6, 6], "from the beginning"

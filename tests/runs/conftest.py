@@ -14,21 +14,11 @@ import pytest
 import torch
 import yaml
 
+from support.tiny_training import SMALL
+
 ROOT = Path(__file__).parents[2]
 EXPERIMENT: dict[str, Any] = {
-    "model": {
-        "backbone": "ResNet18",
-        "anchor_sizes": [8, 16, 32, 64, 128],
-        "fpn_num_channels": 16,
-        "rpn_batch_size_per_im": 32,
-        "rcnn_batch_size_per_im": 8,
-        "train_post_nms_top_n": 50,
-        "test_post_nms_top_n": 50,
-        "score_threshold": 0.01,
-        "keep_top_k": 10,
-        "norm": "FrozenBN",
-        "device": "cpu",
-    },
+    "model": {**SMALL, "norm": "FrozenBN", "device": "cpu"},
     "data": {
         "train": {"type": "DrawnShapes", "num_images": 12, "image_size": 96, "num_workers": 0},
         "eval": {
