@@ -34,6 +34,15 @@ def test_positives_are_counted_over_all():
     assert num_positives(labels).item() == pytest.approx((2 + 5) / 3)
 
 
+@pytest.mark.usefixtures("others")
+def test_processes_can_be_on_their_own():
+    """Data that is divided up has another number of batches in each: they must not wait."""
+    with global_mean.each_on_its_own():
+        assert global_mean.share_of_mean(4, torch.device("cpu")) == 1.0
+        assert num_positives(torch.tensor([1, 1])).item() == 2
+    assert global_mean.share_of_mean(4, torch.device("cpu")) != 1.0
+
+
 def test_one_process_pays_nothing():
     assert global_mean.share_of_mean(4, torch.device("cpu")) == 1.0
     count = torch.tensor(3)

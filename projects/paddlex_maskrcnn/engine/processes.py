@@ -8,6 +8,7 @@ that its components work unchanged.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -35,7 +36,10 @@ def join_processes(device: str) -> None:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     # gloo beside nccl carries what lies on the CPU: results, decisions
     backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
-    dist.init_process_group(backend, timeout=_TIMEOUT)
+    store, rank, world = next(dist.rendezvous("env://", timeout=_TIMEOUT))
+    dist.init_process_group(
+        backend, timeout=_TIMEOUT, rank=rank, world_size=world, store=_of_this_start(store)
+    )
 
 
 def leave_processes() -> None:
@@ -47,6 +51,14 @@ def leave_processes() -> None:
 def shard() -> tuple[int, int]:
     """(rank, number of processes)."""
     return comm.get_rank(), comm.get_world_size()
+
+
+def _of_this_start(store: dist.Store) -> dist.Store:
+    """The store without what processes of an earlier start left there: addresses that are gone.
+
+    torch 2.14 gives restarted processes (torchrun --max-restarts) the same keys again.
+    """
+    return dist.PrefixStore(f"start_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 def num_gpus() -> int:
@@ -67,9 +79,16 @@ def across_processes(module: nn.Module) -> nn.Module:
     return nn.parallel.DistributedDataParallel(
         module,
         device_ids=[torch.cuda.current_device()] if on_gpu else None,
-        broadcast_buffers=False,
+        **_keep_own_buffers(),
         gradient_as_bucket_view=True,
     )
+
+
+def _keep_own_buffers() -> dict[str, bool]:
+    """Running statistics are not copied from the first process in every step."""
+    known = inspect.signature(nn.parallel.DistributedDataParallel).parameters
+    newer = "forward_sync_buffers"  # torch 2.14 renamed it
+    return {newer if newer in known else "broadcast_buffers": False}
 
 
 def mean_of_all(values: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from ..data.datasets.base import DetectionDataset
 from ..data.loader import build_loss_loader
 from ..data.mapper import TrainMapper
 from ..data.transforms import Compose
+from ..modeling.global_mean import each_on_its_own
 from .network import Network
 from .processes import mean_of_all, shard
 from .trainer import LOSS_NAMES
@@ -39,7 +40,7 @@ def validation_losses(
     training = network.module.training
     _compute_losses_only(network.module)
     try:
-        with EventStorage():
+        with EventStorage(), each_on_its_own():
             rows = [_losses(network, one) for one in build_loss_loader(dataset, mapper, shard())]
     finally:
         network.set_training(training)

@@ -8,12 +8,30 @@ Differences from Detectron2: it averages the processes' means. With one process 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 import torch.distributed as dist
 
 
+_alone: list[None] = []
+
+
+@contextlib.contextmanager
+def each_on_its_own() -> Iterator[None]:
+    """Losses are those of this process while the block runs, as on data that is divided up."""
+    _alone.append(None)
+    try:
+        yield
+    finally:
+        _alone.pop()
+
+
 def world_size() -> int:
-    """Processes that train together."""
+    """Processes whose losses make one."""
+    if _alone:
+        return 1
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
