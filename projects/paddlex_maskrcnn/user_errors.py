@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_OTHERS_FIRST = 3.0  # seconds
+_OTHERS_FIRST = 15.0  # seconds
 
 
 class RunInterruptedError(RuntimeError):

@@ -184,6 +184,8 @@ def test_images_with_their_objects_once_in_order(tiny_coco):
     dataset = tiny_coco.open()
     parts = [list(build_loss_loader(dataset, mapper, (rank, 3))) for rank in range(3)]
     images = [one for part in parts for batch in part for one in batch]
+    alone = [one for batch in build_loss_loader(dataset, mapper) for one in batch]
+    assert [one["sample_seed"] for one in images] == [one["sample_seed"] for one in alone]
     assert [one["image_id"] for one in images] == [1, 2, 3, 4]
     assert [len(one["instances"]) for one in images] == [2, 2, 2, 0]
 

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from .batches import EpochBatches, Position
 from .datasets.base import DetectionDataset
@@ -59,10 +59,7 @@ class _TrainSamples(Dataset):
 
 
 class _LossSamples(_TrainSamples):
-    """Every record once, in order, as in the first epoch of training."""
-
-    def __len__(self) -> int:
-        return len(self.records)
+    """Records by their index, as in the first epoch of training."""
 
     def __getitem__(self, position: int) -> dict[str, Any]:  # type: ignore[override]
         return super().__getitem__((0, position))
@@ -71,9 +68,6 @@ class _LossSamples(_TrainSamples):
 class _TestSamples(Dataset):
     def __init__(self, records: PackedRecords, mapper: TestMapper) -> None:
         self.records, self.mapper = records, mapper
-
-    def __len__(self) -> int:
-        return len(self.records)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         record = self.records[index]
@@ -177,7 +171,7 @@ def build_test_loader(
         shard: (rank, number of processes); each gets one contiguous part.
     """
     return _Loader(
-        _TestSamples(_part(dataset, shard), mapper),
+        Subset(_TestSamples(dataset.records, mapper), _part(dataset, shard)),
         batch_size=batch_size,
         collate_fn=_as_list,
         **_worker_options(dataset.num_workers if num_workers is None else num_workers),
@@ -193,17 +187,18 @@ def build_loss_loader(
         shard: (rank, number of processes); each gets one contiguous part.
     """
     return _Loader(
-        _LossSamples(_part(dataset, shard), mapper),
+        Subset(_LossSamples(dataset.records, mapper), _part(dataset, shard)),
         batch_size=1,
         collate_fn=_as_list,
         **_worker_options(dataset.num_workers),
     )
 
 
-def _part(dataset: DetectionDataset, shard: tuple[int, int]) -> PackedRecords:
+def _part(dataset: DetectionDataset, shard: tuple[int, int]) -> range:
+    """Indices of the records of one process."""
     rank, world = shard
     first, last = (dataset.num_samples * part // world for part in (rank, rank + 1))
-    return dataset.records[first:last]
+    return range(first, last)
 
 
 def worker_count(num_workers: int | str) -> int:
