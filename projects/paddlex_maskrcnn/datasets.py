@@ -1,6 +1,23 @@
 """`pdx.datasets`: the names PaddleX scripts expect there; re-exports only."""
 
-from .data.datasets.coco import CocoDetection
-from .data.datasets.drawn import DrawnShapes
+from .data.datasets import (
+    CocoDetection,
+    DrawnShapes,
+    EasyDataDet,
+    Joined,
+    LabelMeDetection,
+    VOCDetection,
+    YoloSegmentation,
+    join,
+)
 
-__all__ = ["CocoDetection", "DrawnShapes"]
+__all__ = [
+    "CocoDetection",
+    "DrawnShapes",
+    "EasyDataDet",
+    "Joined",
+    "LabelMeDetection",
+    "VOCDetection",
+    "YoloSegmentation",
+    "join",
+]

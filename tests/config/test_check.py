@@ -41,5 +41,5 @@ def test_a_list_of_choices():
     needed = {"num_epochs": 1, "train_dataset": None}
     right = check_arguments(TrainParams, {**needed, "freeze": ["rpn", "neck"]})
     assert right.freeze == ["rpn", "neck"]
-    with pytest.raises(ConfigError, match="freeze is .*'nek'.*; choose one of backbone, .*'neck'"):
+    with pytest.raises(ConfigError, match=r"freeze is .*'nek'.*; choose one of backbone, .*'neck'"):
         check_arguments(TrainParams, {**needed, "freeze": ["rpn", "nek"]})

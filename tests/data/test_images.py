@@ -54,10 +54,13 @@ def test_sixteen_bits_are_scaled_for_three_channels_and_kept_for_others(tmp_path
     cv2.imwrite(str(tmp_path / "deep.png"), deep)
     three = read_image(tmp_path / "deep.png", "RGB")
     one = read_image(tmp_path / "deep.png", "RGB", num_channels=1)
+    kept = read_image(tmp_path / "deep.png", "RGB", keep_values=True)
     assert three.dtype == np.uint8
     np.testing.assert_array_equal(three[:, :, 1], levels)
     assert one.dtype == np.float32
     np.testing.assert_array_equal(one[:, :, 0], deep)
+    assert kept.dtype == np.float32
+    np.testing.assert_array_equal(kept, np.repeat(one, 3, axis=2))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 5])

@@ -1,19 +1,96 @@
-"""Rows of the data sets: arguments of the data set classes and keys of YAML's `data.train` and `data.eval`."""
+"""Rows of the data sets: arguments of the data set classes and keys of YAML's `data.train` and `data.eval`.
+
+The rows before the first `extra=True` of a class of PaddleX's are those of its document, in its order;
+its arguments that have no effect here (`buffer_size`, `parallel_method`) have no row.
+"""
 
 from dataclasses import dataclass
+from typing import Any
 
 from .rows import REQUIRED, row
+
+_DATA_DIR = "Folder that the file names of the annotations start from."
+_LABELS = "File with a class name a line, or a list of names."
+
+
+def _num_workers() -> Any:
+    return row("auto", "Processes that load images; auto: half the cores, at most 8.", at_least=0)
+
+
+def _shuffle() -> Any:
+    return row(False, "New order in each epoch (training data is shuffled in YAML runs unless set to false).")  # fmt: skip
+
+
+def _skip_invalid() -> Any:
+    return row(False, "Leave out annotations that cannot be used and list them, instead of stopping.", extra=True)  # fmt: skip
 
 
 @dataclass(kw_only=True)
 class CocoDetectionParams:
     """`type: CocoDetection`: a COCO json file and a folder of images."""
 
-    data_dir: str = row(REQUIRED, "Folder that the file names of the annotations start from.")
+    data_dir: str = row(REQUIRED, _DATA_DIR)
     ann_file: str = row(REQUIRED, "COCO json file.")
-    num_workers: int | str = row("auto", "Processes that load images; auto: half the cores, at most 8.", at_least=0)  # fmt: skip
-    shuffle: bool = row(False, "New order in each epoch (training data is shuffled in YAML runs unless set to false).")  # fmt: skip
-    skip_invalid: bool = row(False, "Leave out annotations that cannot be used and list them, instead of stopping.", extra=True)  # fmt: skip
+    num_workers: int | str = _num_workers()
+    shuffle: bool = _shuffle()
+    skip_invalid: bool = _skip_invalid()
+
+
+@dataclass(kw_only=True)
+class VOCDetectionParams:
+    """`type: VOCDetection`: Pascal VOC xml files, masks in `SegmentationObject`."""
+
+    data_dir: str = row(REQUIRED, _DATA_DIR)
+    file_list: str = row(REQUIRED, "List of lines `image xml` (or `image xml mask`, or names alone as in ImageSets).")  # fmt: skip
+    label_list: str | list[str] = row(REQUIRED, _LABELS)
+    num_workers: int | str = _num_workers()
+    shuffle: bool = _shuffle()
+    skip_invalid: bool = _skip_invalid()
+
+
+@dataclass(kw_only=True)
+class EasyDataDetParams:
+    """`type: EasyDataDet`: json files of EasyData, run-length masks in them."""
+
+    data_dir: str = row(REQUIRED, _DATA_DIR)
+    file_list: str = row(REQUIRED, "List of lines `image json`.")
+    label_list: str | list[str] = row(REQUIRED, _LABELS)
+    num_workers: int | str = _num_workers()
+    shuffle: bool = _shuffle()
+    skip_invalid: bool = _skip_invalid()
+
+
+@dataclass(kw_only=True)
+class LabelMeDetectionParams:
+    """`type: LabelMeDetection`: a folder of LabelMe json files."""
+
+    data_dir: str = row(REQUIRED, "Folder of the json files, those in folders below it included.")
+    label_list: str | list[str] | None = row(None, _LABELS[:-1] + "; null: all that occur, in the order of their names.")  # fmt: skip
+    num_workers: int | str = _num_workers()
+    shuffle: bool = _shuffle()
+    image_dir: str | None = row(None, "Folder of the images where they are not where the json files say.", extra=True)  # fmt: skip
+    skip_invalid: bool = _skip_invalid()
+
+
+@dataclass(kw_only=True)
+class YoloSegmentationParams:
+    """`type: YoloSegmentation`: one part of a YOLO segmentation set."""
+
+    data_yaml: str = row(REQUIRED, "The set's data.yaml.")
+    split: str = row("train", "Which of its parts.")
+    num_workers: int | str = _num_workers()
+    shuffle: bool = _shuffle()
+    skip_invalid: bool = _skip_invalid()
+
+
+@dataclass(kw_only=True)
+class JoinedParams:
+    """`type: Joined`: several data sets as one, classes joined by name; a list of data sets instead of one means the same."""
+
+    parts: list[dict] = row(REQUIRED, "Data sets: `type` and its arguments each.")
+    num_workers: int | str = _num_workers()
+    shuffle: bool = _shuffle()
+    labels: list[str] | None = row(None, "The classes and their order; null: those of the first part, then the new ones of the next.", extra=True)  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -27,8 +104,17 @@ class DrawnShapesParams:
     )
     image_size: int | list[int] = row([128, 192], "Shortest and longest side, pixels; one number for squares.", at_least=64)  # fmt: skip
     seed: int = row(0, "Seed of the drawing.", at_least=0)
-    num_workers: int | str = row("auto", "Processes that load images; auto: half the cores, at most 8.", at_least=0)  # fmt: skip
-    shuffle: bool = row(False, "New order in each epoch (training data is shuffled in YAML runs unless set to false).")  # fmt: skip
+    num_workers: int | str = _num_workers()
+    shuffle: bool = _shuffle()
 
 
-DATASETS: dict[str, type] = {"CocoDetection": CocoDetectionParams, "DrawnShapes": DrawnShapesParams}
+DATASETS: dict[str, type] = {
+    "CocoDetection": CocoDetectionParams,
+    "VOCDetection": VOCDetectionParams,
+    "EasyDataDet": EasyDataDetParams,
+    "LabelMeDetection": LabelMeDetectionParams,
+    "YoloSegmentation": YoloSegmentationParams,
+    "Joined": JoinedParams,
+    "DrawnShapes": DrawnShapesParams,
+}
+JOINED = "Joined"

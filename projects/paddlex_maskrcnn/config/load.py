@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from . import schema, yaml_io
 from .check import check_section
-from .dataset_rows import DATASETS
+from .dataset_rows import DATASETS, JOINED
 from .problems import ConfigError, Problem, suggestion
 from .rules import broken_rules
 from .transform_rows import TRANSFORMS
@@ -151,8 +151,11 @@ class _Sections:
         )
 
     def dataset(self, prefix: str, value: Any) -> schema.DatasetChoice | None:
+        """A data set; a list of them is one joined set."""
         if value is None:
             return None
+        if isinstance(value, list):
+            return self.joined({"parts": value}, prefix, prefix)
         values = self.mapping(prefix, value)
         kind = values.pop("type", "CocoDetection")
         if kind not in DATASETS:
@@ -160,6 +163,28 @@ class _Sections:
             text += suggestion(kind, DATASETS)
             self.problems.append(Problem(f"{prefix}.type", text, self.locate(f"{prefix}.type")))
             return None
+        if kind == JOINED:
+            return self.joined(values, prefix, f"{prefix}.parts")
+        return self.choice(kind, values, prefix)
+
+    def joined(self, values: dict, prefix: str, parts: str) -> schema.DatasetChoice:
+        """Several data sets; `parts` is the key that holds their list."""
+        choice = self.choice(JOINED, values, prefix)
+        if choice.arguments is not None:
+            if not choice.arguments.parts:
+                text = "is []; at least one data set is needed"
+                self.problems.append(Problem(parts, text, self.locate(parts)))
+            checked = [
+                self.dataset(f"{parts}[{k}]", part) for k, part in enumerate(choice.arguments.parts)
+            ]
+            choice.arguments.parts = [
+                {"type": one.type, **asdict(one.arguments)}
+                for one in checked
+                if one and one.arguments
+            ]
+        return choice
+
+    def choice(self, kind: str, values: dict, prefix: str) -> schema.DatasetChoice:
         arguments = self.checked(DATASETS[kind], values, prefix)
         if prefix == "data.train" and arguments is not None and "shuffle" not in values:
             arguments.shuffle = True

@@ -2,11 +2,12 @@
 
 EXIF orientation is read with Pillow and applied here, because OpenCV's own handling depends on its
 version, on the file format and on the flags. The size that `image_size` reads from the header is
-therefore always the size of what `read_image` returns.
+therefore always the size of what `read_image` returns, unless it was asked for another: annotations
+that were made for the pixels as they are stored need those.
 
-Depth: three-channel images come as uint8 (16 bits are scaled by 1/257, floats are kept as they
-are); images with another number of channels keep their values, as float32 unless they are uint8,
-so that Normalize can be given their range.
+Depth: three-channel images come as uint8 (16 bits are scaled by 1/257, or keep their values as
+float32 when asked to; floats are kept as they are); images with another number of channels keep
+their values, as float32 unless they are uint8, so that Normalize can be given their range.
 """
 
 import io
@@ -17,15 +18,27 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from .image_headers import (
+    Size,
+    decode,
+    file_bytes,
+    is_cut_off,
+    load_array,
+    orientation_of,
+    read_header,
+    swaps_sides,
+)
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 IMAGE_FORMATS = ("RGB", "BGR")
 
-_ORIENTATION_TAG = 274
-_SWAPS_SIDES = (5, 6, 7, 8)
-
 
 def read_image(
-    path: str | os.PathLike[str], image_format: str, num_channels: int = 3
+    path: str | os.PathLike[str],
+    image_format: str,
+    num_channels: int = 3,
+    size: Size | None = None,
+    keep_values: bool = False,
 ) -> np.ndarray:
     """Read a picture as an HWC array.
 
@@ -34,30 +47,37 @@ def read_image(
             channels stay in the order of the file.
         num_channels: three converts grey and drops alpha; any other number must be what the
             file has (PNG, TIFF with channels or pages, NPY).
+        size: (height, width) that a record says; a picture that has it only without its EXIF
+            orientation applied is returned as it is stored. Checking it is left to the caller.
+        keep_values: three channels of 16 bits as float32 with the values of the file, for a
+            Normalize whose max_val is above 255, instead of scaled to 8 bits.
 
     Returns:
         (H, W, num_channels), uint8 or float32, see the module's text.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not a picture or has another number of channels.
+        ValueError: if it is not a picture, is cut off, or has another number of channels.
     """
     _check_format(image_format)
     path = Path(path)
     what = f"image {str(path)!r}"
     if path.suffix.lower() == ".npy":
-        return _arranged(_load_array(path), "RGB", image_format, num_channels, what)
-    data = np.fromfile(path, np.uint8)
+        array = load_array(path)
+        return _arranged(array, "RGB", image_format, num_channels, what, keep_values)
+    data = file_bytes(path)
+    if is_cut_off(data):
+        raise ValueError(f"{what} cannot be decoded: the file is cut off, its end is missing")
     if num_channels == 3:
         stored = "BGR"
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-        image = _decode(data, flags)
+        image = decode(data, flags)
     else:
         image, stored = _decode_channels(data, num_channels)
     if image is None:
         raise ValueError(f"{what} cannot be decoded: not a picture, or damaged")
-    image = _upright(image, _orientation_of(data))
-    return _arranged(image, stored, image_format, num_channels, what)
+    image = turned(image, _orientation(data, image.shape, size))
+    return _arranged(image, stored, image_format, num_channels, what, keep_values)
 
 
 def as_image(image: np.ndarray, image_format: str, num_channels: int = 3) -> np.ndarray:
@@ -76,47 +96,29 @@ def as_image(image: np.ndarray, image_format: str, num_channels: int = 3) -> np.
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """(height, width) of the picture that `read_image` would return, mostly from its header.
+    """(height, width) of the picture that `read_image` returns, mostly from its header.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not a picture.
+        OSError: if the file cannot be opened.
+        ValueError: if it is not a picture, is cut off, or is too large to be decoded.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".npy":
-        height, width = _load_array(path).shape[:2]
-        return int(height), int(width)
-    try:
-        with Image.open(path) as picture:
-            width, height = picture.size
-            turned = _orientation(picture) in _SWAPS_SIDES
-    except Image.UnidentifiedImageError:
-        return _size_by_decoding(path)
-    except (Image.DecompressionBombError, SyntaxError) as error:
-        raise ValueError(str(error)) from error
-    return (width, height) if turned else (height, width)
+    return read_header(path).upright
+
+
+def turned(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels (H, W, ...) turned upright, as an EXIF orientation says."""
+    if swaps_sides(orientation):
+        image = image.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return image
 
 
 def _check_format(image_format: str) -> None:
     if image_format not in IMAGE_FORMATS:
         raise ValueError(f"image_format must be 'RGB' or 'BGR', got {image_format!r}")
-
-
-def _load_array(path: Path) -> np.ndarray:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"image {str(path)!r} is not a NumPy array: {error}") from error
-    if array.ndim not in (2, 3) or 0 in array.shape:
-        raise ValueError(f"image {str(path)!r} must have shape (H, W[, C]), has {array.shape}")
-    return array
-
-
-def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
-    try:
-        return cv2.imdecode(data, flags)
-    except cv2.error:  # OpenCV raises for an empty buffer and returns None for the rest
-        return None
 
 
 def _decode_channels(data: np.ndarray, num_channels: int) -> tuple[np.ndarray | None, str]:
@@ -125,7 +127,7 @@ def _decode_channels(data: np.ndarray, num_channels: int) -> tuple[np.ndarray | 
     Returns:
         the pixels and the order of their colours.
     """
-    image = _decode(data, cv2.IMREAD_UNCHANGED)
+    image = decode(data, cv2.IMREAD_UNCHANGED)
     if image is None:
         return None, "BGR"
     if num_channels in (2, 4) and image.dtype == np.uint8:
@@ -153,41 +155,20 @@ def _channels(image: np.ndarray) -> int:
     return 1 if image.ndim == 2 else image.shape[2]
 
 
-def _orientation_of(data: np.ndarray) -> int:
-    try:
-        with Image.open(io.BytesIO(memoryview(data))) as picture:  # type: ignore[arg-type]
-            return _orientation(picture)
-    except (OSError, SyntaxError, Image.DecompressionBombError):
-        return 1  # what only OpenCV can read has no EXIF that we know of
-
-
-def _orientation(picture: Image.Image) -> int:
-    # TIFF: both libraries turn the pixels themselves. PNG without EXIF in front of its pixels:
-    # asking Pillow would decode the whole file.
-    if picture.format == "TIFF" or (picture.format == "PNG" and "exif" not in picture.info):
-        return 1
-    return picture.getexif().get(_ORIENTATION_TAG, 1)
-
-
-def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
-    if orientation in _SWAPS_SIDES:
-        image = image.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        image = image[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        image = image[::-1]
-    return image
-
-
-def _size_by_decoding(path: Path) -> tuple[int, int]:
-    image = _decode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise ValueError("not a picture, or damaged")
-    return int(image.shape[0]), int(image.shape[1])
+def _orientation(data: np.ndarray, stored: tuple[int, ...], size: Size | None) -> int:
+    """How to turn the stored pixels: not at all where their size is the one that was asked for."""
+    found = orientation_of(data)
+    as_stored = size is not None and size == stored[:2] and size != stored[1::-1]
+    return 1 if as_stored and swaps_sides(found) else found
 
 
 def _arranged(
-    image: np.ndarray, stored: str, image_format: str, num_channels: int, what: str
+    image: np.ndarray,
+    stored: str,
+    image_format: str,
+    num_channels: int,
+    what: str,
+    keep_values: bool = False,
 ) -> np.ndarray:
     """Number, order and depth of channels as asked."""
     if image.ndim == 2:
@@ -201,14 +182,14 @@ def _arranged(
             f"{what} has {image.shape[2]} channels, but the model takes {num_channels} "
             f"(input_channel)"
         )
-    image = np.ascontiguousarray(_depth(image, num_channels))
+    image = np.ascontiguousarray(_depth(image, num_channels == 3 and not keep_values))
     return image if stored == image_format else _swap_red_blue(image)
 
 
-def _depth(image: np.ndarray, num_channels: int) -> np.ndarray:
+def _depth(image: np.ndarray, scaled: bool) -> np.ndarray:
     if image.dtype == np.uint8:
         return image
-    if image.dtype == np.uint16 and num_channels == 3:
+    if image.dtype == np.uint16 and scaled:
         return np.round(image / 257.0).astype(np.uint8)
     return image.astype(np.float32)
 

@@ -13,7 +13,10 @@ Where a photograph's EXIF orientation swaps its sides, width and height in the j
 annotations were drawn on the upright or on the stored pixels; those pixels are then read.
 """
 
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +92,38 @@ def _read(
     """Categories and records of a file, after reporting everything that is wrong with it."""
     if not data_dir.is_dir():
         raise DatasetError(f"data_dir {str(data_dir)!r} is not a folder")
+    with _garbage_left_alone():
+        return _read_all(data_dir, ann_file, skip_invalid)
+
+
+@contextmanager
+def _garbage_left_alone() -> Iterator[None]:
+    """No garbage collection inside: it would walk millions of parsed objects, all in use."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _read_all(
+    data_dir: Path, ann_file: Path, skip_invalid: bool
+) -> tuple[list[dict[str, Any]], PackedRecords]:
     reading = Reading(f"{ann_file} (data_dir {str(data_dir)!r})")
     file = CocoFile(ann_file, reading.problems)
     by_image = _by_image(file, reading)
+    classes = {category["id"]: k for k, category in enumerate(file.categories)}
     sizes = {image["id"]: (image["height"], image["width"]) for image in file.images}
+    names = {image["id"]: image["file_name"] for image in file.images}
 
     def parse(picture: Picture) -> Parsed:
-        objects = by_image.pop(picture.image_id, ())
+        objects = [
+            _raw_object(one, classes[one["category_id"]], _where(one, names))
+            for one in by_image.pop(picture.image_id, ())
+            if one["category_id"] in classes  # otherwise named with its category
+        ]
         return Parsed(sizes[picture.image_id], lambda frame: objects)
 
     records = reading.records(_pictures(file, data_dir), parse)
@@ -115,19 +143,16 @@ def _pictures(file: CocoFile, data_dir: Path) -> list[Picture]:
     ]
 
 
-def _by_image(file: CocoFile, reading: Reading) -> dict[int, list[RawObject]]:
-    """The objects of each image that is complete; problems are noted for ids that are not known."""
+def _by_image(file: CocoFile, reading: Reading) -> dict[int, list[dict[str, Any]]]:
+    """The annotations of each image that is complete; ids that are not known are noted."""
     names = {image["id"]: image["file_name"] for image in file.images}
-    classes = {category["id"]: k for k, category in enumerate(file.categories)}
-    by_image: dict[int, list[RawObject]] = {}
+    by_image: dict[int, list[dict[str, Any]]] = {number: [] for number in names}
     seen: set[int] = set()
     for annotation in file.annotations:
-        where = _where(annotation, names)
-        if not _ids_are_known(annotation, file, seen, reading, where):
+        if not _ids_are_known(annotation, file, seen, reading, names):
             continue
-        image_id, category = annotation["image_id"], classes.get(annotation["category_id"])
-        if image_id in names and category is not None:  # otherwise named with its own entry
-            by_image.setdefault(image_id, []).append(_raw_object(annotation, category, where))
+        if annotation["image_id"] in by_image:  # otherwise named with its own entry
+            by_image[annotation["image_id"]].append(annotation)
     return by_image
 
 
@@ -138,7 +163,11 @@ def _where(annotation: dict[str, Any], names: dict[int, str]) -> str:
 
 
 def _ids_are_known(
-    annotation: dict[str, Any], file: CocoFile, seen: set[int], reading: Reading, where: str
+    annotation: dict[str, Any],
+    file: CocoFile,
+    seen: set[int],
+    reading: Reading,
+    names: dict[int, str],
 ) -> bool:
     """Whether all three ids are good; problems are added for those that are not."""
     number, image_id = annotation.get("id"), annotation.get("image_id")
@@ -148,13 +177,16 @@ def _ids_are_known(
     has_image = is_id(image_id) and image_id in file.image_ids
     if is_new:
         seen.add(number)  # type: ignore[arg-type]
-    else:
+    if is_new and has_category and has_image:
+        return True
+    where = _where(annotation, names)
+    if not is_new:
         reading.problems.add(BAD_ANNOTATION_ID, where)
     if not has_category:
         reading.problems.add(UNKNOWN_CATEGORY, f"{where}: category_id {category_id!r}")
     if not has_image:
         reading.problems.add(UNKNOWN_IMAGE, where)
-    return is_new and has_category and has_image
+    return False
 
 
 def _raw_object(annotation: dict[str, Any], category: int, where: str) -> RawObject:

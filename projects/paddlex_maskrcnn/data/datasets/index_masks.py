@@ -64,14 +64,11 @@ def voc_palette() -> np.ndarray:
 
 def _indices(path: Path) -> np.ndarray:
     """(H, W) with 0 for background and void."""
+    data = read_bytes(path)
     try:
-        with Image.open(path) as picture:
+        with Image.open(io.BytesIO(data)) as picture:
             mode, pixels = picture.mode, np.asarray(picture)
-    except FileNotFoundError as error:
-        raise UnusableFileError("missing") from error
-    except (
-        Exception
-    ) as error:  # Pillow's parsers raise whatever a damaged file makes them stumble over
+    except Exception as error:  # a damaged file makes Pillow raise whatever it stumbles over
         raise UnusableFileError(f"no picture that can be read: {error}") from error
     if mode in ("RGB", "RGBA"):
         return _without_void(_index_of_colors(pixels[..., :3]), 255)

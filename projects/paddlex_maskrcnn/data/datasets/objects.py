@@ -185,17 +185,22 @@ def _checked_mask(segmentation: Any, frame: ImageFrame) -> Any:
 
 def _checked_polygons(polygons: list[Any], frame: ImageFrame) -> list[Any]:
     reaches_image = False
+    farthest = 2 * max(frame.width, frame.height)  # drawing what is farther takes memory and time
     for polygon in polygons:
         points = _points(polygon)
         if points is None:
             raise _UnusableError(BAD_POLYGON)
         if len(points) < 3:
             raise _UnusableError(FEW_POINTS, f"{len(points)} points")
-        low, high = points.min(axis=0), points.max(axis=0)
-        if not _is_near(low, high, frame):
+        left, top = points.min(axis=0).tolist()
+        right, bottom = points.max(axis=0).tolist()
+        # written so that NaN, which min and max hand on, is near nothing
+        if not (min(left, top) > -farthest and max(right, bottom) < 2 * farthest):
             raise _UnusableError(BAD_POLYGON)
-        size = (frame.width, frame.height)
-        reaches_image |= bool((high > 0).all() and (low < size).all() and (low < high).all())
+        reaches_image |= (
+            right > max(left, 0) and bottom > max(top, 0)
+            and left < frame.width and top < frame.height
+        )  # fmt: skip
     if not reaches_image:
         raise _UnusableError(EMPTY_MASK)
     return polygons
@@ -220,12 +225,6 @@ def _points(polygon: Any) -> np.ndarray | None:
     if flat.ndim != 1 or (flat.size and flat.dtype.kind not in "iuf"):
         return None
     return flat.reshape(-1, 2)
-
-
-def _is_near(low: np.ndarray, high: np.ndarray, frame: ImageFrame) -> bool:
-    """False for NaN and for coordinates so far out that drawing them takes memory and time."""
-    reach = 2 * max(frame.width, frame.height)
-    return bool((low > -reach).all() and (high < 2 * reach).all())
 
 
 def _is_finite(value: Any) -> bool:

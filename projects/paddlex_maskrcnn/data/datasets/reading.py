@@ -8,6 +8,8 @@ checks every object, and reports everything that was wrong at once.
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -160,12 +162,16 @@ class Reading:
         }
 
     def finish(self, skip_invalid: bool) -> None:
-        """Raise or warn about everything that was found.
+        """Raise or warn about everything that was found, or hand it to who is `collecting`.
 
         Raises:
             DatasetError: if something must stop the user.
         """
-        problems = self.problems
+        problems, collected = self.problems, _collected.get()
+        if collected is not None:
+            if not any(one is problems for one in collected):  # a reader may end early, then again
+                collected.append(problems)
+            return
         if problems.found and problems.stopping(skip_invalid):
             raise DatasetError(problems.report(skip_invalid))
         if problems.found:
@@ -181,6 +187,23 @@ class Reading:
             "id": self._last_number,
         }
         return {**ids, "ignore": 1} if found.is_ignored else ids
+
+
+_collected: ContextVar[list[Problems] | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collecting() -> Iterator[list[Problems]]:
+    """Data sets that are opened inside do not stop or warn: their problems are in this list.
+
+    They hold what could be used; an image that could not be opened at all is not in them.
+    """
+    found: list[Problems] = []
+    before = _collected.set(found)
+    try:
+        yield found
+    finally:
+        _collected.reset(before)
 
 
 def leaves_folder(name: str) -> bool:

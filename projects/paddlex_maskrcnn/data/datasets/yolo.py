@@ -40,6 +40,7 @@ NOT_FRACTIONS = Kind(
 UNKNOWN_NUMBER = Kind(
     "class number that is not in the yaml's names", "add the class to names, or correct the number"
 )
+_DIGITS = 6  # of pixels: enough, and 0.7 x 10 is 7 again
 _FARTHEST = 1.0  # fractions outside the image; more is taken for pixels
 
 
@@ -175,5 +176,5 @@ def _problem(
 
 def _raw_object(where: str, category: int, outline: list[float], frame: ImageFrame) -> RawObject:
     sides = (frame.width, frame.height)
-    polygon = [number * sides[k % 2] for k, number in enumerate(outline)]
+    polygon = [round(number * sides[k % 2], _DIGITS) for k, number in enumerate(outline)]
     return RawObject(where, category, [polygon])

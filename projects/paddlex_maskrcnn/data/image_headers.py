@@ -1,0 +1,187 @@
+"""What a picture's file says before its pixels are decoded: size, EXIF orientation, is it whole?
+
+Sizes are (height, width) in pixels. A photograph that was taken with the camera turned has two of
+them: as stored, and upright, with its EXIF orientation applied. Annotation tools draw on upright
+pixels; json files written from the stored ones exist too, and their sizes tell which.
+
+A LabelMe json counts as a picture when it has the pixels in it (`imageData`).
+"""
+
+import base64
+import binascii
+import io
+import json
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+Size = tuple[int, int]
+
+_ORIENTATION_TAG = 274
+_SWAPS_SIDES = (5, 6, 7, 8)
+_TAIL = 4096  # bytes in which the end of a whole file is looked for first
+_MOST_PIXELS = 2**30  # OpenCV's limit
+
+
+@dataclass(frozen=True)
+class Header:
+    """The sizes of a picture, equal unless its EXIF orientation swaps its sides."""
+
+    upright: Size
+    stored: Size
+
+    def fits(self, size: Size) -> bool:
+        """Whether annotations made for this size can be those of the picture."""
+        return size in (self.upright, self.stored)
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """The sizes of a picture; its pixels are decoded only where nothing else tells.
+
+    Raises:
+        OSError: if the file cannot be opened.
+        ValueError: if it is not a picture, is cut off, or is too large to be decoded.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npy":
+        height, width = load_array(path).shape[:2]
+        return Header((height, width), (height, width))
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a named pipe would be waited for without end
+        raise ValueError("not a file")
+    if path.suffix.lower() == ".json":
+        return _header_of(io.BytesIO(file_bytes(path).tobytes()))
+    with open(path, "rb") as file:
+        return _header_of(file)
+
+
+def file_bytes(path: Path) -> np.ndarray:
+    """The encoded picture as uint8, out of a LabelMe json where it is in one.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if a json has no picture in it.
+    """
+    if path.suffix.lower() != ".json":
+        return np.fromfile(path, np.uint8)
+    try:
+        content = json.loads(path.read_bytes())
+        data = content.get("imageData") if isinstance(content, dict) else None
+        return np.frombuffer(base64.b64decode(data or b""), np.uint8)
+    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
+        raise ValueError(f"no picture in its imageData: {error}") from error
+
+
+def load_array(path: Path) -> np.ndarray:
+    """An NPY file as an array that is read when it is used.
+
+    Raises:
+        ValueError: if it is not one, or not of shape (H, W) or (H, W, C).
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"image {str(path)!r} is not a NumPy array: {error}") from error
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise ValueError(f"image {str(path)!r} must have shape (H, W[, C]), has {array.shape}")
+    return array
+
+
+def orientation_of(data: np.ndarray) -> int:
+    """The EXIF orientation of an encoded picture, 1 (upright) where there is none."""
+    found = _with_pillow(io.BytesIO(data.tobytes()), _orientation)
+    return 1 if isinstance(found, str) or found is None else found
+
+
+def swaps_sides(orientation: int) -> bool:
+    """Whether height and width change places when the picture is turned upright."""
+    return orientation in _SWAPS_SIDES
+
+
+def is_cut_off(data: np.ndarray) -> bool:
+    """Whether the end of a JPEG or PNG is missing, which some decoders fill with grey."""
+    ends = data[:8].tobytes(), data[-_TAIL:].tobytes()
+    return _lacks_end(*ends) and _breaks_off(io.BytesIO(data.tobytes()))
+
+
+def decode(data: np.ndarray, flags: int) -> np.ndarray | None:
+    """The pixels by OpenCV, None if it cannot."""
+    try:
+        return cv2.imdecode(data, flags)
+    except cv2.error:  # OpenCV raises for an empty buffer and returns None for the rest
+        return None
+
+
+def _header_of(file: Any) -> Header:
+    found = _with_pillow(file, lambda picture: (picture.size, _orientation(picture)))
+    if isinstance(found, str):
+        raise ValueError(found)
+    if found is None:
+        return _header_by_decoding(file)
+    (width, height), orientation = found
+    if height * width > _MOST_PIXELS:
+        raise ValueError(f"{width}x{height} pixels are too many to be decoded: cut it into tiles")
+    if _lacks_end(file.read(8), _tail(file)) and _breaks_off(file):
+        raise ValueError("the file is cut off: its end is missing")
+    stored = (height, width)
+    return Header((width, height) if swaps_sides(orientation) else stored, stored)
+
+
+def _with_pillow(file: Any, ask: Callable[[Image.Image], Any]) -> Any:
+    """What `ask` says of a picture; a text when Pillow refuses it, None when it is unknown to it."""
+    try:
+        file.seek(0)
+        with Image.open(file) as picture:
+            return ask(picture)
+    except Image.UnidentifiedImageError:
+        return None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return "more pixels than Pillow decodes (Image.MAX_IMAGE_PIXELS): cut it into tiles"
+    except Exception as error:  # damaged headers make its parsers raise whatever they stumble over
+        return f"damaged: {error or type(error).__name__}"
+    finally:
+        file.seek(0)  # Pillow leaves an open file where it stopped reading
+
+
+def _orientation(picture: Image.Image) -> int:
+    # TIFF: both libraries turn the pixels themselves. PNG without EXIF in front of its pixels:
+    # asking Pillow would decode the whole file.
+    if picture.format == "TIFF" or (picture.format == "PNG" and "exif" not in picture.info):
+        return 1
+    value = picture.getexif().get(_ORIENTATION_TAG, 1)
+    return value if isinstance(value, int) else 1
+
+
+def _lacks_end(start: bytes, tail: bytes) -> bool:
+    is_jpeg, is_png = start.startswith(b"\xff\xd8"), start.startswith(b"\x89PNG\r\n\x1a\n")
+    return (is_jpeg and b"\xff\xd9" not in tail) or (is_png and b"IEND" not in tail)
+
+
+def _breaks_off(file: Any) -> bool:
+    """The thorough look, for files with something behind their end."""
+    file.seek(0)
+    content = file.read()
+    if content.startswith(b"\xff\xd8"):  # a marker may also be that of a thumbnail: decode
+        no_end = b"\xff\xd9" not in content
+        return no_end or isinstance(_with_pillow(file, lambda picture: picture.load()), str)
+    return b"IEND" not in content
+
+
+def _tail(file: Any) -> bytes:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _TAIL))
+    return file.read()
+
+
+def _header_by_decoding(file: Any) -> Header:
+    image = decode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ValueError("not a picture, or damaged")
+    size = int(image.shape[0]), int(image.shape[1])
+    return Header(size, size)

@@ -1,0 +1,154 @@
+"""``split``: parts of a COCO json, complete and unchanged apart from being parts."""
+
+import json
+
+import pytest
+
+from paddlex_maskrcnn import cli
+from paddlex_maskrcnn.data.datasets import CocoDetection
+
+
+@pytest.fixture
+def split(capsys):
+    """The command in this process: exit status, standard output, standard error."""
+
+    def split(*arguments):
+        status = cli.main(["split", *map(str, arguments)])
+        return status, *capsys.readouterr()
+
+    return split
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Twenty images of five patients, two classes, one crowd region, keys that we do not know."""
+    images = [
+        {"id": k, "file_name": f"p{k % 5}_{k}.png", "height": 9, "width": 9, "patient": k % 5}
+        for k in range(20)
+    ]
+    annotations = [
+        {"id": k, "image_id": k % 20, "category_id": 1 + k % 2, "bbox": [0, 0, 3, 3], "extra": [k]}
+        for k in range(40)
+    ]
+    annotations[0]["iscrowd"] = 1
+    content = {
+        "info": {"year": 2026},
+        "licenses": [7],
+        "images": images,
+        "annotations": annotations,
+    }
+    content["categories"] = [{"id": 1, "name": "a", "keypoints": []}, {"id": 2, "name": "b"}]
+    path = tmp_path / "all.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def parts_of(folder, *names):
+    return [json.loads((folder / f"{name}.json").read_text()) for name in names]
+
+
+def test_parts_have_everything_once_and_nothing_changed(tmp_path, source, split):
+    before = source.read_bytes()
+    status, said, errors = split(source, tmp_path / "parts", "--val", "0.2", "--test", "0.1")
+    assert (status, errors) == (0, "")
+    assert source.read_bytes() == before
+    whole = json.loads(before)
+    parts = parts_of(tmp_path / "parts", "train", "val", "test")
+    assert [len(part["images"]) for part in parts] == [14, 4, 2]
+    for key in ("images", "annotations"):
+        everything = [one for part in parts for one in part[key]]
+        assert sorted(everything, key=lambda one: one["id"]) == whole[key]
+    for part in parts:
+        assert (part["info"], part["categories"]) == (whole["info"], whole["categories"])
+        numbers = [image["id"] for image in part["images"]]
+        assert numbers == sorted(numbers)
+        assert {one["image_id"] for one in part["annotations"]} <= set(numbers)
+    lines = [line.split() for line in said.splitlines()]
+    assert ["train", "val", "test"] in lines
+    assert ["images", "14", "4", "2"] in lines
+
+
+def test_the_same_again_and_another_with_another_seed(tmp_path, source, split):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        split(source, tmp_path / name, "--seed", seed)
+    a, b, c = ((tmp_path / name / "val.json").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+@pytest.mark.parametrize("group_by", ["patient", r"^(p\d)_", r"p\d"])
+def test_groups_stay_together(tmp_path, source, split, group_by):
+    assert split(source, tmp_path, "--group-by", group_by)[0] == 0
+    patients = [
+        {one["patient"] for one in part["images"]} for part in parts_of(tmp_path, "train", "val")
+    ]
+    assert [len(one) for one in patients] == [4, 1]
+    assert not patients[0] & patients[1]
+
+
+def test_parts_open_as_data_sets(tiny_coco, tmp_path, split):
+    split(tiny_coco.ann_file, tmp_path, "--val", "0.5")
+    parts = [
+        CocoDetection(tiny_coco.data_dir, tmp_path / f"{name}.json", num_workers=0)
+        for name in ("train", "val")
+    ]
+    assert [part.num_samples for part in parts] == [2, 2]
+    assert parts[0].labels == parts[1].labels == ["nut", "bolt"]
+
+
+def test_nothing_is_overwritten_without_force(tmp_path, source, split):
+    (tmp_path / "val.json").write_text("mine")
+    status, _, errors = split(source, tmp_path)
+    assert status == 2
+    assert "val.json' exists" in errors
+    assert not (tmp_path / "train.json").exists(), "nothing is half done"
+    assert split(source, tmp_path, "--force")[0] == 0
+    assert json.loads((tmp_path / "val.json").read_text())["images"]
+
+
+def test_the_original_is_never_a_part(tmp_path, source, split):
+    source = source.rename(tmp_path / "train.json")
+    before = source.read_bytes()
+    status, _, errors = split(source, tmp_path, "--force")
+    assert status == 2
+    assert "is where the original is" in errors
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (["--val", "1"], "--val is 1; a share of the images from 0 to below 1"),
+        (["--val", "-0.1"], "--val is -0.1"),
+        (["--val", "0"], "leave nothing to one of the parts"),
+        (["--val", "0.5", "--test", "0.5"], "leave nothing to one of the parts"),
+        (["--group-by", "("], "'(' is neither a key of the images"),
+        (["--group-by", "x"], "20 images of"),
+        (["--group-by", "p"], "has 1 groups of images, too few for 2 parts"),
+    ],
+)
+def test_mistakes_end_with_one_message(tmp_path, source, split, arguments, fragment):
+    status, _, errors = split(source, tmp_path / "parts", *arguments)
+    assert status == 2
+    assert fragment in errors
+    assert not (tmp_path / "parts").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fragment"),
+    [
+        (lambda c: c["annotations"][3].update(image_id=99), "1 annotations belong to no image or"),
+        (
+            lambda c: c["annotations"][3].update(category_id=9),
+            "1 annotations belong to no image or",
+        ),
+        (lambda c: c["images"][3].update(id=2), "image id given twice: image 2"),
+        (lambda c: c.pop("categories"), "missing key 'categories'"),
+    ],
+)
+def test_nothing_is_lost_silently(tmp_path, source, split, spoil, fragment):
+    content = json.loads(source.read_text())
+    spoil(content)
+    source.write_text(json.dumps(content))
+    status, _, errors = split(source, tmp_path / "parts")
+    assert status == 2
+    assert fragment in errors

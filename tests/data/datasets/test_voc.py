@@ -1,0 +1,269 @@
+"""VOC sets: masks are found, matched and exact; what is wrong is named."""
+
+import numpy as np
+import pycocotools.mask as mask_util
+import pytest
+from PIL import Image
+
+from paddlex_maskrcnn.data.datasets import DatasetError, VOCDetection
+from paddlex_maskrcnn.data.datasets.index_masks import voc_palette
+
+WIDTH, HEIGHT = 40, 30
+BOXES = [(4, 5, 10, 8), (20, 3, 12, 20)]  # x, y, w, h of the objects
+
+
+class TinyVoc:
+    """One image with a dog and a cat, and one without objects, in VOC's folders."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name in ("JPEGImages", "Annotations", "SegmentationObject"):
+            (folder / name).mkdir(parents=True)
+        for name in ("a", "b"):
+            Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "JPEGImages" / f"{name}.png")
+        self.mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+        for k, (x, y, w, h) in enumerate(BOXES, 1):
+            self.mask[y : y + h, x : x + w] = k
+        self.write_mask()
+        self.write_xml("a", [("dog", BOXES[0], ""), ("cat", BOXES[1], "")])
+        self.write_xml("b", [])
+        (folder / "labels.txt").write_text("cat\ndog\n")
+        self.write_list(
+            "JPEGImages/a.png Annotations/a.xml\nJPEGImages\\b.png Annotations\\b.xml\n"
+        )
+
+    def write_mask(self, mode="P", name="a.png"):
+        picture = Image.fromarray(self.mask, "L")
+        if mode == "P":
+            picture.putpalette(voc_palette().tobytes())
+        elif mode == "RGB":
+            picture = Image.fromarray(voc_palette()[self.mask])
+        elif mode == "I;16":
+            picture = Image.fromarray(self.mask.astype(np.uint16))
+        picture.save(self.folder / "SegmentationObject" / name)
+
+    def write_xml(self, name, objects, size=(WIDTH, HEIGHT)):
+        text = f"<annotation><size><width>{size[0]}</width><height>{size[1]}</height></size>"
+        for label, (x, y, w, h), more in objects:
+            text += f"<object><name>{label}</name>{more}<bndbox><xmin>{x + 1}</xmin>"
+            text += (
+                f"<ymin>{y + 1}</ymin><xmax>{x + w}</xmax><ymax>{y + h}</ymax></bndbox></object>"
+            )
+        (self.folder / "Annotations" / f"{name}.xml").write_text(text + "</annotation>")
+
+    def write_list(self, text):
+        (self.folder / "train.txt").write_text(text)
+
+    def open(self, **arguments):
+        arguments = {"num_workers": 0, **arguments}
+        return VOCDetection(
+            str(self.folder), self.folder / "train.txt", self.folder / "labels.txt", **arguments
+        )
+
+
+@pytest.fixture
+def voc(tmp_path):
+    return TinyVoc(tmp_path / "voc")
+
+
+def boxes(dataset):
+    """Box of the pixels of each object's mask, by class name."""
+    return {
+        dataset.labels[one["category_id"]]: tuple(mask_util.toBbox(one["segmentation"]).tolist())
+        for one in dataset.records[0]["annotations"]
+    }
+
+
+def test_masks_boxes_classes_and_empty_images(voc, caplog):
+    dataset = voc.open()
+    assert not caplog.records
+    assert dataset.labels == ["cat", "dog"]
+    assert dataset.category_ids == [1, 2]
+    assert dataset.metric == "VOC"
+    assert [len(record["annotations"]) for record in dataset.records] == [2, 0]
+    dog, cat = dataset.records[0]["annotations"]
+    assert (dog["category_id"], cat["category_id"]) == (1, 0)
+    assert dog["bbox"] == list(BOXES[0])
+    for number, one in ((1, dog), (2, cat)):
+        np.testing.assert_array_equal(mask_util.decode(one["segmentation"]), voc.mask == number)
+        assert one["area"] == (voc.mask == number).sum()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
+def test_masks_in_other_kinds_of_pictures(voc, mode):
+    voc.write_mask(mode)
+    assert boxes(voc.open()) == {"dog": BOXES[0], "cat": BOXES[1]}
+
+
+def test_void_border_belongs_to_nobody(voc):
+    voc.mask[5, 4:14] = 255
+    voc.write_mask()
+    assert boxes(voc.open())["dog"] == (4, 6, 10, 7)
+
+
+def test_objects_in_another_order_are_matched_by_their_boxes(voc, caplog):
+    voc.write_xml("a", [("cat", BOXES[1], ""), ("dog", BOXES[0], "")])
+    assert boxes(voc.open()) == {"dog": BOXES[0], "cat": BOXES[1]}
+    assert "matched by their boxes: Annotations/a.xml" in caplog.text
+
+
+def test_a_missing_number_does_not_shift_the_rest(voc, caplog):
+    """The dog was deleted from the xml, its pixels were not."""
+    voc.write_xml("a", [("cat", BOXES[1], "")])
+    with pytest.raises(
+        DatasetError, match=r"mask index without an object in the xml: a\.png index 1"
+    ):
+        voc.open()
+    assert boxes(voc.open(skip_invalid=True)) == {"cat": BOXES[1]}
+
+
+def test_an_object_without_pixels_is_named(voc):
+    voc.mask[voc.mask == 2] = 0
+    voc.write_mask()
+    expected = r"annotation without segmentation: Annotations/a\.xml object 2 \('cat'\)"
+    with pytest.raises(DatasetError, match=expected):
+        voc.open()
+
+
+def test_small_objects_whose_border_is_void_keep_their_number(voc):
+    """Half of VOC's small objects is void border: the IoU of the boxes is low, the order right."""
+    voc.mask[voc.mask == 1] = 255
+    voc.mask[8:10, 8:11] = 1
+    voc.write_mask()
+    assert boxes(voc.open())["dog"] == (8, 8, 3, 2)
+
+
+def test_covered_objects_go_on_in_further_files(voc):
+    whole = voc.mask == 1
+    voc.mask[5:9, 4:9] = 2
+    first = voc.mask.copy()
+    voc.write_mask()
+    voc.mask = whole.astype(np.uint8)
+    voc.write_mask(name="a.2.png")
+    dog, cat = voc.open().records[0]["annotations"]
+    np.testing.assert_array_equal(mask_util.decode(dog["segmentation"]), whole)
+    np.testing.assert_array_equal(mask_util.decode(cat["segmentation"]), first == 2)
+
+
+def test_difficult_objects_train_and_do_not_count(voc):
+    voc.write_xml(
+        "a",
+        [
+            ("dog", BOXES[0], "<difficult>1</difficult>"),
+            ("cat", BOXES[1], "<Difficult>0</Difficult>"),
+        ],
+    )
+    dataset = voc.open()
+    dog, cat = dataset.records[0]["annotations"]
+    assert (dog["iscrowd"], dog["ignore"], cat["iscrowd"]) == (0, 1, 0)
+    assert "ignore" not in cat
+    assert [one["iscrowd"] for one in dataset.coco_gt.dataset["annotations"]] == [1, 0]
+
+
+def test_difficult_objects_count_neither_for_nor_against(voc):
+    """A detector that finds the cat is perfect, whether it finds the difficult dog or not."""
+    from paddlex_maskrcnn.metrics.average_precision import average_precision
+
+    voc.write_xml("a", [("dog", BOXES[0], "<difficult>1</difficult>"), ("cat", BOXES[1], "")])
+    dataset = voc.open()
+    found = [
+        {"image_id": 1, "category_id": 1, "bbox": list(BOXES[1]), "score": 0.9},
+        {"image_id": 1, "category_id": 2, "bbox": list(BOXES[0]), "score": 0.8},
+    ]
+    for results in (found, found[:1]):
+        assert average_precision(dataset.coco_gt, results, "bbox", 100).ap == pytest.approx(1)
+
+
+def test_outlines_in_the_xml_need_no_mask_file(voc):
+    outline = "<polygon><x1>4</x1><y1>5</y1><x2>14</x2><y2>5</y2><x3>14.5</x3><y3>13</y3></polygon>"
+    voc.write_xml("a", [("dog", BOXES[0], outline)])
+    (voc.folder / "SegmentationObject" / "a.png").unlink()
+    (one,) = voc.open().records[0]["annotations"]
+    assert one["segmentation"] == [[4, 5, 14, 5, 14.5, 13]]
+
+
+@pytest.mark.parametrize("line", ["a\nb", "a 1\nb -1", "JPEGImages/a.png\tAnnotations/a.xml\nb"])
+def test_lists_of_names_alone_and_with_tabs(voc, line):
+    voc.write_list(line)
+    assert [len(record["annotations"]) for record in voc.open().records] == [2, 0]
+
+
+def test_a_third_column_names_the_mask(voc):
+    (voc.folder / "SegmentationObject").rename(voc.folder / "masks")
+    voc.write_list("JPEGImages/a.png Annotations/a.xml masks/a.png")
+    assert len(boxes(voc.open())) == 2
+
+
+def test_boxes_without_any_mask_are_explained(voc):
+    (voc.folder / "SegmentationObject" / "a.png").unlink()
+    with pytest.raises(
+        DatasetError, match=r"a\.xml has boxes but no masks \('.*a\.png' is no file\)"
+    ):
+        voc.open()
+
+
+def spoiled(voc, what):
+    annotations = voc.folder / "Annotations"
+    if what == "class":
+        voc.write_xml("a", [("dog", BOXES[0], ""), ("cow", BOXES[1], "")])
+    elif what == "xml":
+        (annotations / "b.xml").write_text("<annotation><object>")
+    elif what == "no xml":
+        (annotations / "b.xml").unlink()
+    elif what == "no name":
+        (annotations / "b.xml").write_text("<annotation><object></object></annotation>")
+    elif what == "mask size":
+        voc.mask = voc.mask[:-1]
+        voc.write_mask()
+    elif what == "mask file":
+        (voc.folder / "SegmentationObject" / "a.png").write_bytes(b"nothing")
+    elif what == "colours":
+        Image.new("RGB", (WIDTH, HEIGHT), (1, 2, 3)).save(
+            voc.folder / "SegmentationObject" / "a.png"
+        )
+    elif what == "line":
+        voc.write_list("JPEGImages/a.png Annotations/a.xml\nmy photo.png Annotations/b.xml x")
+    elif what == "outside":
+        voc.write_list("JPEGImages/a.png Annotations/a.xml\n../x.png Annotations/b.xml")
+    elif what == "no box":
+        voc.write_xml("a", [("dog", ("x", 5, 10, 8), ""), ("cat", BOXES[1], "")])
+
+
+@pytest.mark.parametrize(
+    ("what", "fragment"),
+    [
+        ("class", r"class that is not in label_list: Annotations/a\.xml object 2 \('cow'\)"),
+        ("xml", r"annotation file that cannot be used: Annotations/b\.xml: not xml: "),
+        ("no xml", r"annotation file that cannot be used: Annotations/b\.xml: missing"),
+        ("no name", r"Annotations/b\.xml: object 1 has no name"),
+        (
+            "mask size",
+            r"image 1 \('JPEGImages/a\.png'\): the file is 40x30, the annotations say 40x29",
+        ),
+        ("mask file", r"image 1 \('JPEGImages/a\.png'\): a\.png: no picture that can be read"),
+        ("colours", r"a\.png: colour \[1, 2, 3\] is not in VOC's colour map"),
+        ("line", r"line that is not 'image annotation': train\.txt line 2: 'my photo\.png"),
+        ("outside", r"file name that leaves the data's folder: train\.txt line 2: '\.\./x\.png'"),
+    ],
+)
+def test_what_is_wrong_is_named(voc, what, fragment):
+    spoiled(voc, what)
+    with pytest.raises(DatasetError, match=fragment) as caught:
+        voc.open(skip_invalid=True)
+    assert "1 problem in the data" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "fragment"),
+    [
+        (b"", r"labels\.txt' is empty"),
+        (b"cat\ncat\n", r"classes given twice: cat"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
+        (None, r"labels\.txt': missing"),
+    ],
+)
+def test_class_lists_that_are_none(voc, labels, fragment):
+    path = voc.folder / "labels.txt"
+    path.unlink() if labels is None else path.write_bytes(labels)
+    with pytest.raises(DatasetError, match=fragment):
+        voc.open()
