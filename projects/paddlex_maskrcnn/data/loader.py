@@ -5,6 +5,7 @@ training goes by epochs (`batches`), and any number of workers or training proce
 samples in the same order.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -89,7 +90,8 @@ class _Loader(DataLoader):
         super().__init__(samples, generator=torch.Generator(), **options)
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:  # type: ignore[override]
-        batches = super().__iter__()
+        with one_opencv_thread():
+            batches = super().__iter__()
         try:
             yield from batches
         finally:
@@ -221,14 +223,23 @@ def _worker_options(num_workers: int | str) -> dict[str, Any]:
     return {
         "num_workers": count,
         "prefetch_factor": _PREFETCH,
-        "worker_init_fn": _start_worker,
         # Forked workers share the records without copying and need no main guard in scripts.
         "multiprocessing_context": "fork" if sys.platform == "linux" else None,
     }
 
 
-def _start_worker(worker: int) -> None:
-    cv2.setNumThreads(0)  # the workers are the parallelism
+@contextlib.contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Processes started in the block have OpenCV without threads: they are the parallelism.
+
+    Set before forking: a child that did it itself could wait for threads that only its parent has.
+    """
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(0)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _as_list(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:

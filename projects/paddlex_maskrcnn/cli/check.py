@@ -1,0 +1,191 @@
+"""``check``: what is in the data and what is wrong with it, on the terminal and on a page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..requirements import require_detectron2
+
+if TYPE_CHECKING:
+    from ..config.load import LoadedExperiment
+    from ..data.inspect.collecting import Part
+    from ..data.inspect.inspection import Inspection
+    from ..data.inspect.plan import Plan
+
+HELP = "show what is in the data and what is wrong with it"
+FAIL_ON = ("errors", "warnings", "never")
+_GIVEN = ("data_dir", "ann_file", "file_list", "label_list", "data_yaml", "split", "image_dir")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--config", metavar="FILE", help="YAML experiment file: data.train and data.eval together")
+    add("--type", help="without --config: data set class (default: by the other options)")
+    add("--data-dir", metavar="DIR", help="folder of the images (LabelMe: of the json files)")
+    two = "two values (or fewer) are training and held-out data: {}"
+    for name, metavar, words in (
+        ("--ann-file", "FILE", "COCO json"),
+        ("--file-list", "FILE", "VOC, EasyData: list of images"),
+        ("--split", "NAME", "YOLO: parts of the data.yaml"),
+    ):
+        add(name, metavar=metavar, nargs="+", help=two.format(words))
+    add("--label-list", metavar="FILE", help="VOC, EasyData, LabelMe: class names")
+    add("--data-yaml", metavar="FILE", help="YOLO: the data.yaml")
+    add("--image-dir", metavar="DIR", help="LabelMe: where the pictures are, if elsewhere")
+    add("--html", metavar="FILE", help="the page (default: save_dir/check.html, or check.html)")
+    add("--json", metavar="FILE", help="also write all findings with all their places")
+    fail = "exit with status 1 when there are such findings or worse (default: errors)"
+    add("--fail-on", choices=FAIL_ON, default=FAIL_ON[0], help=fail)
+    workers = "processes that read images (default: half the cores, at most 8)"
+    add("--num-workers", type=int, metavar="N", help=workers)
+    add("--seed", type=int, default=0, help="which samples are shown (default: 0)")
+    overrides = "with --config: settings that win over the file"
+    add("overrides", nargs="*", metavar="section.key=value", help=overrides)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when nothing of the level asked for was found, 1 otherwise."""
+    _check(arguments)
+    loaded = None
+    if arguments.config:
+        from ..config.load import load_experiment
+
+        loaded = load_experiment(arguments.config, arguments.overrides)
+    choices = [] if loaded else _choices(arguments)
+    require_detectron2()
+    from ..data.inspect.inspection import inspect
+
+    parts = _configured(loaded) if loaded else _given(choices)
+    workers = "auto" if arguments.num_workers is None else arguments.num_workers
+    with _progress(parts) as progress:
+        found = inspect(parts, _plan(loaded), workers, progress.update)
+    save_dir = loaded.experiment.train.save_dir if loaded and loaded.experiment.train else "."
+    page = Path(arguments.html or Path(save_dir) / "check.html")
+    _write(found, parts, page, arguments)
+    return _status(found, arguments.fail_on)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse what does not go together."""
+    given = [name for name in (*_GIVEN, "type") if getattr(arguments, name) is not None]
+    flags = ", ".join("--" + name.replace("_", "-") for name in given)
+    if arguments.config and given:
+        raise ValueError(f"--config names the data; {flags} cannot be given with it")
+    if not arguments.config and not given:
+        raise ValueError("check needs --config FILE, or --data-dir DIR --ann-file FILE")
+    if not arguments.config and arguments.overrides:
+        shown = " ".join(arguments.overrides)
+        raise ValueError(f"{shown}: settings can only be given with --config")
+    if arguments.num_workers is not None and arguments.num_workers < 0:
+        raise ValueError(f"--num-workers is {arguments.num_workers}; at least 0 is needed")
+
+
+def _choices(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
+    """Class and arguments of each data set that the options name, checked as in a file."""
+    from ..config.check import check_section
+    from ..config.dataset_rows import DATASETS, JOINED
+    from ..config.problems import ConfigError
+
+    kind = arguments.type or _kind(arguments)
+    known = [name for name in DATASETS if name not in (JOINED, "DrawnShapes")]
+    if kind not in known:
+        raise ValueError(f"--type is {kind!r}; choose one of {', '.join(known)}")
+    values = {
+        name: value if isinstance(value, list) else [value]
+        for name in _GIVEN
+        if (value := getattr(arguments, name)) is not None
+    }
+    count = max(map(len, values.values()))
+    if count > 2:
+        raise ValueError("at most two parts can be checked together: training and held-out data")
+    found = []
+    for k in range(count):
+        chosen = {name: one[min(k, len(one) - 1)] for name, one in values.items()}
+        _, problems = check_section(DATASETS[kind], chosen, "", lambda key: "command line")
+        if problems:
+            raise ConfigError(problems)
+        found.append((kind, chosen))
+    return found
+
+
+def _kind(arguments: argparse.Namespace) -> str:
+    if arguments.data_yaml or arguments.split:
+        return "YoloSegmentation"
+    if arguments.file_list:
+        raise ValueError("--file-list: say which format it is, --type VOCDetection or EasyDataDet")
+    if arguments.ann_file:
+        return "CocoDetection"
+    raise ValueError("give --ann-file FILE, or say with --type which format the data has")
+
+
+def _configured(loaded: LoadedExperiment) -> list[Part]:
+    from ..data.inspect.collecting import open_part
+    from .train import open_dataset
+
+    data = loaded.experiment.data
+    names = [name for name in ("train", "eval") if getattr(data, name) is not None]
+    if not names:
+        raise ValueError("data.train and data.eval are missing: check needs one of them")
+    return [open_part(name, partial(open_dataset, loaded, name)) for name in names]
+
+
+def _given(choices: list[tuple[str, dict[str, Any]]]) -> list[Part]:
+    from .. import datasets
+    from ..data.inspect.collecting import open_part
+
+    names = ("train", "eval") if len(choices) == 2 else ("data",)
+    return [
+        open_part(name, partial(getattr(datasets, kind), **values))
+        for name, (kind, values) in zip(names, choices, strict=True)
+    ]
+
+
+def _plan(loaded: LoadedExperiment | None) -> Plan:
+    """What the experiment, or one with the default values, does with the data."""
+    from ..config.schema import ModelParams, OperatorLists
+    from ..data.inspect.anchors import AnchorSet
+    from ..data.inspect.plan import Plan, resizing_of
+    from ..data.transforms import Compose
+
+    model = loaded.experiment.model if loaded else ModelParams()
+    lists = loaded.experiment.data.transforms if loaded else OperatorLists()
+    words, new_size = resizing_of(Compose.from_config(lists.train))
+    anchors = AnchorSet(tuple(model.anchor_sizes), tuple(model.aspect_ratios), model.with_fpn)
+    return Plan(words, new_size, anchors, model.keep_top_k)
+
+
+def _progress(parts: list[Part]) -> Any:
+    """A bar on terminals, nothing in log files."""
+    from tqdm import tqdm
+
+    total = sum(part.dataset.num_samples for part in parts)
+    return tqdm(total=total, desc="reading images", unit="image", disable=None, leave=False)
+
+
+def _write(found: Inspection, parts: list[Part], page: Path, arguments: argparse.Namespace) -> None:
+    from ..report.check_page.as_json import as_plain
+    from ..report.check_page.page import as_page
+    from ..report.check_page.text import as_text
+
+    print(_writable(as_text(found)))
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(_writable(as_page(found, parts, arguments.seed)), encoding="utf-8")
+    if arguments.json:
+        Path(arguments.json).parent.mkdir(parents=True, exist_ok=True)
+        content = json.dumps(as_plain(found), indent=1)  # ASCII: any name of a file survives
+        Path(arguments.json).write_text(content, encoding="utf-8")
+    print(f"page with pictures: {page}")
+
+
+def _writable(words: str) -> str:
+    """Without the halves of characters that names of files which are no UTF-8 have in them."""
+    return words.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _status(found: Inspection, fail_on: str) -> int:
+    levels = {"errors": ("error",), "warnings": ("error", "warning"), "never": ()}[fail_on]
+    return int(any(found.count(level) for level in levels))

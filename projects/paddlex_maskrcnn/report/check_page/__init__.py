@@ -1,0 +1,1 @@
+"""What `check` found, as a page, as text and as json."""
