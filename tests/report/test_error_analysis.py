@@ -38,7 +38,9 @@ def by_pycocotools(truth, rows, kind, ious, forgiven=()):
 def test_equals_pycocotools(plain, kind):
     truth, rows = Truth(plain[0]), ResultRows(plain[1])
     found = error_curves(truth, rows, kind)
-    np.testing.assert_allclose(found[:3], by_pycocotools(truth, rows, kind, (0.75, 0.5, 0.1)), atol=1e-9)
+    np.testing.assert_allclose(
+        found[:3], by_pycocotools(truth, rows, kind, (0.75, 0.5, 0.1)), atol=1e-9
+    )
     ids = truth.category_ids.tolist()
     kin = {2: [5], 5: [2], 7: [9], 9: [7]}
     for step, others_of in ((3, kin.get), (4, lambda one: [k for k in ids if k != one])):

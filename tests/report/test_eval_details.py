@@ -8,7 +8,7 @@ from paddlex_maskrcnn.report.eval_details import read_eval_details
 
 
 def assert_same(found, plain):
-    truth, results = plain
+    _, results = plain
     assert found.truth.names == ["bolt", "nut <M8>", "never", "垫圈"]
     for kind, dropped in (("bbox", "segmentation"), ("segm", "bbox")):
         expected = [{k: v for k, v in one.items() if k != dropped} for one in results]
@@ -75,7 +75,7 @@ def test_what_is_missing(details, change, message):
 def test_rows_that_do_not_belong_together(details):
     details["mask"][0][2] = np.ones((99, 139), np.uint8)
     details["bbox"][0][2] = [30.0, 30.0, 5.0, 5.0]
-    with pytest.raises(ValueError, match="row 0 is a map of .* which does not fit the image"):
+    with pytest.raises(ValueError, match=r"row 0 is a map of .* which does not fit the image"):
         read_eval_details(details, None, None, None)
     details["bbox"][0][0] = 77
     with pytest.raises(ValueError, match="a result has image_id 77"):
@@ -87,5 +87,7 @@ def test_files_that_are_none(tmp_path, content):
     path = tmp_path / "eval_details.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(ValueError, match=r"eval_details_file .*eval_details.json' (is not|holds no)"):
+    with pytest.raises(
+        ValueError, match=r"eval_details_file .*eval_details.json' (is not|holds no)"
+    ):
         read_eval_details(path, None, None, None)

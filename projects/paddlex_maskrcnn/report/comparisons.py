@@ -40,7 +40,7 @@ def write_comparisons(
         folder.mkdir(parents=True, exist_ok=True)
         file_name = record["file_name"]
         predictions = [one for one in predict(file_name) if one["score"] >= threshold]
-        image = read_image(file_name, "BGR")
+        image = read_image(file_name, "BGR", size=(record["height"], record["width"]))
         picture = comparison(image, truth_of(dataset, record["image_id"]), predictions)
         path = folder / f"{Path(file_name).stem}.png"
         cv2.imwrite(str(path), picture)

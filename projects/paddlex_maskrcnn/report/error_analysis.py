@@ -11,10 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ..metrics.coco_backends import AREAS
 from ..metrics.matching import RECALLS, curves, match
@@ -22,7 +21,10 @@ from ..metrics.overlaps import find_overlaps
 from ..metrics.results import ResultRows
 from ..metrics.truth import Truth
 from .eval_details import read_eval_details
-from .figures import file_name, readable_names, save
+from .figures import file_name, new_figure, readable_names, save
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STEPS = ("C75", "C50", "Loc", "Sim", "Oth", "BG", "FN")
 MEANING = {
@@ -79,7 +81,10 @@ def error_curves(truth: Truth, rows: ResultRows, kind: str) -> np.ndarray:
     num_classes = len(truth.names)
     others = ~np.eye(num_classes, dtype=bool)
     groups = np.array(
-        [one if one.lower() not in ("", "none") else k for k, one in enumerate(truth.supercategories)],
+        [
+            one if one.lower() not in ("", "none") else k
+            for k, one in enumerate(truth.supercategories)
+        ],
         dtype=object,
     )
     similar = others & (groups[:, None] == groups[None, :])
@@ -107,7 +112,7 @@ def error_figure(precision: np.ndarray, title: str) -> Figure:
     Args:
         precision: (7, 101), NaN without objects.
     """
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    figure = new_figure(6.4, 4.8)
     axes = figure.subplots()
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1), title=title)
     if np.isnan(precision).any():

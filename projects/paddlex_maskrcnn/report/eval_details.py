@@ -63,7 +63,9 @@ def read_eval_details(
         raise ValueError(_NEEDED)
     for name, rows in (("pred_bbox", pred_bbox), ("pred_mask", pred_mask)):
         if rows is not None and not len(rows):
-            raise ValueError(f"{name} is empty: the model found nothing, so there is nothing to draw")
+            raise ValueError(
+                f"{name} is empty: the model found nothing, so there is nothing to draw"
+            )
     truth = Truth.of(gt)
     results = {}
     if pred_bbox is not None:

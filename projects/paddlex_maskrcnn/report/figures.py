@@ -1,4 +1,7 @@
-"""matplotlib without its global state: figures that are drawn, written and forgotten."""
+"""matplotlib without its global state: figures that are drawn, written and forgotten.
+
+It is imported when something is drawn: on a new machine it first looks for fonts, for seconds.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
-from matplotlib import font_manager
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SCRIPTS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
@@ -19,9 +22,19 @@ _SCRIPTS = (
 _NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]+')
 
 
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of this size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 @contextmanager
 def readable_names() -> Iterator[None]:
     """Fonts for class names in any script that an installed font has."""
+    import matplotlib
+    from matplotlib import font_manager
+
     installed = {one.name for one in font_manager.fontManager.ttflist}
     families = ["DejaVu Sans", *(name for name in _SCRIPTS if name in installed)]
     with matplotlib.rc_context({"font.family": families, "axes.unicode_minus": False}):

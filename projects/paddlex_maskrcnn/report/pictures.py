@@ -115,24 +115,37 @@ def draw_objects(
     return draw_labels(picture, labels)
 
 
-def _draw_mask(
-    picture: np.ndarray, mask: np.ndarray | None, color: tuple[int, int, int], line: int
-) -> None:
+def _draw_mask(picture: np.ndarray, mask: Any, color: tuple[int, int, int], line: int) -> None:
+    """Tint and outline a mask, dense or a window (left, top, bits) of one."""
     if mask is None:
         return
-    if mask.shape != picture.shape[:2]:
-        raise ValueError(
-            f"result: a mask has shape {mask.shape}, the image {picture.shape[:2]} "
-            f"(height, width); was the result made from another image?"
-        )
-    mask = np.ascontiguousarray(mask, dtype=np.uint8)
-    x, y, width, height = cv2.boundingRect(mask)
+    x, y, bits = mask if isinstance(mask, tuple) else _window(mask, picture.shape[:2])
+    bits = np.ascontiguousarray(bits, dtype=np.uint8)
+    height, width = bits.shape
     part = picture[y : y + height, x : x + width]
-    inside = mask[y : y + height, x : x + width].astype(bool)
+    if part.shape[:2] != bits.shape:
+        raise ValueError(
+            f"result: a mask reaches over the image {picture.shape[:2]} (height, width); "
+            f"was the result made from another image?"
+        )
+    if not bits.any():
+        return
+    inside = bits.astype(bool)
     blend = (1 - _MASK_OPACITY) * part[inside] + _MASK_OPACITY * np.array(color)
     part[inside] = np.round(blend).astype(np.uint8)
-    outlines, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    outlines, _ = cv2.findContours(bits, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(x, y))
     cv2.drawContours(picture, outlines, -1, color, line)
+
+
+def _window(mask: np.ndarray, size: tuple[int, int]) -> tuple[int, int, np.ndarray]:
+    """The part of a dense mask that is not zero, and where it stands."""
+    if mask.shape != size:
+        raise ValueError(
+            f"result: a mask has shape {mask.shape}, the image {size} "
+            f"(height, width); was the result made from another image?"
+        )
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask, dtype=np.uint8))
+    return x, y, mask[y : y + height, x : x + width]
 
 
 def _eight_bits(image: np.ndarray) -> np.ndarray:

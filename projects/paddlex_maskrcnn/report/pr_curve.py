@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ..metrics.matching import RECALLS, Curve, curves, match
 from ..metrics.overlaps import LEAST, find_overlaps
 from ..metrics.results import ResultRows
 from ..metrics.truth import Truth
 from .eval_details import read_eval_details
-from .figures import readable_names, save
+from .figures import new_figure, readable_names, save
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MOST_NAMED = 15  # curves with a name in the legend
 
@@ -65,10 +67,12 @@ def class_curves(truth: Truth, rows: ResultRows, kind: str, iou: float) -> list[
 def pr_figure(found: Sequence[Curve], names: Sequence[str], title: str) -> Figure:
     """Precision and score over recall; classes without objects have no line."""
     with readable_names():
-        figure = Figure(figsize=(10, 4.4), layout="constrained")
+        figure = new_figure(10, 4.4)
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)
         drawn = [
-            (name, *one.at_recalls()) for name, one in zip(names, found, strict=True) if one.num_objects
+            (name, *one.at_recalls())
+            for name, one in zip(names, found, strict=True)
+            if one.num_objects
         ]
         for name, precision, scores in sorted(drawn, key=lambda one: -one[1].mean()):
             (line,) = left.plot(RECALLS, precision, lw=1.2, label=f"{precision.mean():.3f}  {name}")

@@ -16,6 +16,7 @@ import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 _INK, _MUTED, _RULE = "#010101", "#010102", "#010103"
 _NUM_SERIES = 8
@@ -23,7 +24,7 @@ _SERIES = tuple(f"#0102{i:02x}" for i in range(1, _NUM_SERIES + 1))
 _VARIABLES = {_INK: "var(--ink)", _MUTED: "var(--muted)", _RULE: "var(--rule)"} | {
     color: f"var(--s{i})" for i, color in enumerate(_SERIES, 1)
 }
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "font.size": 9,
     "axes.edgecolor": _RULE,
@@ -91,11 +92,13 @@ def line_chart(
     y_label: str = "",
     y_limits: tuple[float, float | None] = (0, None),
     note: str = "",
+    whole_x: bool = False,
 ) -> Chart:
     """Lines over a common axis.
 
     Args:
         name: unique on the page, for the SVG's ids.
+        whole_x: only whole numbers on the axis.
     """
     with matplotlib.rc_context(_STYLE):
         figure, axes = _axes(x_label, y_label)
@@ -108,6 +111,8 @@ def line_chart(
             )  # fmt: skip
         axes.set_ylim(bottom=y_limits[0], top=y_limits[1])
         axes.margins(x=0.02)
+        if whole_x:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         drawing = _as_svg(figure, name, title)
     legend = [(f"var(--s{line.color % _NUM_SERIES + 1})", line.label) for line in lines]
     return Chart(title, drawing, legend, note)

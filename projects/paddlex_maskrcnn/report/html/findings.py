@@ -77,7 +77,9 @@ def _classes_without_objects(analysis: Analysis) -> list[str]:
     if not empty or len(empty) == len(names):
         return []
     shown = ", ".join(f"“{name}”" for name in empty[:5]) + (" …" if len(empty) > 5 else "")
-    return [f"No number for {len(empty)} of {len(names)} classes, which have no object here: {shown}."]
+    return [
+        f"No number for {len(empty)} of {len(names)} classes, which have no object here: {shown}."
+    ]
 
 
 def _calibration(analysis: Analysis) -> list[str]:

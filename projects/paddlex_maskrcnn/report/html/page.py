@@ -26,6 +26,9 @@ from .findings import findings
 from .worst import WorstImage
 
 _MOST_CURVES = 8  # classes with a precision-recall line of their own
+_MOST_MISTAKES = 20  # pairs
+_FEW_CLASSES = 20  # up to here the table also has those without objects
+_MOST_POINTS = 200  # of a line
 _LARGEST_MATRIX = 60  # classes
 
 
@@ -70,11 +73,10 @@ def render(page: Page) -> str:
         sizes=SIZES,
         findings=findings(main),
         tiles=_tiles(page.analyses),
-        classes=sorted(class_rows(main.average_precision), key=_weakest_first),
+        classes=_classes(main),
         confusion=_confusion(main),
         errors=_errors(page.analyses),
-        curves=_curves(main),
-        calibration=_calibration(main),
+        charts=[_curves(main), _over_scores(main), _calibration(main)],
     )
 
 
@@ -91,8 +93,12 @@ def _kind(kind: str) -> str:
     return {"segm": "masks", "bbox": "boxes"}[kind]
 
 
-def _weakest_first(row: dict[str, Any]) -> tuple[bool, float]:
-    return math.isnan(row["ap"]), row["ap"]
+def _classes(analysis: Analysis) -> list[dict[str, Any]]:
+    """Weakest first; of many classes only those with objects."""
+    rows = class_rows(analysis.average_precision)
+    if len(rows) > _FEW_CLASSES:
+        rows = [row for row in rows if row["objects"]]
+    return sorted(rows, key=lambda row: (math.isnan(row["ap"]), row["ap"]))
 
 
 def _tiles(analyses: Sequence[Analysis]) -> list[tuple[str, str, str]]:
@@ -113,7 +119,7 @@ def _tiles(analyses: Sequence[Analysis]) -> list[tuple[str, str, str]]:
 def _confusion(analysis: Analysis) -> dict[str, Any]:
     """The matrix as cells (count, share of its row, whether right), unless it is too large to read."""
     confusion = analysis.confusion
-    names, worst = confusion.names, confusion.worst()
+    names, worst = confusion.names, confusion.worst(_MOST_MISTAKES)
     if len(names) - 1 > _LARGEST_MATRIX:
         return {"names": names, "rows": [], "worst": worst}
     share = confusion.matrix / np.maximum(confusion.matrix.sum(axis=1, keepdims=True), 1)
@@ -175,6 +181,30 @@ def _curves(analysis: Analysis) -> Chart:
     )  # fmt: skip
 
 
+def _over_scores(analysis: Analysis) -> Chart:
+    """Precision, recall and F1 of all classes together when detections from a score on are kept."""
+    together = analysis.together
+    last = np.flatnonzero(np.r_[np.diff(together.scores) != 0, True][: len(together.scores)])
+    last = last[:: max(1, len(last) // _MOST_POINTS)]
+    scores, precision, recall = (
+        one[last] for one in (together.scores, together.precision, together.recall)
+    )
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    values = (("F1", f1), ("precision", precision), ("recall", recall))
+    lines = [Series(name, scores, one, k, strong=not k) for k, (name, one) in enumerate(values)]
+    best = analysis.point
+    note = (
+        ""
+        if math.isnan(best.threshold)
+        else f"Best at score {best.threshold:.2f}: F1 {best.f1:.3f}, precision {best.precision:.3f}, "
+        f"recall {best.recall:.3f}."
+    )
+    return line_chart(
+        "scores", "Precision, recall and F1 by score", lines,
+        x_label="detections kept from this score on", y_limits=(0, 1.02), note=note,
+    )  # fmt: skip
+
+
 def _calibration(analysis: Analysis) -> Chart:
     found = analysis.calibration
     note = "There are no detections."
@@ -182,7 +212,5 @@ def _calibration(analysis: Analysis) -> Chart:
         with np.errstate(invalid="ignore"):
             gap = np.nansum((found.confidence - found.accuracy) * found.counts) / found.counts.sum()
         side = "too high" if gap > 0 else "too low"
-        note = (
-            f"Expected calibration error {found.ece:.3f}; scores are on average {abs(gap):.3f} {side}."
-        )
+        note = f"Expected calibration error {found.ece:.3f}; scores are on average {abs(gap):.3f} {side}."
     return reliability_chart("calibration", "Calibration", found.edges, found.accuracy, note)

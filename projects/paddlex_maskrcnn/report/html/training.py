@@ -43,22 +43,24 @@ def _losses(train: list[dict[str, Any]], evaluations: list[dict[str, Any]]) -> C
 
 
 def _scores(evaluations: list[dict[str, Any]]) -> Chart:
-    lines, named = [], set()
+    lines: list[Series] = []
+    named: set[str] = set()
     for name, label in _SCORES.items():
         if label in named or not any(name in row for row in evaluations):
             continue
         named.add(label)
-        lines.append(
-            Series(label, *_column(evaluations, name), color=len(lines), strong=not lines, points=True)
-        )
+        column = _column(evaluations, name, over="epoch")
+        lines.append(Series(label, *column, color=len(lines), strong=not lines, points=True))
     best = max(lines[0].y, default=float("nan")) if lines else float("nan")
     note = f"Highest {lines[0].label}: {best:.3f}" if lines and best == best else ""
     return line_chart(
-        "ap", "Average precision on held-out data", lines, x_label="step", note=note
+        "ap", "Average precision on held-out data", lines, x_label="epoch", note=note, whole_x=True
     )
 
 
-def _column(rows: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
-    """Steps and values of the rows that have the value; null was NaN."""
-    pairs = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+def _column(
+    rows: list[dict[str, Any]], name: str, over: str = "step"
+) -> tuple[list[float], list[float]]:
+    """Steps (or epochs) and values of the rows that have the value; null was NaN."""
+    pairs = [(row[over], row[name]) for row in rows if row.get(name) is not None]
     return [float(x) for x, _ in pairs], [float(y) for _, y in pairs]

@@ -6,6 +6,7 @@ import base64
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import cv2
@@ -18,7 +19,7 @@ from ..pictures import draw_objects
 
 logger = logging.getLogger(__name__)
 
-_LONG_SIDE, _LARGEST_SCALE = 560, 4.0
+_LONG_SIDE, _LARGEST_SCALE = 480, 4.0  # labels stay readable on a phone
 _QUALITY = 82
 
 ReadImage = Callable[[int], np.ndarray]
@@ -81,7 +82,7 @@ def _picture(analysis: Analysis, score: ImageScore, image: np.ndarray) -> WorstI
         for i, row in ((i, results[i]) for i in score.rows)
     ]  # fmt: skip
     return WorstImage(
-        name=truth.file_names[place],
+        name=PurePath(truth.file_names[place]).name,
         truth=_data_uri(draw_objects(pixels, annotated)),
         prediction=_data_uri(draw_objects(pixels, detected)),
         score=score,

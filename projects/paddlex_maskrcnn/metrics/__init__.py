@@ -1,0 +1,1 @@
+"""Numbers from annotations and results, both plain COCO data: no network, no data set class, no torch."""

@@ -1,0 +1,155 @@
+"""From a run's folder, annotations and result rows to its page and files.
+
+`write_run_report` is called by the `analyze` command, and can be after any evaluation.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from ..data.datasets.base import DetectionDataset
+from ..data.images import read_image
+from ..metrics.analysis import Analysis, analyse
+from ..metrics.results import BBOX, SEGM, ResultRows
+from ..metrics.tables import class_rows, without_nan
+from ..metrics.truth import Truth
+from .html.page import Page, render
+from .html.training import training_charts
+from .html.worst import ReadImage, worst_images
+from .run_files import RunFiles, read_run
+
+REPORT, NUMBERS, CLASSES = "report.html", "analysis.json", "classes.csv"
+
+
+def write_run_report(
+    run_dir: Path,
+    dataset: DetectionDataset,
+    results: ResultRows | dict[str, ResultRows],
+    *,
+    model_dir: Path | None = None,
+    output: Path | None = None,
+    max_detections: int = 100,
+    threshold: float | None = None,
+    num_pictures: int = 12,
+    note: str = "",
+) -> Path:
+    """Write `report.html`, and beside it in `evaluation` the numbers: `analysis.json`, `classes.csv`.
+
+    Args:
+        run_dir: a run's `save_dir`; what it recorded (curves, configuration) goes into the page.
+        dataset: the held-out data.
+        results: rows with boxes and masks, as `Evaluation.results`; or kind (`segm`, `bbox`) -> rows.
+        model_dir: the model that was evaluated; None: `best_model` of the run.
+        output: folder to write into; None: run_dir.
+        max_detections: results of a class in an image that count.
+        threshold: score for the confusion matrix and the pictures; None: where F1 is best.
+        num_pictures: of the worst images, at most.
+        note: why an average precision is zero or undefined.
+
+    Returns:
+        the page's file.
+
+    Raises:
+        ValueError: for results that do not belong to the data, or none with boxes or masks.
+    """
+    output = output or run_dir
+    truth = Truth(dataset.coco_gt.dataset)
+    rows = results if isinstance(results, dict) else _kinds(results)
+    analyses = [
+        analyse(truth, rows[kind], kind, max_detections, threshold)
+        for kind in (SEGM, BBOX)
+        if kind in rows
+    ]
+    if not analyses:
+        raise ValueError(f"there are no results of {SEGM} or {BBOX} to analyse")
+    run = read_run(run_dir, model_dir)
+    page = Page(
+        title=f"{run.folder.resolve().name} on {PurePath(dataset.name).name}",
+        facts=_facts(run, analyses[0]),
+        analyses=analyses,
+        training=training_charts(run),
+        worst=worst_images(analyses[0], _reader(dataset), num_pictures),
+        note=note,
+        config=run.config,
+    )
+    _write_numbers(output / "evaluation", analyses)
+    path = output / REPORT
+    path.write_text(render(page), encoding="utf-8")
+    return path
+
+
+def read_results(folder: Path) -> dict[str, ResultRows]:
+    """The COCO result files that an evaluation wrote: kind -> rows.
+
+    Raises:
+        ValueError: when there are none, or one is not a list of results.
+    """
+    found = {}
+    for kind in (SEGM, BBOX):
+        path = folder / f"{kind}_results.json"
+        if path.is_file():
+            found[kind] = _read_rows(path)
+    if not found:
+        raise ValueError(f"there is no {SEGM}_results.json and no {BBOX}_results.json in {folder}")
+    return found
+
+
+def _read_rows(path: Path) -> ResultRows:
+    try:
+        return ResultRows(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is no list of COCO results: {error!r}") from None
+
+
+def _kinds(results: ResultRows) -> dict[str, ResultRows]:
+    return {SEGM: results, BBOX: results} if results.has_masks else {BBOX: results}
+
+
+def _reader(dataset: DetectionDataset) -> ReadImage:
+    pictures = {
+        record["image_id"]: (record["file_name"], (record["height"], record["width"]))
+        for record in dataset.records
+    }
+
+    def read(image_id: int) -> np.ndarray:
+        file_name, size = pictures[image_id]
+        return read_image(file_name, "BGR", size=size)
+
+    return read
+
+
+def _facts(run: RunFiles, analysis: Analysis) -> list[tuple[str, str]]:
+    truth = analysis.truth
+    facts = [
+        ("images", f"{len(truth.image_ids)}"),
+        ("objects", f"{int(truth.num_objects.sum())}"),
+        ("classes", f"{len(truth.names)}"),
+        ("detections", f"{len(analysis.overlaps.scores)}"),
+    ]
+    card = run.card
+    if card:
+        params = card.get("params", {})
+        facts.insert(0, ("backbone", str(params.get("backbone", "?"))))
+        facts.append(("trained epochs", str(card.get("completed_epochs", "?"))))
+        facts.append(("made with", f"paddlex_maskrcnn {card.get('version', '?')}"))
+    return facts
+
+
+def _write_numbers(folder: Path, analyses: list[Analysis]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = without_nan({one.kind: one.as_plain() for one in analyses})
+    text = json.dumps(numbers, indent=1, ensure_ascii=False)
+    (folder / NUMBERS).write_text(text, encoding="utf-8")
+    with (folder / CLASSES).open("w", newline="", encoding="utf-8") as file:
+        rows = [
+            {"kind": one.kind} | without_nan(row)
+            for one in analyses
+            for row in class_rows(one.average_precision)
+        ]
+        writer = csv.DictWriter(file, list(rows[0]) if rows else ["kind"])
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,104 @@
+"""Our matching against COCOeval at every IoU and size, crowd regions and equal scores included."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from paddlex_maskrcnn.metrics.coco_backends import AREAS
+from paddlex_maskrcnn.metrics.matching import curves, match
+from paddlex_maskrcnn.metrics.overlaps import find_overlaps
+from paddlex_maskrcnn.metrics.results import ResultRows
+from paddlex_maskrcnn.metrics.truth import Truth
+
+IOUS = (0.1, 0.5, 0.75)
+
+
+def by_pycocotools(truth, rows, kind, limit, ious=IOUS):
+    with contextlib.redirect_stdout(io.StringIO()):
+        known = COCO()
+        known.dataset = truth.as_coco(kind)
+        known.createIndex()
+        evaluation = COCOeval(known, known.loadRes(rows.of_kind(kind)), kind)
+        evaluation.params.maxDets, evaluation.params.iouThrs = [limit], list(ious)
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation.eval
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+@pytest.mark.parametrize("limit", [100, 2])
+def test_equals_pycocotools(scene, kind, limit):
+    truth, rows = Truth(scene.truth), ResultRows(scene.results)
+    expected = by_pycocotools(truth, rows, kind, limit)
+    overlaps = find_overlaps(truth, rows, kind, limit)
+    for t, iou in enumerate(IOUS):
+        for a, area in enumerate(AREAS.values()):
+            found = curves(overlaps, match(overlaps, iou, area))
+            for k, one in enumerate(found):
+                precision, scores = (np.nan_to_num(v, nan=-1) for v in one.at_recalls())
+                where = f"IoU {iou}, area {area}, class {k}"
+                np.testing.assert_allclose(
+                    precision, expected["precision"][t, :, k, a, 0], atol=1e-9, err_msg=where
+                )
+                # at recall 0 COCOeval names the first detection, even one that does not count
+                np.testing.assert_array_equal(scores[1:], expected["scores"][t, 1:, k, a, 0], where)
+                if one.num_objects:
+                    highest = one.recall[-1] if len(one.recall) else 0
+                    assert highest == pytest.approx(expected["recall"][t, k, a, 0]), where
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_objects_of_other_classes_as_crowd_regions(scene, kind):
+    """As COCO's error analysis does it: other classes become crowd regions of this one."""
+    truth, rows = Truth(scene.truth), ResultRows(scene.results)
+    overlaps = find_overlaps(truth, rows, kind, 100, others_as_crowd=True)
+    others = ~np.eye(len(truth.names), dtype=bool)
+    found = curves(overlaps, match(overlaps, 0.1, ignore_other_classes=others))
+    for k, category in enumerate(truth.category_ids.tolist()):
+        changed = truth.as_coco(kind)
+        for one in changed["annotations"]:
+            if one["category_id"] != category:
+                one |= {"category_id": category, "iscrowd": 1}
+        these = [one for one in rows if one["category_id"] == category]
+        expected = by_pycocotools(Truth(changed | _masks(truth, changed)), ResultRows(these), kind,
+                                  100, [0.1])  # fmt: skip
+        precision = np.nan_to_num(found[k].at_recalls()[0], nan=-1)
+        np.testing.assert_allclose(precision, expected["precision"][0, :, k, 0, 0], atol=1e-9)
+
+
+def _masks(truth, changed):
+    rows = [
+        one | {"segmentation": m}
+        for one, m in zip(changed["annotations"], truth.masks, strict=True)
+    ]
+    return {"annotations": rows}
+
+
+def test_only_pairs_that_overlap_are_kept(empty_scene):
+    scene = empty_scene(image_ids=(1, 2))
+    scene.annotate(1, 1, [10, 10, 20, 20])
+    scene.annotate(2, 1, [10, 10, 20, 20])
+    scene.detect(1, 2, [10, 10, 20, 20], 0.5)
+    scene.detect(1, 1, [100, 100, 20, 20], 0.6)
+    found = find_overlaps(Truth(scene.truth), ResultRows(scene.results), "bbox")
+    assert found.scores.tolist() == [0.6, 0.5]
+    assert found.rows.tolist() == [1, 0]
+    assert (found.detection.tolist(), found.object.tolist(), found.iou.tolist()) == (
+        [1],
+        [0],
+        [1.0],
+    )
+    assert found.of_own_class.tolist() == [False]
+
+
+def test_no_detections(empty_scene):
+    scene = empty_scene()
+    scene.annotate(1, 1, [10, 10, 20, 20])
+    found = find_overlaps(Truth(scene.truth), ResultRows(), "segm", 100)
+    first = curves(found, match(found))[0]
+    assert first.average_precision == 0
+    assert np.isnan(curves(found, match(found))[1].average_precision)
