@@ -30,7 +30,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "metrics": ({"metrics"}, {"detectron2", "torch", "torchvision", "cv2"}),
     "report": ({"report", "data", "metrics"}, {"detectron2", "torch"}),
     "maskrcnn": ({"config", "data", "engine"}, {"detectron2", "torch"}),
-    "det": ({"maskrcnn", "data", "report"}, HEAVY),
+    "det": ({"maskrcnn", "data", "engine", "report"}, HEAVY),
     "datasets": ({"data"}, HEAVY),
     "cli": (
         {

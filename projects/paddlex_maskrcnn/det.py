@@ -1,7 +1,20 @@
-"""`pdx.det`: the names PaddleX scripts expect there; re-exports only."""
+"""`pdx.det`: the names PaddleX scripts expect there, and converters of results; re-exports only."""
 
 from .data import transforms
+from .engine.convert_results import to_instances, to_supervision
+from .engine.plain_detectron2 import default_predictor_cfg
 from .maskrcnn import MaskRCNN
+from .report.error_analysis import coco_error_analysis
 from .report.pictures import visualize
+from .report.pr_curve import draw_pr_curve
 
-__all__ = ["MaskRCNN", "transforms", "visualize"]
+__all__ = [
+    "MaskRCNN",
+    "coco_error_analysis",
+    "default_predictor_cfg",
+    "draw_pr_curve",
+    "to_instances",
+    "to_supervision",
+    "transforms",
+    "visualize",
+]

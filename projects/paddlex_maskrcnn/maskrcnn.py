@@ -22,7 +22,8 @@ from .engine.dry_run import DryRun, dry_run
 from .engine.evaluate import Evaluation, evaluate_network
 from .engine.model_directory import load_model_directory, save_model_directory
 from .engine.network import Network, choose_device
-from .engine.predict import predict_images
+from .engine.predict import predict_images, warm_up
+from .engine.predict_options import PredictOptions
 from .engine.start import Run, start
 from .engine.train import train
 
@@ -105,40 +106,85 @@ class MaskRCNN:
             batch_size=params.batch_size,
             metric=params.metric or network.card.metric or "COCO",
             keep_detections=params.return_details,
+            backend=params.backend,
         )
         self.last_evaluation = evaluation
         epoch = f"Epoch={params.epoch_id}, " if params.epoch_id is not None else ""
         shown = ", ".join(f"{name}={value:.4f}" for name, value in evaluation.metrics.items())
         logger.info("[EVAL] Finished, %s%s\n%s", epoch, shown, evaluation.table())
+        if len(dataset.labels) > 1:
+            logger.info("Masks by class\n%s", evaluation.class_table())
         if params.return_details:
             return evaluation.metrics, evaluation.details(dataset)
         return evaluation.metrics
 
     def predict(
-        self, img_file: str | os.PathLike[str] | np.ndarray, transforms: Compose | None = None
+        self,
+        img_file: str | os.PathLike[str] | np.ndarray,
+        transforms: Compose | None = None,
+        *,
+        score_threshold: float | None = None,
+        mask_format: str = "dense",
+        tile: int | tuple[int, int] | None = None,
+        overlap: float = 0.2,
+        batch_size: int = 8,
     ) -> list[dict[str, Any]]:
-        """Objects of one image, best first.
+        """Objects of one image, best first; equal scores in the network's order.
 
         Args:
             img_file: a path, or an (H, W, C) array in BGR order.
             transforms: operators to apply instead of the model's own.
+            score_threshold: least score of an object, applied after NMS; not below the model's own,
+                which is what None means.
+            mask_format: dense; rle, COCO's compressed run lengths; or box, (left, top, (h, w) uint8),
+                zero outside of that window.
+            tile: side of square tiles, or (height, width), in pixels of the image, which are looked
+                at one by one, for large images; None looks at the whole image at once.
+            overlap: least share of a tile's side that it has in common with the next one.
+            batch_size: tiles that run together at most; without effect on the results.
 
         Returns:
-            Dicts with `bbox` [xmin, ymin, w, h] in pixels, `mask` (H, W) uint8, `category`,
-            `category_id` (1 is the first class) and `score`.
+            Dicts with `bbox` [xmin, ymin, w, h] in pixels, `mask` (H, W) uint8, made when it is first
+            read, or as mask_format says, `category`, `category_id` (1 is the first class), `score`.
 
         Raises:
-            ValueError: when the image cannot be read, or there is no trained network.
+            ValueError: when the image cannot be read, there is no trained network, or an argument
+                is not what is allowed.
         """
-        return self.batch_predict([img_file], transforms)[0]
+        options = PredictOptions(
+            score_threshold=score_threshold,
+            mask_format=mask_format,
+            tile=tile,
+            overlap=overlap,
+            batch_size=batch_size,
+        )
+        return self._predict([img_file], transforms, options)[0]
 
     def batch_predict(
-        self, img_file_list: Sequence[Any], transforms: Compose | None = None
+        self,
+        img_file_list: Sequence[Any],
+        transforms: Compose | None = None,
+        *,
+        score_threshold: float | None = None,
+        mask_format: str = "dense",
+        tile: int | tuple[int, int] | None = None,
+        overlap: float = 0.2,
+        batch_size: int = 8,
     ) -> list[list[dict[str, Any]]]:
-        """As `predict`, for a list of images: one list of objects each."""
+        """As `predict`, for a list of images: one list of objects each.
+
+        Images of one size, after the transforms, run together, `batch_size` at most.
+        """
         if not isinstance(img_file_list, (list, tuple)):
             raise ValueError(f"img_file_list is {type(img_file_list).__name__}; give a list")
-        return predict_images(self._network("predict"), img_file_list, self._transforms(transforms))
+        options = PredictOptions(
+            score_threshold=score_threshold,
+            mask_format=mask_format,
+            tile=tile,
+            overlap=overlap,
+            batch_size=batch_size,
+        )
+        return self._predict(img_file_list, transforms, options)
 
     def save_model(self, save_dir: str | os.PathLike[str]) -> None:
         """Write a model directory that `load_model` reads.
@@ -162,6 +208,12 @@ class MaskRCNN:
 
     def _start(self, params: TrainParams) -> Run:
         return start(self.params, params, params.train_dataset, params.eval_dataset)
+
+    def _predict(
+        self, images: Sequence[Any], transforms: Compose | None, options: PredictOptions
+    ) -> list[list[dict[str, Any]]]:
+        network = self._network("predict")
+        return predict_images(network, images, self._transforms(transforms), options)
 
     def _network(self, action: str) -> Network:
         if self.network is None:
@@ -187,12 +239,16 @@ class MaskRCNN:
         return {"model": asdict(self.params), "data": data, "train": plain}
 
 
-def load_model(model_dir: str | os.PathLike[str], device: str = "auto") -> MaskRCNN:
+def load_model(
+    model_dir: str | os.PathLike[str], device: str = "auto", *, warm: bool | None = None
+) -> MaskRCNN:
     """A saved model, ready to predict and evaluate.
 
     Args:
         model_dir: a directory that `train` or `save_model` wrote.
         device: auto, cpu or cuda.
+        warm: run the network once before returning, so that the first prediction takes no longer
+            than the others; None: on a GPU only, where that matters.
 
     Raises:
         ValueError: when it is no complete model directory.
@@ -201,4 +257,7 @@ def load_model(model_dir: str | os.PathLike[str], device: str = "auto") -> MaskR
     arguments, defaults = asdict(network.card.params), asdict(ModelParams())
     model = MaskRCNN(**{key: value for key, value in arguments.items() if value != defaults[key]})
     model.network = network
+    on_gpu = network.device.type == "cuda"
+    if model.test_transforms is not None and (on_gpu if warm is None else warm):
+        warm_up(network, model.test_transforms)
     return model

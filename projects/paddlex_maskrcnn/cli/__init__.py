@@ -17,6 +17,8 @@ from ..user_errors import explain
 COMMANDS = (
     "train",
     "predict",
+    "analyze",
+    "check",
     "browse",
     "convert",
     "split",

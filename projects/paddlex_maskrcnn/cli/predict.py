@@ -1,39 +1,157 @@
-"""``predict``: images through a saved model, to pictures and a JSON file."""
+"""``predict``: images, folders and videos through a saved model, to pictures, COCO JSON and CSV."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import hashlib
+import sys
 from pathlib import Path
+from typing import Any
 
 from ..requirements import require_detectron2
+from .processes import is_launched, join
 
-HELP = "run a saved model on images; writes pictures and predictions.json"
+HELP = "run a saved model on images and videos; writes pictures, predictions.json and .csv"
+_LISTED = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="MODEL_DIR", help="a saved model, such as output/best_model"
     )
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument(
+        "images", nargs="+", metavar="PATH", help="images, videos, folders of them, or patterns"
+    )
     parser.add_argument("--output", type=Path, default=Path("output/predictions"), metavar="DIR")
-    parser.add_argument("--threshold", type=float, default=0.5, help="score drawn from")
+    parser.add_argument(
+        "--score-threshold",
+        type=float,
+        metavar="S",
+        help="least score that is written (default: the model's)",
+    )
+    parser.add_argument(
+        "--threshold", type=float, default=0.5, help="score drawn from (default: 0.5)"
+    )
+    parser.add_argument(
+        "--tile",
+        type=_tile,
+        metavar="PIXELS",
+        help="look at large images in tiles of this side, or of HEIGHTxWIDTH",
+    )
+    parser.add_argument(
+        "--overlap", type=float, default=0.2, metavar="PART", help="of a tile (default: 0.2)"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=4, metavar="N", help="images that run together"
+    )
+    parser.add_argument("--no-pictures", action="store_true", help="draw nothing")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="begin anew; otherwise images that DIR has results of are skipped",
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write one picture an image, and all boxes, scores and classes as JSON."""
+    """Exit status 0; 1 when some of the inputs could not be read."""
+    _check(arguments)
     require_detectron2()
     from .. import load_model
-    from ..report.pictures import visualize
+    from ..engine.processes import is_main, main_first, shard, to_main
+    from .predict_inputs import find_inputs
+    from .predict_journal import JournalPart, done_names, join_parts, open_journal
+    from .predict_run import Work, options
 
-    model = load_model(arguments.model)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    found = {}
-    for image in arguments.images:
-        objects = model.predict(image)
-        visualize(image, objects, threshold=arguments.threshold, save_dir=str(arguments.output))
-        found[image] = [{k: v for k, v in one.items() if k != "mask"} for one in objects]
-        drawn = sum(one["score"] >= arguments.threshold for one in objects)
-        print(f"{image}: {len(objects)} objects, {drawn} drawn")
-    (arguments.output / "predictions.json").write_text(json.dumps(found), encoding="utf-8")
-    return 0
+    inputs = find_inputs(arguments.images, arguments.output)
+    if is_launched():
+        join(arguments.device)
+    model = load_model(arguments.model, arguments.device)
+    model.batch_predict([], **options(arguments))  # wrong options are told before the work
+    _check_pictures(model, arguments)
+    settings = _settings(arguments)
+    with main_first():
+        if is_main():
+            open_journal(arguments.output, settings, arguments.overwrite)
+        done = done_names(arguments.output)
+    rank, processes = shard()
+    todo = [one for one in inputs if one.name not in done]
+    journal = JournalPart(arguments.output, rank, settings)
+    try:
+        with _bar(len(todo[rank::processes])) as bar:
+            work = Work(model, arguments, journal, bar)
+            work.run(todo[rank::processes])
+    finally:
+        journal.close()
+    unreadable = to_main(work.unreadable)  # waits for all
+    if not is_main():
+        return 0
+    join_parts(arguments.output, settings)
+    _write(model, arguments.output, len(inputs) - len(todo))
+    return _tell_unreadable(unreadable)
+
+
+def _tile(text: str) -> tuple[int, int]:
+    """(height, width) of 512 or 480x640."""
+    sides = text.split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither PIXELS nor HEIGHTxWIDTH")
+    return int(sides[0]), int(sides[-1])
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.batch_size < 1:
+        raise ValueError(f"--batch-size is {arguments.batch_size}; at least 1 is needed")
+
+
+def _check_pictures(model: Any, arguments: argparse.Namespace) -> None:
+    channels = model.params.input_channel
+    if channels != 3 and not arguments.no_pictures:
+        raise ValueError(
+            f"the model takes images of {channels} channels, which cannot be drawn; "
+            f"add --no-pictures"
+        )
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What decides the results."""
+    with (Path(arguments.model) / "model.pth").open("rb") as file:
+        weights = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    tile = arguments.tile
+    return {
+        "weights": weights,
+        "score_threshold": arguments.score_threshold,
+        "tile": list(tile) if tile else None,
+        "overlap": arguments.overlap if tile else None,
+    }
+
+
+def _bar(total: int) -> Any:
+    from tqdm import tqdm
+
+    from ..engine.processes import is_main
+
+    # None: shown on terminals only
+    return tqdm(total=total, unit="image", disable=None if is_main() else True)
+
+
+def _write(model: Any, folder: Path, skipped: int) -> None:
+    from .predict_journal import rows
+    from .predict_outputs import COCO, CSV, write_coco, write_csv
+
+    card = model.network.card
+    images, objects = write_coco(folder, rows(folder), card.labels, card.category_ids)
+    write_csv(folder, rows(folder))
+    before = f" ({skipped} of the inputs were there already)" if skipped else ""
+    print(f"{images} images, {objects} objects{before}: {COCO}, {CSV} and pictures in {folder}")
+
+
+def _tell_unreadable(unreadable: list[tuple[str, str]]) -> int:
+    if not unreadable:
+        return 0
+    print(f"{len(unreadable)} could not be read:", file=sys.stderr)
+    for name, reason in unreadable[:_LISTED]:
+        print(f"    {name}: {reason}", file=sys.stderr)
+    if len(unreadable) > _LISTED:
+        print(f"    and {len(unreadable) - _LISTED} more", file=sys.stderr)
+    return 1

@@ -102,13 +102,16 @@ def _train(loaded: LoadedExperiment, dry: bool) -> int:
             print(found)
         return 0
     model.train(**settings, **datasets)
-    if datasets["eval_dataset"] is not None and is_main():
-        _show_pictures(model, datasets["eval_dataset"], loaded)
+    if datasets["eval_dataset"] is not None:
+        if is_main():
+            _show_pictures(model, datasets["eval_dataset"], loaded)
+        _report_best(loaded, datasets["eval_dataset"])
     return 0
 
 
 def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     from .. import load_model
+    from ..config.show import section_as_plain
     from ..engine.processes import is_main
     from ..engine.run_log import run_log
 
@@ -118,16 +121,47 @@ def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     save_dir = experiment.train.save_dir if experiment.train else "output"
     model = load_model(model_dir or Path(save_dir) / "best_model", experiment.model.device)
     dataset = open_dataset(loaded, "eval")
-    with run_log() if is_main() else nullcontext():
-        model.evaluate(
-            dataset, batch_size=experiment.evaluate.batch_size, metric=experiment.evaluate.metric
-        )
+    if experiment.predict.report:
+        _report(model, dataset, Path(save_dir), Path(model_dir) if model_dir else None, loaded)
+    else:
+        with run_log() if is_main() else nullcontext():
+            model.evaluate(dataset, **section_as_plain(experiment.evaluate))
     if not is_main():
         return 0
     assert model.last_evaluation is not None
-    model.last_evaluation.write(Path(save_dir) / "evaluation")
+    model.last_evaluation.write(Path(save_dir) / "evaluation", dataset)
     _show_pictures(model, dataset, loaded)
     return 0
+
+
+def _report_best(loaded: LoadedExperiment, dataset: DetectionDataset) -> None:
+    """The page of a run's best model, in all processes; none of a run that never evaluated."""
+    from .. import load_model
+
+    assert loaded.experiment.train is not None
+    run_dir = Path(loaded.experiment.train.save_dir)
+    best = run_dir / "best_model"
+    if loaded.experiment.predict.report and best.is_dir():
+        model = load_model(best, loaded.experiment.model.device)
+        _report(model, dataset, run_dir, best, loaded)
+
+
+def _report(
+    model: MaskRCNN,
+    dataset: DetectionDataset,
+    run_dir: Path,
+    model_dir: Path | None,
+    loaded: LoadedExperiment,
+) -> None:
+    from .analyze import evaluate_and_report
+
+    settings = loaded.experiment.evaluate
+    page = evaluate_and_report(
+        model, dataset, run_dir, model_dir=model_dir, batch_size=settings.batch_size,
+        metric=settings.metric,
+    )  # fmt: skip
+    if page is not None:
+        print(f"The page is {page}")
 
 
 def _new_model(loaded: LoadedExperiment) -> MaskRCNN:

@@ -107,6 +107,7 @@ class EvaluateParams:
     epoch_id: int | None = row(None, "Epoch named in the log line.", python_only=True)
     metric: str | None = row(None, "COCO or VOC as in train; null: what train used, else COCO.", values=("COCO", "VOC"))  # fmt: skip
     return_details: bool = row(False, "Also return all detections and annotations.", python_only=True)  # fmt: skip
+    backend: str = row("auto", "Library that computes AP: auto takes the fastest installed; no effect on the numbers.", values=("auto", "hotcoco", "faster-coco-eval", "pycocotools"), extra=True)  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -115,6 +116,7 @@ class PredictParams:
 
     num_pictures: int = row(8, "Held-out images drawn with predictions beside the truth, after training or evaluation.", at_least=0, extra=True)  # fmt: skip
     picture_threshold: float = row(0.5, "Score from which a prediction is drawn.", at_least=0, at_most=1, extra=True)  # fmt: skip
+    report: bool = row(True, "Also write report.html, with curves, tables and the worst images, after training or evaluation.", extra=True)  # fmt: skip
 
 
 @dataclass(kw_only=True)

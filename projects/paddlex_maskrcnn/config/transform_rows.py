@@ -1,6 +1,7 @@
 """Rows of the image operators: arguments of the operators and keys of YAML's `data.transforms`."""
 
 from dataclasses import dataclass
+
 from .rows import REQUIRED, row
 
 

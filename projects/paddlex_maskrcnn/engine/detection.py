@@ -39,9 +39,10 @@ class BoxMask:
         """Lengths of the runs of the whole mask, column by column, zeros first."""
         rows, columns = self.bits.shape
         # a zero above and below each column, so that its runs begin and end inside of it
-        framed = np.zeros((columns, rows + 2), np.int8)
+        framed = np.zeros((columns, rows + 2), np.uint8)
         framed[:, 1:-1] = self.bits.T
-        column, row = np.nonzero(np.diff(framed, axis=1))
+        flat = framed.reshape(-1)
+        column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), rows + 2)
         edges = (self.x + column) * height + self.y + row
         # where a column of the window ends and the next one begins at the same pixel, no run ends
         inner = np.flatnonzero(edges[1:-1:2] == edges[2::2])

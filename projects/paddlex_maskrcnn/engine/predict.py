@@ -2,57 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import numpy as np
+import torch
 
 from ..data.images import as_image, read_image
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
-from .detection import Detection
-from .inference import detect
+from .inference import detect, detect_each
 from .network import Network
+from .predict_options import PredictOptions
+from .results import as_object
+from .tiling import Tile, merge_tiles, tiles_of
 
-MAX_BATCH = 8
+_WARM_UP_SIZE = (480, 640)
 
 
 def predict_images(
-    network: Network, images: Sequence[Any], transforms: Compose
+    network: Network,
+    images: Sequence[Any],
+    transforms: Compose,
+    options: PredictOptions | None = None,
 ) -> list[list[dict[str, Any]]]:
     """For each image its objects, best first.
 
     Args:
         network: in evaluation mode.
         images: paths, or (H, W, C) arrays in BGR order.
-        transforms: operators applied before the network.
+        transforms: operators applied before the network, to each tile where there are some.
+        options: as `predict` takes them; None: the defaults.
 
     Returns:
         Per object: `bbox` [xmin, ymin, w, h] in pixels, `mask` (H, W) uint8 of the original image,
         `category`, `category_id` (1 is the first class, as in PaddleX), `score`.
+
+    Raises:
+        ValueError: for an image that cannot be read, or a threshold below the model's.
     """
+    options = options or PredictOptions()
     card = network.card
-    order, channels = card.input_format.channel_order, card.params.input_channel
-    mapper = TestMapper(transforms, order, channels)
+    least = options.least_score(card.params.score_threshold)
+    inputs = _Inputs(network, images, transforms, options)
+    found = dict(detect_each(network.module, inputs, options.batch_size))
     results = []
-    for start in range(0, len(images), MAX_BATCH):
-        arrays = [_array(one, order, channels) for one in images[start : start + MAX_BATCH]]
-        inputs = [mapper(array) for array in arrays]
-        for one, found in zip(inputs, detect(network.module, inputs), strict=True):
-            results.append([as_dict(d, card.labels, one["height"], one["width"]) for d in found])
+    for (height, width), tiles, places in inputs.seen:
+        # before merging: pieces that are not wanted alone shall not fray others
+        parts = [[one for one in found.pop(place) if one.score >= least] for place in places]
+        results.append(
+            [
+                as_object(one, card.labels, height, width, options.mask_format)
+                for one in merge_tiles(tiles, parts)
+            ]
+        )
     return results
 
 
-def as_dict(detection: Detection, labels: Sequence[str], height: int, width: int) -> dict[str, Any]:
-    """One detection in the documented form."""
-    return {
-        "bbox": detection.xywh,
-        "mask": detection.mask.dense(height, width),
-        "category": labels[detection.class_index],
-        "category_id": detection.class_index + 1,
-        "score": detection.score,
-    }
+class _Inputs:
+    """The network's inputs, read one after the other, and which image each belongs to.
+
+    Attributes:
+        seen: of each image so far, its (height, width), its tiles, and the places of their inputs.
+    """
+
+    def __init__(
+        self, network: Network, images: Sequence[Any], transforms: Compose, options: PredictOptions
+    ) -> None:
+        self._order = network.card.input_format.channel_order
+        self._channels = network.card.params.input_channel
+        self._mapper = TestMapper(transforms, self._order, self._channels)
+        self._images, self._options = images, options
+        self.seen: list[tuple[tuple[int, int], list[Tile], range]] = []
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        place = 0
+        for image in self._images:
+            pixels = self._pixels(image)
+            height, width = pixels.shape[:2]
+            size, overlap = self._options.tile_size or (height, width), self._options.overlap
+            tiles = tiles_of(height, width, size, overlap)
+            self.seen.append(((height, width), tiles, range(place, place + len(tiles))))
+            place += len(tiles)
+            for tile in tiles:
+                part = pixels[tile.top : tile.bottom, tile.left : tile.right]
+                yield {**self._mapper(part), "corner": (tile.left, tile.top)}
+
+    def _pixels(self, image: Any) -> np.ndarray:
+        if isinstance(image, (str, os.PathLike)):
+            return read_image(image, self._order, self._channels)
+        return as_image(image, self._order, self._channels)
 
 
-def _array(image: Any, channel_order: str, num_channels: int) -> Any:
-    if isinstance(image, str) or hasattr(image, "__fspath__"):
-        return read_image(image, channel_order, num_channels)
-    return as_image(image, channel_order, num_channels)
+def warm_up(network: Network, transforms: Compose) -> None:
+    """Run the network once on noise, down to the masks, so that the first prediction is quick.
+
+    On a GPU this loads kernels and lets cuDNN choose.
+
+    Args:
+        network: in evaluation mode.
+        transforms: operators applied before it.
+    """
+    card, predictor = network.card, network.module.roi_heads.box_predictor
+    mapper = TestMapper(transforms, card.input_format.channel_order, card.params.input_channel)
+    shape = (*_WARM_UP_SIZE, card.params.input_channel)
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    threshold, predictor.test_score_thresh = predictor.test_score_thresh, 0.0
+    try:
+        detect(network.module, [mapper(noise)])
+    finally:
+        predictor.test_score_thresh = threshold
+    if network.device.type == "cuda":
+        torch.cuda.synchronize()

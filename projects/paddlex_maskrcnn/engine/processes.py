@@ -84,7 +84,7 @@ def across_processes(module: nn.Module) -> nn.Module:
     )
 
 
-def _keep_own_buffers() -> dict[str, bool]:
+def _keep_own_buffers() -> dict[str, Any]:
     """Running statistics are not copied from the first process in every step."""
     known = inspect.signature(nn.parallel.DistributedDataParallel).parameters
     newer = "forward_sync_buffers"  # torch 2.14 renamed it

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 import torch
 import torch.distributed as dist
 
-
 _alone: list[None] = []
 
 

@@ -1,0 +1,153 @@
+"""The work of ``predict``: images and videos through a model, into journal and pictures."""
+
+from __future__ import annotations
+
+import argparse
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ..data.images import read_image
+from ..data.videos import Video, VideoFile
+from ..maskrcnn import MaskRCNN
+from ..report.pictures import draw_objects, visualize
+from .predict_inputs import Input
+from .predict_journal import JournalPart
+
+_READERS = 2
+
+
+@dataclass
+class Work:
+    """One process's share of the inputs.
+
+    Attributes:
+        arguments: the command's.
+        unreadable: (name, reason) of what could not be read.
+    """
+
+    model: MaskRCNN
+    arguments: argparse.Namespace
+    journal: JournalPart
+    bar: tqdm
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+    def run(self, inputs: Sequence[Input]) -> None:
+        """Predict all of them; what cannot be read is noted and left out."""
+        self._images([one for one in inputs if not one.is_video])
+        for one in inputs:
+            if one.is_video:
+                self._attempt(one.name, partial(self._video, one))
+
+    def _images(self, images: Sequence[Input]) -> None:
+        for batch in in_batches(self._read(images), self.arguments.batch_size):
+            for (one, pixels), objects in self._predict_one_or_all(batch):
+                shown = self._shown(objects)
+                if not self.arguments.no_pictures:
+                    folder = self.arguments.output / one.folder
+                    visualize(one.name, shown, self.arguments.threshold, folder)
+                self.journal.add(one.name, pixels.shape[:2], _plain(objects))
+                self.bar.update()
+
+    def _read(self, images: Sequence[Input]) -> Iterator[tuple[Input, np.ndarray]]:
+        """The images that can be read, a batch ahead."""
+        channels = self.model.params.input_channel
+        jobs = [(one, partial(read_image, one.name, "BGR", channels)) for one in images]
+        for one, pixels in read_ahead(jobs, self.arguments.batch_size):
+            try:
+                yield one, pixels.result()
+            except (OSError, ValueError) as error:
+                self._note(one.name, error)
+
+    def _predict_one_or_all(
+        self, batch: Sequence[tuple[Input, np.ndarray]]
+    ) -> Iterator[tuple[tuple[Input, np.ndarray], list[dict[str, Any]]]]:
+        """A batch, or one by one where one of them does not suit the model's transforms."""
+        try:
+            found = self._predict([pixels for _, pixels in batch])
+        except ValueError as error:
+            if len(batch) == 1:
+                self._note(batch[0][0].name, error)
+                return
+            for one in batch:
+                yield from self._predict_one_or_all([one])
+            return
+        yield from zip(batch, found, strict=True)
+
+    def _video(self, one: Input) -> None:
+        video = Video(one.name)
+        path = self.arguments.output / one.folder / f"visualize_{Path(one.name).name}"
+        file = VideoFile(path, video.pace)
+        self.bar.total += max(0, video.num_frames - 1)
+        number = 0
+        for frames in in_batches(video, self.arguments.batch_size):
+            for frame, objects in zip(frames, self._predict(frames), strict=True):
+                if not self.arguments.no_pictures:
+                    file.add(draw_objects(frame, self._shown(objects)))
+                self.journal.add(one.name, frame.shape[:2], _plain(objects), frame=number)
+                number += 1
+                self.bar.update()
+        if number == 0:
+            raise ValueError(f"video {one.name!r} has no frame that can be read")
+        file.finish()
+        self.journal.finish_video(one.name, number)
+
+    def _predict(self, images: list[np.ndarray]) -> list[list[dict[str, Any]]]:
+        return self.model.batch_predict(images, **options(self.arguments))
+
+    def _shown(self, objects: Iterable[Any]) -> list[dict[str, Any]]:
+        return [one.as_box() for one in objects if one["score"] >= self.arguments.threshold]
+
+    def _attempt(self, name: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (OSError, ValueError) as error:
+            self._note(name, error)
+
+    def _note(self, name: str, error: Exception) -> None:
+        self.unreadable.append((name, getattr(error, "strerror", None) or str(error)))
+        self.bar.update()
+
+
+def options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of `batch_predict`."""
+    names = ("score_threshold", "batch_size", "tile", "overlap")
+    return {name: getattr(arguments, name) for name in names}
+
+
+def in_batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Lists of `size` items, the last one shorter."""
+    batch: list[Any] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def read_ahead(
+    jobs: Iterable[tuple[Any, Callable[[], Any]]], ahead: int
+) -> Iterator[tuple[Any, Future]]:
+    """Keys and results of jobs in their order, done in threads, at most `ahead` before they are wanted."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        running: deque[tuple[Any, Future]] = deque()
+        for key, job in jobs:
+            running.append((key, pool.submit(job)))
+            if len(running) > ahead:
+                yield running.popleft()
+        while running:
+            yield running.popleft()
+
+
+def _plain(objects: Iterable[Any]) -> list[dict[str, Any]]:
+    """For the journal: RLE masks and their areas."""
+    return [{**one.as_rle(), "mask_area": one.mask_area} for one in objects]
