@@ -53,7 +53,7 @@ def test_an_image_draws_the_same_in_any_company(model, make_targets):
     alone = [sampled(model, [one])[0][0] for one in reversed(batch)][::-1]
     for a, b, c in zip(together, again, alone, strict=True):
         assert torch.equal(a, b)
-        torch.testing.assert_close(a, c)
+        torch.testing.assert_close(a, c, atol=1e-3, rtol=0)  # pixels: a batch rounds otherwise
 
 
 def test_another_seed_draws_others(model, make_targets):

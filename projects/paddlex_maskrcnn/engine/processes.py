@@ -91,6 +91,11 @@ def _keep_own_buffers() -> dict[str, Any]:
     return {newer if newer in known else "broadcast_buffers": False}
 
 
+def wait_for_all() -> None:
+    """Go on when every process has come here, and with it what the main one has written."""
+    comm.synchronize()
+
+
 def mean_of_all(values: torch.Tensor) -> torch.Tensor:
     """Element by element the mean over the processes."""
     if comm.get_world_size() > 1:

@@ -23,7 +23,7 @@ from .hooks.progress_bar import ProgressBar
 from .hooks.save_when_stopped import SaveWhenStopped
 from .loggers import open_loggers, open_visualdl
 from .metrics_log import MetricsLog, NoMetricsLog
-from .processes import across_processes, from_main, is_main, shard
+from .processes import across_processes, from_main, is_main, shard, wait_for_all
 from .resume import restore, restore_random_state, resume_state
 from .run_log import run_log
 from .start import Run, check_writable
@@ -69,6 +69,7 @@ def train(run: Run, experiment: dict[str, Any]) -> None:
     if run.ema is not None:
         run.ema.swap()
     run.network.set_training(False)
+    wait_for_all()
 
 
 def _resumed(run: Run, best: Best) -> str:
