@@ -24,6 +24,7 @@ from .engine.model_directory import load_model_directory, save_model_directory
 from .engine.network import Network, choose_device
 from .engine.predict import predict_images, warm_up
 from .engine.predict_options import PredictOptions
+from .engine.settings import name_of_optimizer
 from .engine.start import Run, start
 from .engine.train import train
 
@@ -234,8 +235,7 @@ class MaskRCNN:
         if params.eval_dataset is not None:
             data["eval"] = params.eval_dataset.name
         plain = section_as_plain(params)
-        if callable(plain["optimizer"]):
-            plain["optimizer"] = repr(plain["optimizer"])
+        plain["optimizer"] = name_of_optimizer(params.optimizer)
         return {"model": asdict(self.params), "data": data, "train": plain}
 
 

@@ -126,11 +126,11 @@ def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     else:
         with run_log() if is_main() else nullcontext():
             model.evaluate(dataset, **section_as_plain(experiment.evaluate))
-    if not is_main():
-        return 0
-    assert model.last_evaluation is not None
-    model.last_evaluation.write(Path(save_dir) / "evaluation", dataset)
-    _show_pictures(model, dataset, loaded)
+        if is_main():
+            assert model.last_evaluation is not None
+            model.last_evaluation.write(Path(save_dir) / "evaluation", dataset)
+    if is_main():
+        _show_pictures(model, dataset, loaded)
     return 0
 
 

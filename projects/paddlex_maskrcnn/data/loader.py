@@ -30,6 +30,7 @@ __all__ = [
     "build_loss_loader",
     "build_test_loader",
     "build_train_loader",
+    "share_of_batch",
     "worker_count",
 ]
 
@@ -100,6 +101,20 @@ class _Loader(DataLoader):
                 stop()
 
 
+def share_of_batch(batch_size: int, world: int) -> int:
+    """Images of a batch that each of several processes gets.
+
+    Raises:
+        ValueError: if they cannot share it evenly.
+    """
+    if batch_size % world:
+        raise ValueError(
+            f"train_batch_size {batch_size} cannot be split between {world} processes; "
+            f"use a multiple of {world}"
+        )
+    return batch_size // world
+
+
 def build_train_loader(
     dataset: DetectionDataset,
     mapper: TrainMapper,
@@ -124,11 +139,7 @@ def build_train_loader(
         ValueError: if the batch is larger than the dataset or cannot be split between processes.
     """
     rank, world = shard
-    if batch_size % world:
-        raise ValueError(
-            f"train_batch_size {batch_size} cannot be split between {world} processes; "
-            f"use a multiple of {world}"
-        )
+    share_of_batch(batch_size, world)
     records = dataset.records
     height, width = records.sizes.T
     batches = EpochBatches(

@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from ..config.schema import ModelParams, TrainParams
 from ..data.datasets.base import DetectionDataset, check_dataset
-from ..data.loader import build_train_loader
+from ..data.loader import build_train_loader, share_of_batch
 from ..data.mapper import TrainMapper
 from ..data.transforms import Compose
 from ..modeling.backbones.lr_multipliers import SSLD_MULTIPLIERS
@@ -269,15 +269,11 @@ def _progress(params: TrainParams, dataset: DetectionDataset) -> Progress:
 
 
 def _check_split(batch_size: int, processes: int, accumulate: int) -> None:
-    if batch_size % processes:
-        raise ValueError(
-            f"train_batch_size is {batch_size}, which {processes} processes cannot share evenly; "
-            f"choose a multiple of {processes}"
-        )
-    if accumulate > batch_size // processes:
+    share = share_of_batch(batch_size, processes)
+    if accumulate > share:
         of_each = " of each process" if processes > 1 else ""
         raise ValueError(
-            f"accumulate is {accumulate}, but a batch{of_each} has only {batch_size // processes} "
+            f"accumulate is {accumulate}, but a batch{of_each} has only {share} "
             "images to split (train_batch_size)"
         )
 
