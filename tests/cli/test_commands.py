@@ -98,6 +98,26 @@ def test_eval_only(finished, train):
     assert (folder / "run" / "evaluation" / "segm_results.json").exists()
 
 
+@pytest.mark.parametrize("report", ["true", "false"])
+def test_evaluation_settings_count_with_and_without_the_report(
+    finished, train, monkeypatch, report
+):
+    """The back end of the file, not the fastest one."""
+    import paddlex_maskrcnn.maskrcnn as adapter
+
+    asked, evaluate = [], adapter.evaluate_network
+
+    def noted(*arguments, **more):
+        asked.append(more["backend"])
+        return evaluate(*arguments, **more)
+
+    monkeypatch.setattr(adapter, "evaluate_network", noted)
+    settings = ("evaluate.backend=pycocotools", f"predict.report={report}")
+    status, _, errors = train("--config", str(finished[0]), "--eval-only", *settings)
+    assert status == 0, errors
+    assert asked == ["pycocotools"]
+
+
 def test_resume_of_a_finished_run(finished, train):
     status, output, errors = train("--config", str(finished[0]), "--resume")
     assert status == 0, errors

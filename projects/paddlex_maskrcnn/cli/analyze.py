@@ -95,6 +95,7 @@ def evaluate_and_report(
     num_pictures: int = 12,
     batch_size: int = 1,
     metric: str | None = None,
+    backend: str = "auto",
 ) -> Path | None:
     """Evaluate a model and write the page and result files; with several processes call it in all.
 
@@ -108,6 +109,7 @@ def evaluate_and_report(
         num_pictures: of the worst images, at most.
         batch_size: images evaluated together.
         metric: COCO or VOC; None: as in training.
+        backend: library that computes AP, as in `evaluate`.
 
     Returns:
         the page's file; None in processes beside the main one.
@@ -117,7 +119,7 @@ def evaluate_and_report(
     from ..report.run_report import write_run_report
 
     with run_log() if is_main() else nullcontext():
-        model.evaluate(dataset, batch_size=batch_size, metric=metric)
+        model.evaluate(dataset, batch_size=batch_size, metric=metric, backend=backend)
     evaluation = model.last_evaluation
     assert evaluation is not None
     if not is_main():

@@ -153,13 +153,11 @@ def _report(
     model_dir: Path | None,
     loaded: LoadedExperiment,
 ) -> None:
+    from ..config.show import section_as_plain
     from .analyze import evaluate_and_report
 
-    settings = loaded.experiment.evaluate
-    page = evaluate_and_report(
-        model, dataset, run_dir, model_dir=model_dir, batch_size=settings.batch_size,
-        metric=settings.metric,
-    )  # fmt: skip
+    settings = section_as_plain(loaded.experiment.evaluate)
+    page = evaluate_and_report(model, dataset, run_dir, model_dir=model_dir, **settings)
     if page is not None:
         print(f"The page is {page}")
 
