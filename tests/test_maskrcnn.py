@@ -89,6 +89,16 @@ def test_evaluate_gives_the_same_numbers_for_any_batch_size(tiny_run, tiny_data)
     assert one == pytest.approx(three, abs=1e-6)
 
 
+def test_the_best_models_evaluation_is_kept(tiny_run, tiny_data):
+    """Row for row what evaluating the saved best model gives, so that the page needs no second one."""
+    model, save_dir = tiny_run
+    best = pdx.load_model(save_dir / "best_model")
+    best.evaluate(tiny_data[1])
+    assert list(model.best_evaluation.results) == list(best.last_evaluation.results)
+    assert len(model.best_evaluation.results) > 0
+    assert set(best.last_evaluation.seconds) == {"reading", "network", "masks", "scoring"}
+
+
 def test_evaluation_writes_coco_results(tiny_run, tiny_data, tmp_path):
     tiny_run[0].evaluate(tiny_data[1])
     tiny_run[0].last_evaluation.write(tmp_path)

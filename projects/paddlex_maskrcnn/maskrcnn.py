@@ -40,6 +40,8 @@ class MaskRCNN:
         params: the constructor's arguments, checked.
         network: the trained network; None before training or loading.
         last_evaluation: all numbers of the last `evaluate`; None before.
+        best_evaluation: those of `best_model` of the last `train`; None without held-out data, or
+            when the run was resumed after that evaluation.
 
     Raises:
         ConfigError: (a ValueError) naming every argument that cannot be used.
@@ -55,6 +57,7 @@ class MaskRCNN:
         self.params = params
         self.network: Network | None = None
         self.last_evaluation: Evaluation | None = None
+        self.best_evaluation: Evaluation | None = None
         self._experiment: Experiment | None = None
 
     @classmethod
@@ -79,7 +82,7 @@ class MaskRCNN:
             TrainingDivergedError: when the loss is no longer finite.
         """
         run = self._start(params)
-        train(run, self._record(params))
+        self.best_evaluation = train(run, self._record(params))
         self.network = run.network
 
     @takes_rows(TrainParams)

@@ -17,6 +17,7 @@ from ..user_errors import explain
 COMMANDS = (
     "train",
     "predict",
+    "evaluate",
     "analyze",
     "check",
     "browse",

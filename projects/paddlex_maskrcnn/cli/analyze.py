@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..requirements import require_detectron2
+from .held_out import add_held_out_arguments, open_held_out
 from .processes import is_launched, join
 
 if TYPE_CHECKING:
     from ..data.datasets.base import DetectionDataset
+    from ..engine.evaluate import Evaluation
     from ..maskrcnn import MaskRCNN
 
 HELP = "show how good a run's model is and where it fails: one HTML page"
@@ -21,13 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", type=Path, metavar="RUN_DIR", help="a save_dir, such as output/quickstart"
     )
-    parser.add_argument(
-        "--config", metavar="FILE", help="whose data.eval to use (default: RUN_DIR/config.yaml)"
-    )
-    parser.add_argument(
-        "--data-dir", metavar="DIR", help="with --ann-file: images of other data, in COCO format"
-    )
-    parser.add_argument("--ann-file", metavar="FILE", help="with --data-dir: its annotations")
+    add_held_out_arguments(parser, "RUN_DIR/config.yaml")
     parser.add_argument(
         "--model", type=Path, metavar="DIR", help="the model (default: RUN_DIR/best_model)"
     )
@@ -46,12 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pictures", type=int, default=12, metavar="N", help="of the worst images (default: 12)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        metavar="section.key=value",
-        help="after RUN_DIR: settings that win over the file",
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,10 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.run.is_dir():
         raise ValueError(f"there is no run directory {arguments.run}")
     if arguments.results:
+        dataset = open_held_out(arguments, arguments.run / "config.yaml")
         from ..report.run_report import read_results, write_run_report
 
         path = write_run_report(
-            arguments.run, _dataset(arguments), read_results(arguments.results),
+            arguments.run, dataset, read_results(arguments.results),
             model_dir=arguments.model, output=arguments.output, threshold=arguments.threshold,
             num_pictures=arguments.pictures,
         )  # fmt: skip
@@ -75,8 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     model_dir = arguments.model or arguments.run / "best_model"
     model = load_model(model_dir, arguments.device)
+    dataset = open_held_out(arguments, arguments.run / "config.yaml")
     written = evaluate_and_report(
-        model, _dataset(arguments), arguments.run, model_dir=model_dir, output=arguments.output,
+        model, dataset, arguments.run, model_dir=model_dir, output=arguments.output,
         threshold=arguments.threshold, num_pictures=arguments.pictures,
     )  # fmt: skip
     if written:
@@ -93,9 +85,7 @@ def evaluate_and_report(
     output: Path | None = None,
     threshold: float | None = None,
     num_pictures: int = 12,
-    batch_size: int = 1,
-    metric: str | None = None,
-    backend: str = "auto",
+    **settings: Any,
 ) -> Path | None:
     """Evaluate a model and write the page and result files; with several processes call it in all.
 
@@ -107,51 +97,50 @@ def evaluate_and_report(
         output: folder to write into; None: run_dir.
         threshold: score from which detections are shown and counted; None: where F1 is best.
         num_pictures: of the worst images, at most.
-        batch_size: images evaluated together.
-        metric: COCO or VOC; None: as in training.
-        backend: library that computes AP, as in `evaluate`.
+        settings: batch_size, metric and backend, as in `evaluate`.
 
     Returns:
         the page's file; None in processes beside the main one.
     """
     from ..engine.processes import is_main
     from ..engine.run_log import run_log
-    from ..report.run_report import write_run_report
 
     with run_log() if is_main() else nullcontext():
-        model.evaluate(dataset, batch_size=batch_size, metric=metric, backend=backend)
-    evaluation = model.last_evaluation
-    assert evaluation is not None
+        model.evaluate(dataset, **settings)
     if not is_main():
         return None
+    assert model.last_evaluation is not None
+    return write_report(
+        model.last_evaluation, dataset, run_dir, max_detections=model.params.keep_top_k,
+        model_dir=model_dir, output=output, threshold=threshold, num_pictures=num_pictures,
+    )  # fmt: skip
+
+
+def write_report(
+    evaluation: Evaluation,
+    dataset: DetectionDataset,
+    run_dir: Path,
+    *,
+    max_detections: int,
+    model_dir: Path | None = None,
+    output: Path | None = None,
+    threshold: float | None = None,
+    num_pictures: int = 12,
+) -> Path:
+    """Write the page and result files of an evaluation.
+
+    Args:
+        evaluation: of the model in model_dir.
+        max_detections: of an image that count, the model's keep_top_k.
+
+    The others are those of `evaluate_and_report`. Returns the page's file.
+    """
+    from ..report.run_report import write_run_report
+
     output = output or run_dir
     evaluation.write(output / "evaluation", dataset)
     return write_run_report(
         run_dir, dataset, evaluation.results, model_dir=model_dir, output=output,
-        max_detections=model.params.keep_top_k, threshold=threshold, num_pictures=num_pictures,
+        max_detections=max_detections, threshold=threshold, num_pictures=num_pictures,
         note=evaluation.note,
     )  # fmt: skip
-
-
-def _dataset(arguments: argparse.Namespace) -> DetectionDataset:
-    if arguments.data_dir or arguments.ann_file:
-        if not (arguments.data_dir and arguments.ann_file):
-            raise ValueError("--data-dir and --ann-file belong together: give both or none")
-        from ..datasets import CocoDetection
-
-        return CocoDetection(arguments.data_dir, arguments.ann_file)
-    from ..config.load import load_experiment
-    from .train import open_dataset
-
-    config = Path(arguments.config or arguments.run / "config.yaml")
-    if not arguments.config and not config.is_file():
-        raise ValueError(
-            f"{arguments.run} has no config.yaml that says which data to use; give --config, or "
-            "--data-dir and --ann-file"
-        )
-    loaded = load_experiment(str(config), list(arguments.overrides))
-    if loaded.experiment.data.eval is None:
-        raise ValueError(
-            f"{config} has no data.eval; give another --config, or --data-dir and --ann-file"
-        )
-    return open_dataset(loaded, "eval")

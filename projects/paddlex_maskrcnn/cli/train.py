@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ def _train(loaded: LoadedExperiment, dry: bool) -> int:
     if datasets["eval_dataset"] is not None:
         if is_main():
             _show_pictures(model, datasets["eval_dataset"], loaded)
-        _report_best(loaded, datasets["eval_dataset"])
+        _report_best(model, datasets["eval_dataset"], loaded)
     return 0
 
 
@@ -134,16 +135,30 @@ def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     return 0
 
 
-def _report_best(loaded: LoadedExperiment, dataset: DetectionDataset) -> None:
-    """The page of a run's best model, in all processes; none of a run that never evaluated."""
+def _report_best(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExperiment) -> None:
+    """The page of a run's best model, in all processes; none of a run that never evaluated.
+
+    A run that was resumed after its best evaluation no longer has the results: it evaluates again.
+    """
     from .. import load_model
+    from ..engine.processes import is_main
+    from .analyze import write_report
 
     assert loaded.experiment.train is not None
     run_dir = Path(loaded.experiment.train.save_dir)
     best = run_dir / "best_model"
-    if loaded.experiment.predict.report and best.is_dir():
-        model = load_model(best, loaded.experiment.model.device)
-        _report(model, dataset, run_dir, best, loaded)
+    if not (loaded.experiment.predict.report and best.is_dir()):
+        return
+    if model.best_evaluation is None:
+        best_model = load_model(best, loaded.experiment.model.device)
+        _report(best_model, dataset, run_dir, best, loaded)
+    elif is_main():
+        metric = loaded.experiment.evaluate.metric or model.best_evaluation.metric
+        page = write_report(
+            replace(model.best_evaluation, metric=metric), dataset, run_dir,
+            max_detections=model.params.keep_top_k, model_dir=best,
+        )  # fmt: skip
+        print(f"The page is {page}")
 
 
 def _report(

@@ -24,6 +24,7 @@ from .detection import Detection
 from .inference import detect
 from .network import ModelCard, Network
 from .processes import from_main, is_main, shard, to_main
+from .stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class Evaluation:
         results: COCO result dicts with `bbox`, `segmentation` (RLE) and `score`, best first an image.
         detections: (image id, detection) in the order of `results`.
         note: why a metric is zero or undefined; empty otherwise.
+        seconds: where the time of the main process went: `reading` (waiting for images), `network`,
+            `masks` (pasting and compressing them) and `scoring`.
     """
 
     bbox: AveragePrecision
@@ -48,6 +51,7 @@ class Evaluation:
     results: ResultRows = field(default_factory=ResultRows)
     detections: list[tuple[int, Detection]] = field(default_factory=list)
     note: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -131,18 +135,23 @@ def evaluate_network(
     network.module.eval()
     results = ResultRows()
     kept: list[tuple[int, Detection]] = []
+    watch = Stopwatch()
     try:
-        for image_id, one, found in _detections(network, dataset, transforms, batch_size):
-            for detection in found:
-                results.append(_as_coco(image_id, one, detection, dataset.category_ids))
-                if keep_detections:
-                    kept.append((image_id, detection))
+        for image_id, one, found in _detections(network, dataset, transforms, batch_size, watch):
+            with watch.of("masks"):
+                for detection in found:
+                    results.append(_as_coco(image_id, one, detection, dataset.category_ids))
+            if keep_detections:
+                kept += [(image_id, detection) for detection in found]
     finally:
         network.set_training(training)
     results, kept = ResultRows.joined(to_main([results])), to_main(kept)
     if not is_main():
         return from_main(None)
-    evaluation = _score(network.card, dataset, results, kept, metric, backend)
+    with watch.of("scoring"):
+        evaluation = _score(network.card, dataset, results, kept, metric, backend)
+    evaluation.seconds = watch.seconds
+    logger.info("Evaluated %d images in %s", dataset.num_samples, watch)
     if not evaluation.note and not results:
         evaluation.note = _nothing_found(network, dataset, transforms)
     if evaluation.note:
@@ -161,10 +170,17 @@ def check_classes(card: ModelCard, dataset: DetectionDataset) -> None:
 
 
 def _detections(
-    network: Network, dataset: DetectionDataset, transforms: Compose, batch_size: int
+    network: Network,
+    dataset: DetectionDataset,
+    transforms: Compose,
+    batch_size: int,
+    watch: Stopwatch,
 ) -> Iterator[tuple[int, dict[str, Any], list[Detection]]]:
-    for batch in _inputs(network.card, dataset, transforms, batch_size, shard()):
-        for one, found in zip(batch, detect(network.module, batch), strict=True):
+    batches = _inputs(network.card, dataset, transforms, batch_size, shard())
+    for batch in watch.each("reading", batches):
+        with watch.of("network"):
+            detections = detect(network.module, batch)
+        for one, found in zip(batch, detections, strict=True):
             yield one["image_id"], one, found
 
 

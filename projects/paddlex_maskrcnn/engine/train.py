@@ -16,7 +16,7 @@ from ..config.yaml_io import dump
 from .best import Best
 from .checkpoint import Checkpoints
 from .checkpoint_search import new_run_id
-from .evaluate import evaluate_network
+from .evaluate import Evaluation, evaluate_network
 from .hooks.epoch_end import EpochEnd, Found
 from .hooks.log_lines import LogLines, as_clock
 from .hooks.progress_bar import ProgressBar
@@ -36,10 +36,11 @@ logger = logging.getLogger(__name__)
 CONFIG = "config.yaml"
 
 
-def train(run: Run, experiment: dict[str, Any]) -> None:
+def train(run: Run, experiment: dict[str, Any]) -> Evaluation | None:
     """Train to the end; the network is left in evaluation mode, with averaged weights if asked for.
 
-    Writes model directories, config.yaml, train.log and metrics into the run's save_dir.
+    Writes model directories, config.yaml, train.log and metrics into the run's save_dir. Returns the
+    evaluation of the best model; None when this call did not evaluate it.
 
     Args:
         run: as `start` returned it.
@@ -55,6 +56,7 @@ def train(run: Run, experiment: dict[str, Any]) -> None:
     if is_main():
         check_writable(save_dir)
     best = Best(lower_is_better=run.params.best_metric == "val_loss")
+    found = None
     with run_log(save_dir) if is_main() else contextlib.nullcontext():
         run_id = _resumed(run, best) or from_main(new_run_id(save_dir) if is_main() else "")
         done = run.network.card.completed_epochs
@@ -65,11 +67,12 @@ def train(run: Run, experiment: dict[str, Any]) -> None:
         else:
             if is_main():
                 (save_dir / CONFIG).write_text(dump(experiment), encoding="utf-8")
-            _run_steps(run, best, run_id, experiment)
+            found = _run_steps(run, best, run_id, experiment)
     if run.ema is not None:
         run.ema.swap()
     run.network.set_training(False)
     wait_for_all()
+    return found
 
 
 def _resumed(run: Run, best: Best) -> str:
@@ -81,15 +84,23 @@ def _resumed(run: Run, best: Best) -> str:
     return run_id
 
 
-def _run_steps(run: Run, best: Best, run_id: str, experiment: dict[str, Any]) -> None:
+def _run_steps(run: Run, best: Best, run_id: str, experiment: dict[str, Any]) -> Evaluation | None:
     _announce(run)
     metrics = _open_metrics(run, run_id)
+    checkpoints = Checkpoints(
+        Path(run.params.save_dir),
+        run.network,
+        experiment=experiment,
+        state=lambda: resume_state(run, best, run_id),
+        ema=run.ema,
+    )
     trainer = Trainer(
         run.network, run.optimizer, run.schedule, run.batches(), run.progress,
         model=across_processes(run.network.module), precision=run.precision, ema=run.ema,
         clip_gradients=run.params.clip_gradients, accumulate=run.params.accumulate,
     )  # fmt: skip
-    trainer.register_hooks(_hooks(run, best, run_id, metrics, experiment))
+    epoch_end = _epoch_end(run, best, metrics, checkpoints)
+    trainer.register_hooks(_hooks(run, metrics, checkpoints, epoch_end))
     started = time.perf_counter()
     restore_random_state(run.random_state)
     try:
@@ -101,6 +112,7 @@ def _run_steps(run: Run, best: Best, run_id: str, experiment: dict[str, Any]) ->
     if trainer.stop_reason:
         logger.info("EarlyStopping: Stop training, %s", trainer.stop_reason)
     logger.info("Training took %s", as_clock(time.perf_counter() - started))
+    return epoch_end.best_evaluation
 
 
 def _open_metrics(run: Run, run_id: str) -> MetricsLog:
@@ -123,34 +135,32 @@ def _with_report(error: TrainingDivergedError, save_dir: Path) -> TrainingDiverg
 
 
 def _hooks(
-    run: Run, best: Best, run_id: str, metrics: MetricsLog, experiment: dict[str, Any]
+    run: Run, metrics: MetricsLog, checkpoints: Checkpoints, epoch_end: EpochEnd
 ) -> list[HookBase]:
     """In the order they act: the line of an epoch's last step stands before its evaluation."""
     params = run.params
-    checkpoints = Checkpoints(
-        Path(params.save_dir),
-        run.network,
-        experiment=experiment,
-        state=lambda: resume_state(run, best, run_id),
-        ema=run.ema,
-    )
     hooks: list[HookBase] = [
         LogLines(metrics, params.log_interval_steps, params.train_batch_size),
-        EpochEnd(
-            checkpoints,
-            interval=params.save_interval_epochs,
-            best=best,
-            best_metric=params.best_metric,
-            metrics=metrics,
-            evaluate=_evaluator(run),
-            patience=params.early_stop_patience if params.early_stop else None,
-            keep_last=params.keep_last,
-        ),
+        epoch_end,
         SaveWhenStopped(checkpoints, params.save_interval_steps),
     ]
     if sys.stderr.isatty() and is_main():
         hooks.insert(0, ProgressBar())
     return hooks
+
+
+def _epoch_end(run: Run, best: Best, metrics: MetricsLog, checkpoints: Checkpoints) -> EpochEnd:
+    params = run.params
+    return EpochEnd(
+        checkpoints,
+        interval=params.save_interval_epochs,
+        best=best,
+        best_metric=params.best_metric,
+        metrics=metrics,
+        evaluate=_evaluator(run),
+        patience=params.early_stop_patience if params.early_stop else None,
+        keep_last=params.keep_last,
+    )
 
 
 def _evaluator(run: Run) -> Callable[[], Found] | None:

@@ -23,7 +23,11 @@ Found = tuple[Evaluation, dict[str, float]]
 
 
 class EpochEnd(HookBase):
-    """Evaluates before saving, so that the metrics stand in the saved model."""
+    """Evaluates before saving, so that the metrics stand in the saved model.
+
+    Attributes:
+        best_evaluation: that of the best model; None before, and when it was before a resume.
+    """
 
     trainer: Trainer
 
@@ -52,6 +56,7 @@ class EpochEnd(HookBase):
         self._checkpoints, self._interval, self._patience = checkpoints, interval, patience
         self._best, self._best_metric, self._metrics = best, best_metric, metrics
         self._evaluate, self._keep_last = evaluate, keep_last
+        self.best_evaluation: Evaluation | None = None
 
     def before_train(self) -> None:
         self._close_epoch()  # of a run that was ended between its last step and this point
@@ -89,6 +94,8 @@ class EpochEnd(HookBase):
         logger.info("[EVAL] Finished, Epoch=%d, %s\n%s", epoch, line, evaluation.table())
         key = next(name for name in shown if name.startswith(self._best_metric))
         improved = self._best.update(shown[key], epoch)
+        if improved:
+            self.best_evaluation = evaluation
         if self._patience is not None and self._best.waited >= self._patience:
             self.trainer.stop_reason = (
                 f"{key} has not been better than {self._best.value} (epoch {self._best.epoch}) "

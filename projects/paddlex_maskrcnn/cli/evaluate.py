@@ -1,0 +1,57 @@
+"""``evaluate``: COCO's numbers of a saved model on held-out data."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import nullcontext
+from pathlib import Path
+
+from ..requirements import require_detectron2
+from .held_out import add_held_out_arguments, open_held_out
+from .processes import is_launched, join
+
+HELP = "compute the average precision of a saved model on held-out data"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL_DIR", help="such as output/quickstart/best_model"
+    )
+    add_held_out_arguments(parser, "config.yaml of the run, beside MODEL_DIR")
+    parser.add_argument("--metric", choices=("COCO", "VOC"), help="default: that of the training")
+    parser.add_argument(
+        "--batch-size", type=int, default=1, metavar="N", help="images together; same numbers"
+    )
+    parser.add_argument(
+        "--backend", default="auto", help="auto, hotcoco, faster-coco-eval or pycocotools"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR",
+        help="write bbox_results.json, segm_results.json, metrics.json and eval_details.json there",
+    )  # fmt: skip
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate and print the tables."""
+    require_detectron2()
+    if is_launched():
+        join(arguments.device)
+    from .. import load_model
+    from ..engine.processes import is_main
+    from ..engine.run_log import run_log
+
+    model = load_model(arguments.model, arguments.device)
+    dataset = open_held_out(arguments, arguments.model.parent / "config.yaml")
+    with run_log() if is_main() else nullcontext():
+        model.evaluate(
+            dataset,
+            batch_size=arguments.batch_size,
+            metric=arguments.metric,
+            backend=arguments.backend,
+        )
+    if arguments.output and is_main():
+        assert model.last_evaluation is not None
+        model.last_evaluation.write(arguments.output, dataset)
+        print(f"The results are in {arguments.output}")
+    return 0

@@ -1,0 +1,63 @@
+"""Which held-out data a command looks at: its arguments, and opening what they name."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..data.datasets.base import DetectionDataset
+
+
+def add_held_out_arguments(parser: argparse.ArgumentParser, recorded: str) -> None:
+    """Give a parser the arguments that choose the data, and settings that win over the file.
+
+    Args:
+        recorded: how the help names the experiment file that a run left.
+    """
+    parser.add_argument(
+        "--config", metavar="FILE", help=f"whose data.eval to use (default: {recorded})"
+    )
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="with --ann-file: images of other data, in COCO format"
+    )
+    parser.add_argument("--ann-file", metavar="FILE", help="with --data-dir: its annotations")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="section.key=value",
+        help="after the folder: settings that win over the file",
+    )
+
+
+def open_held_out(arguments: argparse.Namespace, recorded: Path) -> DetectionDataset:
+    """The data set that the arguments name.
+
+    Args:
+        recorded: the experiment file that a run left, which need not be there.
+
+    Raises:
+        ValueError: when they name none.
+    """
+    if arguments.data_dir or arguments.ann_file:
+        if not (arguments.data_dir and arguments.ann_file):
+            raise ValueError("--data-dir and --ann-file belong together: give both or none")
+        from ..datasets import CocoDetection
+
+        return CocoDetection(arguments.data_dir, arguments.ann_file)
+    from ..config.load import load_experiment
+    from .train import open_dataset
+
+    config = Path(arguments.config or recorded)
+    if not arguments.config and not config.is_file():
+        raise ValueError(
+            f"{recorded.parent} has no {recorded.name} that says which data to use; give --config, "
+            "or --data-dir and --ann-file"
+        )
+    loaded = load_experiment(str(config), list(arguments.overrides))
+    if loaded.experiment.data.eval is None:
+        raise ValueError(
+            f"{config} has no data.eval; give another --config, or --data-dir and --ann-file"
+        )
+    return open_dataset(loaded, "eval")
