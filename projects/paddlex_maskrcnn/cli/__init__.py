@@ -31,14 +31,19 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command; user mistakes end with status 2 and one message, not a traceback."""
+    parsed = build_parser().parse_args(arguments)
+    return run(parsed.command, parsed)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all sub-commands."""
     parser = argparse.ArgumentParser(
         prog="python -m paddlex_maskrcnn", description="Mask R-CNN on Detectron2 from YAML files."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         add_arguments(commands.add_parser(name, help=_module(name).HELP), name)
-    parsed = parser.parse_args(arguments)
-    return run(parsed.command, parsed)
+    return parser
 
 
 def add_arguments(parser: argparse.ArgumentParser, command: str) -> None:
