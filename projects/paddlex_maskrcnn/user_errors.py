@@ -45,6 +45,7 @@ def explain() -> Iterator[Outcome]:
     outcome = Outcome()
     try:
         yield outcome
+        sys.stdout.flush()
     except (ValueError, FloatingPointError, FileNotFoundError, ModuleNotFoundError) as error:
         if not _is_ours(error):
             raise
@@ -56,6 +57,9 @@ def explain() -> Iterator[Outcome]:
     except RunInterruptedError as error:
         _tell(str(error))
         outcome.status = error.status
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        outcome.status = 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         outcome.status = 130

@@ -210,6 +210,17 @@ def test_help_is_quick(arguments):
     assert run("-c", probe).stdout.splitlines()[-1] == "False False"
 
 
+def test_a_reader_that_leaves_early_is_no_defect():
+    """As `| head` does."""
+    command = [sys.executable, "-m", "paddlex_maskrcnn", "hyperparameters"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert process.wait() == 1
+
+
 def test_without_detectron2_the_error_says_how_to_install_it():
     probe = (
         "import importlib.util as u; find = u.find_spec\n"

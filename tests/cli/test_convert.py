@@ -214,6 +214,8 @@ def test_pictures_inside_json_files_have_to_be_written(tmp_path, convert):
     [
         ("fruits_nuts", "instances_val.json", "images"),
         ("dsb2018_nuclei", "instances_val.json", "images/val"),
+        ("dsb2018_nuclei", "instances_val_poly.json", "images/val"),
+        ("coco128", "instances_train.json", "images"),
     ],
 )
 def test_real_sets_there_and_back(tmp_path, convert, name, ann, pictures, target):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paddlex_maskrcnn.data.image_headers import Header, read_header
+from paddlex_maskrcnn.data import images
+from paddlex_maskrcnn.data.image_headers import Header, is_cut_off, read_header
 from paddlex_maskrcnn.data.images import read_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
@@ -62,6 +63,20 @@ def test_files_that_are_cut_off(tmp_path, suffix, part):
     with pytest.raises(ValueError, match="cut off"):
         read_header(path)
     with pytest.raises(ValueError, match=rf"a\.{suffix}' cannot be decoded"):
+        read_image(path, "RGB")
+
+
+def test_a_chunk_that_claims_gigabytes_is_never_decoded(tmp_path, monkeypatch):
+    """OpenCV 5 takes memory for the length that a PNG's chunk claims."""
+    path = tmp_path / "a.png"
+    Image.fromarray(PIXELS).save(path)
+    data = bytearray(path.read_bytes())
+    assert not is_cut_off(np.frombuffer(data, np.uint8))
+    place = data.index(b"IDAT")
+    data[place - 4 : place] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+    monkeypatch.setattr(images, "decode", None)
+    with pytest.raises(ValueError, match="cut off"):
         read_image(path, "RGB")
 
 

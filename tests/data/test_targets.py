@@ -3,9 +3,11 @@ import copy
 import numpy as np
 import pycocotools.mask as mask_util
 import pytest
+import torch
 from detectron2.data import transforms as d2
-from detectron2.structures import BitMasks, BoxMode, PolygonMasks
+from detectron2.structures import BoxMode, PolygonMasks
 
+from paddlex_maskrcnn.data.contours import polygons_of_rle
 from paddlex_maskrcnn.data.targets import to_instances as pack
 from paddlex_maskrcnn.data.transforms.frames import Crop, Pad
 from paddlex_maskrcnn.data.transforms.resize import OpenCVResize
@@ -39,6 +41,12 @@ def rle(mask, **other):
     return polygon(**{"bbox": mask_util.toBbox(encoded).tolist(), "segmentation": encoded, **other})
 
 
+def drawn(instances, k=0):
+    """(H, W) bool: the pixels of the k-th object's target."""
+    parts = [part.tolist() for part in instances.gt_masks.polygons[k]]
+    return raster(parts, instances.image_size).astype(bool)
+
+
 def iou(a, b):
     return (a & b).sum() / (a | b).sum()
 
@@ -63,14 +71,12 @@ def test_polygon_box_and_rle_follow_the_image(change):
     expected = applied.apply_image(raster() * 255) > 127
     poly = to_instances([polygon()], applied, size)
     bits = to_instances([rle(raster())], applied, size)
-    assert isinstance(poly.gt_masks, PolygonMasks)
-    assert isinstance(bits.gt_masks, BitMasks)
-    drawn = raster([p.tolist() for p in poly.gt_masks.polygons[0]], size).astype(bool)
-    assert iou(drawn, expected) > 0.94
-    assert iou(bits.gt_masks.tensor[0].numpy(), expected) > 0.97
+    assert iou(drawn(poly), expected) > 0.94
+    assert iou(drawn(bits), expected) > 0.97
     ys, xs = np.nonzero(expected)
     tight = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
     for instances in (poly, bits):
+        assert isinstance(instances.gt_masks, PolygonMasks)
         assert np.abs(instances.gt_boxes.tensor[0].numpy() - tight).max() <= 2
         assert instances.gt_classes.tolist() == [2]
         assert instances.image_size == size
@@ -79,31 +85,27 @@ def test_polygon_box_and_rle_follow_the_image(change):
 def test_flipping_an_rle_mask_is_exact():
     applied, size = CHANGES["flip"]
     found = to_instances([rle(raster())], applied, size)
-    np.testing.assert_array_equal(found.gt_masks.tensor[0].numpy(), raster()[:, ::-1] > 0)
+    np.testing.assert_array_equal(drawn(found), raster()[:, ::-1] > 0)
 
 
-def test_a_polygon_among_rle_masks_becomes_bits_after_the_transforms():
+def test_polygons_and_rle_masks_of_one_image_do_not_change_each_other():
     applied, size = CHANGES["larger"]
     found = to_instances([rle(raster()), polygon()], applied, size)
-    assert isinstance(found.gt_masks, BitMasks)
-    sharp = raster([[2 * value for value in BLOB]], size)
-    np.testing.assert_array_equal(found.gt_masks.tensor[1].numpy(), sharp > 0)
+    blocks = np.kron(raster(), np.ones((2, 2), np.uint8))
+    np.testing.assert_array_equal(drawn(found, 0), blocks > 0)
+    np.testing.assert_allclose(found.gt_masks.polygons[1][0], 2 * np.array(BLOB))
 
 
 def test_crowd_is_marked_and_filled():
     applied, size = CHANGES["flip"]
     crowd = rle(raster(), iscrowd=1)
-    polygons = to_instances([polygon(), crowd], applied, size)
-    assert isinstance(polygons.gt_masks, PolygonMasks)
-    assert polygons.gt_crowd.tolist() == [False, True]
-    bits = to_instances([rle(raster()), crowd], applied, size)
-    assert bits.gt_crowd.tolist() == [False, True]
-    x1, y1, x2, y2 = bits.gt_boxes.tensor[1].int().tolist()
-    filled = np.zeros(size, bool)
-    filled[y1:y2, x1:x2] = True
-    np.testing.assert_array_equal(bits.gt_masks.tensor[1].numpy(), filled)
-    drawn = raster([polygons.gt_masks.polygons[1][0].tolist()], size).astype(bool)
-    np.testing.assert_array_equal(drawn, filled)
+    for form in (polygon(), rle(raster())):
+        found = to_instances([form, crowd], applied, size)
+        assert found.gt_crowd.tolist() == [False, True]
+        x1, y1, x2, y2 = found.gt_boxes.tensor[1].int().tolist()
+        filled = np.zeros(size, bool)
+        filled[y1:y2, x1:x2] = True
+        np.testing.assert_array_equal(drawn(found, 1), filled)
 
 
 def test_without_crowd_the_field_is_absent():
@@ -146,11 +148,14 @@ def test_annotations_are_not_changed():
     assert one == before
 
 
-def test_what_shrinks_to_nothing_is_dropped():
+def test_what_shrinks_below_a_pixel_is_still_an_object():
+    """As a polygon of that size would be: the mask head looks at it through its box."""
     dot = np.zeros(SIZE, np.uint8)
     dot[30, 30] = 1
     applied, size = after((6, 8), OpenCVResize(60, 80, 6, 8))
-    assert len(to_instances([rle(dot)], applied, size)) == 0
+    found = to_instances([rle(dot)], applied, size)
+    np.testing.assert_allclose(found.gt_boxes.tensor, [[3, 3, 3.1, 3.1]], atol=1e-6)
+    assert found.gt_masks.crop_and_resize(found.gt_boxes.tensor, 28).all()
 
 
 @pytest.mark.parametrize("form", [polygon, lambda: rle(raster())])
@@ -165,10 +170,9 @@ def test_what_was_cut_off_does_not_come_back_on_a_larger_ground():
     cut = Crop(40, 0, 40, 60)
     applied, size = after((80, 100), cut, Pad((60, 40), (80, 100), (10, 30), [0]))
     found = to_instances([polygon(), polygon(iscrowd=1)], applied, size)
-    drawn = raster([p.tolist() for p in found.gt_masks.polygons[0]], size) > 0
     expected = np.zeros(size, bool)
     expected[10:70, 30:70] = raster()[:, 40:]
-    assert iou(drawn, expected) > 0.95
+    assert iou(drawn(found), expected) > 0.95
     assert found.gt_boxes.tensor[1].tolist() == [30, 20, 50, 60]  # the crowd's box was cut too
 
 
@@ -181,10 +185,9 @@ def test_a_polygon_that_sticks_out_of_its_picture_is_cut_before_it_turns():
     turn = Rotation(*SIZE, 30, True, [0])
     size = int(turn.bound_h), int(turn.bound_w)
     found = to_instances([over], *after(size, turn))
-    drawn = raster([p.tolist() for p in found.gt_masks.polygons[0]], size) > 0
     inside = turn.apply_segmentation(np.ones(SIZE, bool))
-    assert (drawn & ~inside).sum() <= 12
-    assert abs(int(drawn.sum()) - 400) < 20
+    assert (drawn(found) & ~inside).sum() <= 12
+    assert abs(int(drawn(found).sum()) - 400) < 20
 
 
 def test_the_box_of_a_cut_polygon_is_that_of_its_pixels():
@@ -216,14 +219,46 @@ def test_a_polygon_that_sticks_out_of_its_picture_is_cut_before_a_larger_ground(
     over = polygon(OVER_THE_BORDER, bbox=[0, 5, 20, 20])
     applied, size = after((80, 100), Pad(SIZE, (80, 100), (10, 15), [0]))
     found = to_instances([over], applied, size)
-    drawn = raster([p.tolist() for p in found.gt_masks.polygons[0]], size)
-    assert drawn[:, :15].sum() == 0
-    assert drawn.sum() == 400
+    assert drawn(found)[:, :15].sum() == 0
+    assert drawn(found).sum() == 400
 
 
-def test_a_polygon_too_small_to_be_drawn_among_bit_masks_is_dropped():
-    sliver = polygon([[5.1, 5.1, 5.3, 5.1, 5.3, 5.3]])
-    assert len(to_instances([sliver], *CHANGES["nothing"])) == 1
-    found = to_instances([sliver, rle(raster())], *CHANGES["nothing"])
-    assert len(found) == len(found.gt_masks) == 1
-    assert found.gt_masks.tensor.any()
+def pixels(seed):
+    """A mask of parts, holes and islands in holes."""
+    rng = np.random.default_rng(seed)
+    mask = (rng.random((12, 16)) < 0.6).astype(np.uint8).repeat(5, axis=0).repeat(5, axis=1)
+    mask[20:35, 30:60] = 0
+    mask[24:30, 40:50] = 1
+    return mask
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("change", [*CHANGES, "cut", "cut, larger ground, smaller"])
+def test_rle_and_its_outline_as_polygons_give_the_same_targets_bit_for_bit(seed, change):
+    """The two forms of one object, holes and parts included: boxes, and masks as the head takes them."""
+    cut = Crop(13, 7, 50, 41)
+    ground = Pad((41, 50), (70, 90), (9, 20), [0])
+    applied, size = {
+        **CHANGES,
+        "cut": after((41, 50), cut),
+        "cut, larger ground, smaller": after((33, 47), cut, ground, OpenCVResize(70, 90, 33, 47)),
+    }[change]
+    one = rle(pixels(seed))
+    outline = [points.reshape(-1).tolist() for points in polygons_of_rle(one["segmentation"])]
+    other = {**one, "segmentation": outline}
+    first, second = (to_instances([form], applied, size) for form in (one, other))
+    assert torch.equal(first.gt_boxes.tensor, second.gt_boxes.tensor)
+    boxes = first.gt_boxes.tensor + torch.tensor([-3.3, 1.7, 2.9, -0.6])
+    targets = [one.gt_masks.crop_and_resize(boxes, 28) for one in (first, second)]
+    assert targets[0].any()
+    assert torch.equal(*targets)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_parts_and_holes_are_cut_and_moved_to_the_pixel(seed):
+    mask = pixels(seed)
+    steps = [Crop(13, 7, 50, 41), Pad((41, 50), (70, 90), (9, 20), [0]), d2.VFlipTransform(70)]
+    expected = np.zeros((70, 90), np.uint8)
+    expected[9:50, 20:70] = mask[7:48, 13:63]
+    found = to_instances([rle(mask)], *after((70, 90), *steps))
+    np.testing.assert_array_equal(drawn(found), expected[::-1] > 0)

@@ -9,7 +9,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 from pycocotools import mask as coco_mask
 
-from paddlex_maskrcnn.data.transforms import Compose, Resize, ResizeByShort
+from paddlex_maskrcnn.data.transforms import Compose, Padding, Resize, ResizeByShort
 from paddlex_maskrcnn.engine.predict import predict_images, warm_up
 from paddlex_maskrcnn.engine.predict_options import PredictOptions
 
@@ -145,6 +145,10 @@ def test_mistakes(network, options, message):
     with pytest.raises(ValueError, match=message):
         predict(network, [SCENE], **options)
     assert network.module.batches == []
+
+
+def test_operators_that_refuse_the_noise_are_left_cold(network):
+    warm_up(network, Compose([Padding(target_size=400)]))
 
 
 def test_warming_up_reaches_the_masks_and_leaves_no_trace(network):

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from detectron2.structures import BitMasks, Boxes, Instances, PolygonMasks
+from detectron2.structures import Boxes, Instances, PolygonMasks
 
 from paddlex_maskrcnn.report.training_samples import (
     as_pixels,
@@ -15,24 +15,20 @@ LABELS = ["bolt", "nut"]
 CORNERS = np.array([4.0, 4, 24, 4, 24, 30, 4, 30])
 
 
-def sample(form="polygon", image=None, crowd=False):
+def sample(image=None, crowd=False):
     instances = Instances((48, 64))
     instances.gt_boxes = Boxes(torch.tensor([[4.0, 4, 24, 30], [30, 10, 44.5, 24]]))
     instances.gt_classes = torch.tensor([1, 0])
-    bits = torch.zeros(2, 48, 64, dtype=torch.bool)
-    bits[0, 4:30, 4:24] = bits[1, 10:24, 30:44] = True
     square = np.array([30.0, 10, 44, 10, 44, 24, 30, 24])
-    polygons = PolygonMasks([[CORNERS], [square]])
-    instances.gt_masks = polygons if form == "polygon" else BitMasks(bits)
+    instances.gt_masks = PolygonMasks([[CORNERS], [square]])
     if crowd:
         instances.gt_crowd = torch.tensor([False, True])
     pixels = torch.zeros(3, 48, 64, dtype=torch.uint8) if image is None else image
     return {"image": pixels, "file_name": "folder/photo.jpg", "instances": instances}
 
 
-@pytest.mark.parametrize("form", ["polygon", "bits"])
-def test_targets_as_objects(form):
-    first, second = objects_of(sample(form), LABELS)
+def test_targets_as_objects():
+    first, second = objects_of(sample(), LABELS)
     assert first["bbox"] == [4, 4, 20, 26]
     assert (first["category"], first["category_id"], first["score"]) == ("nut", 2, None)
     expected = np.zeros((48, 64), np.uint8)
@@ -51,7 +47,7 @@ def test_a_crowd_region_says_so_and_has_no_mask():
 def test_files_are_numbered_and_the_sheet_comes_last(tmp_path):
     empty = sample()
     empty["instances"] = empty["instances"][:0]
-    written = write_samples([sample(), sample("bits", crowd=True), empty], LABELS, tmp_path / "new")
+    written = write_samples([sample(), sample(crowd=True), empty], LABELS, tmp_path / "new")
     names = [path.name for path in written]
     assert names == ["000_photo.png", "001_photo.png", "002_photo.png", "contact_sheet.png"]
     pictures = [cv2.imread(str(path)) for path in written]

@@ -171,13 +171,13 @@ def _write(found: Inspection, parts: list[Part], page: Path, arguments: argparse
     from ..report.check_page.page import as_page
     from ..report.check_page.text import as_text
 
-    print(_writable(as_text(found)))
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(_writable(as_page(found, parts, arguments.seed)), encoding="utf-8")
     if arguments.json:
         Path(arguments.json).parent.mkdir(parents=True, exist_ok=True)
         content = json.dumps(as_plain(found), indent=1)  # ASCII: any name of a file survives
         Path(arguments.json).write_text(content, encoding="utf-8")
+    print(_writable(as_text(found)))
     print(f"page with pictures: {page}")
 
 

@@ -58,8 +58,14 @@ class Work:
 
     def _read(self, images: Sequence[Input]) -> Iterator[tuple[Input, np.ndarray]]:
         """The images that can be read, a batch ahead."""
-        channels = self.model.params.input_channel
-        jobs = [(one, partial(read_image, one.name, "BGR", channels)) for one in images]
+        transforms = self.model.test_transforms
+        read = partial(
+            read_image,
+            image_format="BGR",
+            num_channels=self.model.params.input_channel,
+            keep_values=transforms is not None and transforms.keeps_values,
+        )
+        jobs = [(one, partial(read, one.name)) for one in images]
         for one, pixels in read_ahead(jobs, self.arguments.batch_size):
             try:
                 yield one, pixels.result()

@@ -22,8 +22,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from .plain_headers import HEAD, plain_size
+
 Size = tuple[int, int]
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION_TAG = 274
 _SWAPS_SIDES = (5, 6, 7, 8)
 _TAIL = 4096  # bytes in which the end of a whole file is looked for first
@@ -49,14 +52,19 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         OSError: if the file cannot be opened.
         ValueError: if it is not a picture, is cut off, or is too large to be decoded.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".npy":
-        height, width = load_array(path).shape[:2]
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix == ".npy":
+        height, width = load_array(Path(path)).shape[:2]
         return Header((height, width), (height, width))
     if not stat.S_ISREG(os.stat(path).st_mode):  # a named pipe would be waited for without end
         raise ValueError("not a file")
-    if path.suffix.lower() == ".json":
-        return _header_of(io.BytesIO(file_bytes(path).tobytes()))
+    if suffix == ".json":
+        return _header_of(io.BytesIO(file_bytes(Path(path)).tobytes()))
+    with open(path, "rb", buffering=0) as file:
+        head = file.read(HEAD)
+        size = plain_size(head)
+        if size is not None and not _lacks_end(head[:8], _tail(file)):
+            return Header(size, size)
     with open(path, "rb") as file:
         return _header_of(file)
 
@@ -106,8 +114,19 @@ def swaps_sides(orientation: int) -> bool:
 
 def is_cut_off(data: np.ndarray) -> bool:
     """Whether the end of a JPEG or PNG is missing, which some decoders fill with grey."""
+    if data[:8].tobytes() == _PNG and _has_long_chunk(data.tobytes()):
+        return True
     ends = data[:8].tobytes(), data[-_TAIL:].tobytes()
     return _lacks_end(*ends) and _breaks_off(io.BytesIO(data.tobytes()))
+
+
+def _has_long_chunk(data: bytes) -> bool:
+    """Whether a chunk of a PNG says it is longer than the file, which OpenCV 5 takes memory for."""
+    place, kind = len(_PNG), b""
+    while kind != b"IEND" and place <= len(data):
+        kind = data[place + 4 : place + 8]
+        place += 12 + int.from_bytes(data[place : place + 4], "big")
+    return place > len(data)
 
 
 def decode(data: np.ndarray, flags: int) -> np.ndarray | None:
@@ -159,8 +178,9 @@ def _orientation(picture: Image.Image) -> int:
 
 
 def _lacks_end(start: bytes, tail: bytes) -> bool:
-    is_jpeg, is_png = start.startswith(b"\xff\xd8"), start.startswith(b"\x89PNG\r\n\x1a\n")
-    return (is_jpeg and b"\xff\xd9" not in tail) or (is_png and b"IEND" not in tail)
+    is_jpeg, is_png = start.startswith(b"\xff\xd8"), start.startswith(_PNG)
+    end = b"\xff\xd9" if is_jpeg else b"IEND"  # looked for from the end, where it should stand
+    return (is_jpeg or is_png) and tail.rfind(end) < 0
 
 
 def _breaks_off(file: Any) -> bool:

@@ -12,6 +12,7 @@ their values, as float32 unless they are uint8, so that Normalize can be given t
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -68,20 +69,20 @@ def read_image(
     data = file_bytes(path)
     if is_cut_off(data):
         raise ValueError(f"{what} cannot be decoded: the file is cut off, its end is missing")
-    if num_channels == 3:
-        stored = "BGR"
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-        image = decode(data, flags)
-    else:
-        image, stored = _decode_channels(data, num_channels)
+    image, stored = decode_picture(data, num_channels)
     if image is None:
         raise ValueError(f"{what} cannot be decoded: not a picture, or damaged")
     image = turned(image, _orientation(data, image.shape, size))
     return _arranged(image, stored, image_format, num_channels, what, keep_values)
 
 
-def as_image(image: np.ndarray, image_format: str, num_channels: int = 3) -> np.ndarray:
+def as_image(
+    image: np.ndarray, image_format: str, num_channels: int = 3, keep_values: bool = False
+) -> np.ndarray:
     """Bring an array as OpenCV gives it (HWC, blue first, or 2-D grey) into model order.
+
+    Args:
+        keep_values: as in `read_image`.
 
     Raises:
         ValueError: if its shape, type or number of channels does not fit.
@@ -92,7 +93,7 @@ def as_image(image: np.ndarray, image_format: str, num_channels: int = 3) -> np.
         raise ValueError(f"image array must have shape (H, W) or (H, W, channels), got {what}")
     if image.dtype.kind not in "uif":
         raise ValueError(f"image array must hold numbers, got dtype {image.dtype}")
-    return _arranged(image, "BGR", image_format, num_channels, "image array")
+    return _arranged(image, "BGR", image_format, num_channels, "image array", keep_values)
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -121,6 +122,19 @@ def _check_format(image_format: str) -> None:
         raise ValueError(f"image_format must be 'RGB' or 'BGR', got {image_format!r}")
 
 
+def decode_picture(data: np.ndarray, num_channels: int) -> tuple[np.ndarray | None, str]:
+    """Pixels as they are stored, None where they cannot be decoded, and the order of their colours.
+
+    Args:
+        data: (n,) uint8, the bytes of a file.
+        num_channels: as in `read_image`.
+    """
+    if num_channels == 3:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+        return decode(data, flags), "BGR"
+    return _decode_channels(data, num_channels)
+
+
 def _decode_channels(data: np.ndarray, num_channels: int) -> tuple[np.ndarray | None, str]:
     """Decode without conversion: every channel, or every page of a TIFF as a channel.
 
@@ -136,10 +150,20 @@ def _decode_channels(data: np.ndarray, num_channels: int) -> tuple[np.ndarray | 
         if exact is not None:
             return exact, "RGB"
     if _channels(image) == 1 != num_channels and data[:2].tobytes() in (b"II", b"MM"):
-        _, pages = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED)
+        pages = _pages(data)
+        if pages is None:
+            return None, "BGR"
         if len(pages) == num_channels and len({page.shape for page in pages}) == 1:
             return np.dstack(pages), "RGB"
     return image, "BGR"
+
+
+def _pages(data: np.ndarray) -> Sequence[np.ndarray] | None:
+    """The pages of a TIFF; None when one of them is damaged."""
+    try:
+        return cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED)[1]
+    except cv2.error:
+        return None
 
 
 def _with_alpha(data: np.ndarray, mode: str) -> np.ndarray | None:

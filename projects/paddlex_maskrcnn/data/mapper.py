@@ -16,13 +16,14 @@ import cv2
 import numpy as np
 import torch
 
-from .images import read_image
+from .images import as_image, read_image
 from .random_state import seeded
 from .reduced_reading import read_reduced
 from .targets import to_instances
 from .transforms.compose import Compose
 from .transforms.padding import Padding
 from .transforms.scene import Scene
+from .transforms.setting import Setting
 
 Record = Mapping[str, Any]
 
@@ -94,14 +95,13 @@ class TrainMapper:
 
     def _open(self, record: Record) -> Scene:
         """A record as it is in its file, or smaller."""
-        order, channels = self.setting.image_format, self.setting.num_channels
         if self.reads_reduced:
-            reduced = read_reduced(record, self.operators, order)
+            reduced = read_reduced(record, self.operators, self.setting.image_format)
             if reduced is not None:
                 scene = Scene(reduced[0], self.setting, record["annotations"])
                 scene.note(reduced[1])
                 return scene
-        image = _read_checked(record, order, channels)
+        image = _read_checked(record, self.setting)
         return Scene(image, self.setting, record["annotations"])
 
 
@@ -120,6 +120,17 @@ class TestMapper:
         self.operators = pipeline.augmentations.augs
         self.setting = pipeline.setting(image_format, num_channels)
         self.padding = pipeline.padding
+
+    def pixels(self, image: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
+        """(H, W, C) of a file, or of an array as OpenCV gives it, in the order the model takes.
+
+        Raises:
+            ValueError: if it cannot be read or has another number of channels.
+        """
+        kind = self.setting.image_format, self.setting.num_channels
+        if isinstance(image, str | os.PathLike):
+            return read_image(image, *kind, keep_values=self.setting.keeps_values)
+        return as_image(image, *kind, self.setting.keeps_values)
 
     def __call__(self, source: Record | str | os.PathLike[str] | np.ndarray) -> dict[str, Any]:
         """Read, resize and pack one image.
@@ -141,7 +152,7 @@ class TestMapper:
             assert image.shape[2:] == (channels,), image.shape
         else:
             record = source if isinstance(source, Mapping) else {"file_name": os.fspath(source)}
-            image = _read_checked(record, self.setting.image_format, channels)
+            image = _read_checked(record, self.setting)
         height, width = image.shape[:2]
         scene = Scene(image, self.setting)
         for operator in self.operators:
@@ -149,9 +160,10 @@ class TestMapper:
         return {**_sample(scene.image, record, self.padding), "height": height, "width": width}
 
 
-def _read_checked(record: Record, image_format: str, num_channels: int) -> np.ndarray:
+def _read_checked(record: Record, setting: Setting) -> np.ndarray:
     recorded = (record["height"], record["width"]) if "height" in record else None
-    image = read_image(record["file_name"], image_format, num_channels, recorded)
+    kind = setting.image_format, setting.num_channels
+    image = read_image(record["file_name"], *kind, recorded, setting.keeps_values)
     if recorded is not None and image.shape[:2] != recorded:
         raise ValueError(
             f"image {record['file_name']!r} is {image.shape[1]}x{image.shape[0]} (width x height), "

@@ -1,15 +1,15 @@
 """Objects to training targets.
 
 Origin: `detectron2.data.detection_utils`. Differences: crowd regions stay, marked by `gt_crowd` and
-with their box as mask; an image is kept as polygons when all its objects are, and turns into bit
-masks otherwise (a polygon among bit masks is drawn after the transforms, so it loses nothing).
+with their box as mask; RLE masks arrive as polygons along the edges of their pixels, so that one
+form of targets serves all, and a mask takes the memory of its outline instead of the image's.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from detectron2.structures import BitMasks, Boxes, Instances, PolygonMasks
+from detectron2.structures import Boxes, Instances, PolygonMasks
 
 from .transforms.outline import Outline
 
@@ -25,33 +25,21 @@ def to_instances(outlines: Sequence[Outline], size: tuple[int, int]) -> Instance
         gt_boxes (XYXY, pixels, inside the image), gt_classes, gt_masks, and gt_crowd if there is a
         crowd region.
     """
-    masks, outlines = _masks(outlines, size)
     instances = Instances(size)
     boxes = np.array([outline.box for outline in outlines], dtype=np.float32).reshape(-1, 4)
     instances.gt_boxes = Boxes(torch.from_numpy(boxes))
     classes = [outline.category for outline in outlines]
     instances.gt_classes = torch.tensor(classes, dtype=torch.int64)
-    instances.gt_masks = masks
+    instances.gt_masks = PolygonMasks(
+        [
+            [_rectangle(outline.box)] if outline.polygons is None else _flat(outline.polygons)
+            for outline in outlines
+        ]
+    )
     crowd = [outline.is_crowd for outline in outlines]
     if any(crowd):
         instances.gt_crowd = torch.tensor(crowd)
     return instances
-
-
-def _masks(
-    outlines: Sequence[Outline], size: tuple[int, int]
-) -> tuple[PolygonMasks | BitMasks, Sequence[Outline]]:
-    """The masks, and the objects without those that are too small to be drawn as bits."""
-    if any(outline.bits is not None for outline in outlines):
-        drawn = [(outline, outline.rasterized(*size)) for outline in outlines]
-        kept = [(outline, bits) for outline, bits in drawn if bits.any()]
-        stacked = np.stack([bits for _, bits in kept])
-        return BitMasks(torch.from_numpy(stacked)), [outline for outline, _ in kept]
-    polygons = [
-        [_rectangle(outline.box)] if outline.polygons is None else _flat(outline.polygons)
-        for outline in outlines
-    ]
-    return PolygonMasks(polygons), outlines
 
 
 def _flat(polygons: list[np.ndarray]) -> list[np.ndarray]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..data.images import as_image, read_image
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
 from .inference import detect, detect_each
@@ -70,16 +68,16 @@ class _Inputs:
     def __init__(
         self, network: Network, images: Sequence[Any], transforms: Compose, options: PredictOptions
     ) -> None:
-        self._order = network.card.input_format.channel_order
-        self._channels = network.card.params.input_channel
-        self._mapper = TestMapper(transforms, self._order, self._channels)
+        card = network.card
+        order, channels = card.input_format.channel_order, card.params.input_channel
+        self._mapper = TestMapper(transforms, order, channels)
         self._images, self._options = images, options
         self.seen: list[tuple[tuple[int, int], list[Tile], range]] = []
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         place = 0
         for image in self._images:
-            pixels = self._pixels(image)
+            pixels = self._mapper.pixels(image)
             height, width = pixels.shape[:2]
             size, overlap = self._options.tile_size or (height, width), self._options.overlap
             tiles = tiles_of(height, width, size, overlap)
@@ -89,16 +87,12 @@ class _Inputs:
                 part = pixels[tile.top : tile.bottom, tile.left : tile.right]
                 yield {**self._mapper(part), "corner": (tile.left, tile.top)}
 
-    def _pixels(self, image: Any) -> np.ndarray:
-        if isinstance(image, (str, os.PathLike)):
-            return read_image(image, self._order, self._channels)
-        return as_image(image, self._order, self._channels)
-
 
 def warm_up(network: Network, transforms: Compose) -> None:
     """Run the network once on noise, down to the masks, so that the first prediction is quick.
 
-    On a GPU this loads kernels and lets cuDNN choose.
+    On a GPU this loads kernels and lets cuDNN choose. Nothing is done where the operators do not take
+    the noise.
 
     Args:
         network: in evaluation mode.
@@ -108,9 +102,13 @@ def warm_up(network: Network, transforms: Compose) -> None:
     mapper = TestMapper(transforms, card.input_format.channel_order, card.params.input_channel)
     shape = (*_WARM_UP_SIZE, card.params.input_channel)
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    try:
+        inputs = mapper(noise)
+    except ValueError:  # the operators take no picture of this size
+        return
     threshold, predictor.test_score_thresh = predictor.test_score_thresh, 0.0
     try:
-        detect(network.module, [mapper(noise)])
+        detect(network.module, [inputs])
     finally:
         predictor.test_score_thresh = threshold
     if network.device.type == "cuda":

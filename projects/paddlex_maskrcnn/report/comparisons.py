@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from ..data.datasets.base import DetectionDataset
+from ..data.image_headers import read_header
 from ..data.images import read_image
+from ..data.transforms import Compose, Normalize
 from .pictures import comparison
+from .viewable import read_viewable
 
 Objects = list[dict[str, Any]]
 
 
 def write_comparisons(
-    predict: Callable[[str], Objects],
+    predict: Callable[[str | np.ndarray], Objects],
     dataset: DetectionDataset,
     folder: Path,
     count: int,
@@ -25,7 +29,7 @@ def write_comparisons(
     """Write one PNG for each of the data set's first images that hold objects.
 
     Args:
-        predict: image file -> objects in the documented form.
+        predict: image file, or (H, W, C) array in BGR order -> objects in the documented form.
         dataset: held-out data.
         folder: created when there is something to write.
         count: at most this many pictures.
@@ -39,13 +43,24 @@ def write_comparisons(
     for record in with_objects:
         folder.mkdir(parents=True, exist_ok=True)
         file_name = record["file_name"]
-        predictions = [one for one in predict(file_name) if one["score"] >= threshold]
-        image = read_image(file_name, "BGR", size=(record["height"], record["width"]))
+        found = predict(_as_annotated(record, dataset.transforms))
+        predictions = [one for one in found if one["score"] >= threshold]
+        image = read_viewable(file_name, (record["height"], record["width"]))
         picture = comparison(image, truth_of(dataset, record["image_id"]), predictions)
         path = folder / f"{Path(file_name).stem}.png"
         cv2.imwrite(str(path), picture)
         written.append(path)
     return written
+
+
+def _as_annotated(record: dict[str, Any], transforms: Compose | None) -> str | np.ndarray:
+    """The file; its stored pixels where annotations were made for those, not the upright ones."""
+    file_name, size = record["file_name"], (record["height"], record["width"])
+    if read_header(file_name).upright == size:
+        return file_name
+    normalize = (transforms and transforms.normalize) or Normalize()
+    channels = len(normalize.mean)
+    return read_image(file_name, "BGR", channels, size, normalize.exceeds_bytes)
 
 
 def truth_of(dataset: DetectionDataset, image_id: int) -> Objects:

@@ -13,9 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..data.images import as_image, read_image
+from ..data.images import as_image
 from .labels import Label, draw_labels, text_height
 from .palette import class_color, given_colors, row_color
+from .viewable import read_viewable
 
 Objects = Sequence[dict[str, Any]]
 
@@ -51,7 +52,7 @@ def visualize(
     if isinstance(image, np.ndarray):
         pixels, name = as_image(image, "BGR"), f"{int(time.time() * 1000)}.jpg"
     else:
-        pixels, name = read_image(image, "BGR"), os.path.basename(image)
+        pixels, name = read_viewable(image), os.path.basename(image)
     kept = [one for one in result if one["score"] >= threshold]
     picture = draw_objects(pixels, kept, colors)
     if save_dir is None:

@@ -12,7 +12,6 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from ..data.datasets.base import DetectionDataset
-from ..data.images import read_image
 from ..metrics.analysis import Analysis, analyse
 from ..metrics.results import BBOX, SEGM, ResultRows
 from ..metrics.tables import class_rows, without_nan
@@ -21,6 +20,7 @@ from .html.page import Page, render
 from .html.training import training_charts
 from .html.worst import ReadImage, worst_images
 from .run_files import RunFiles, read_run
+from .viewable import read_viewable
 
 REPORT, NUMBERS, CLASSES = "report.html", "analysis.json", "classes.csv"
 
@@ -117,7 +117,7 @@ def _reader(dataset: DetectionDataset) -> ReadImage:
 
     def read(image_id: int) -> np.ndarray:
         file_name, size = pictures[image_id]
-        return read_image(file_name, "BGR", size=size)
+        return read_viewable(file_name, size)
 
     return read
 

@@ -107,10 +107,8 @@ def _title(sample: Sample) -> str:
 
 
 def _mask(instances: Any, place: int) -> np.ndarray:
-    masks, (height, width) = instances.gt_masks, instances.image_size
-    if not hasattr(masks, "polygons"):
-        return masks.tensor[place].numpy().astype(np.uint8)
-    polygons = [polygon.tolist() for polygon in masks.polygons[place]]
+    height, width = instances.image_size
+    polygons = [polygon.tolist() for polygon in instances.gt_masks.polygons[place]]
     return mask_util.decode(mask_util.merge(mask_util.frPyObjects(polygons, height, width)))
 
 

@@ -293,3 +293,38 @@ def test_problems_can_be_collected_instead_of_stopping(tiny_coco, caplog):
     assert (dataset.num_samples, len(dataset.records.classes)) == (3, 5)
     with pytest.raises(DatasetError):
         tiny_coco.open()
+
+
+def test_names_written_on_windows_are_found(tiny_coco):
+    for image in tiny_coco.content["images"]:
+        image["file_name"] = f"images\\{image['file_name']}"
+    tiny_coco.save()
+    dataset = CocoDetection(tiny_coco.data_dir.parent, tiny_coco.ann_file)
+    assert [len(record["annotations"]) for record in dataset.records] == [2, 2, 2, 0]
+
+
+@pytest.mark.parametrize(
+    "name", ["C:\\data\\1.png", "D:/1.png", "..\\..\\1.png", "\\\\server\\share\\1.png", "\\1.png"]
+)
+def test_names_of_another_computer_are_not_followed(tiny_coco, name):
+    tiny_coco.image(1)["file_name"] = name
+    tiny_coco.save()
+    with pytest.raises(DatasetError, match="file name that leaves the data's folder"):
+        tiny_coco.open()
+
+
+@pytest.mark.parametrize("given", ["above", "below"])
+def test_a_folder_too_high_or_too_low_is_told_the_right_one(tiny_coco, given):
+    right = tiny_coco.data_dir
+    (right / "empty").mkdir()
+    wrong = right.parent if given == "above" else right / "empty"
+    with pytest.raises(DatasetError) as caught:
+        CocoDetection(wrong, tiny_coco.ann_file)
+    assert "4 x missing image" in str(caught.value)
+    assert f"the first one is there with data_dir '{right}'" in str(caught.value)
+
+
+def test_one_missing_picture_says_nothing_of_other_folders(tiny_coco):
+    (tiny_coco.data_dir / "1.png").rename(tiny_coco.data_dir.parent / "1.png")
+    with pytest.raises(DatasetError, match="check data_dir first"):
+        tiny_coco.open()

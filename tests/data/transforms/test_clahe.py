@@ -38,6 +38,16 @@ def test_colours_keep_their_hue_and_gain_contrast():
     np.testing.assert_array_equal(mirrored[:, :, ::-1], found)
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_colours_of_sixteen_bits_change_as_those_of_eight(dtype):
+    image = np.concatenate([GREY, GREY // 2, GREY // 4], axis=2)
+    found = equalized(image.astype(dtype) * 257)
+    assert found.dtype == dtype
+    # OpenCV limits contrast by more than a hundred times as many bins, so it is not quite the same.
+    assert np.corrcoef(found.ravel() / 257, equalized(image).ravel())[0, 1] > 0.97
+    assert found.std() > 1.2 * 257 * image.std()
+
+
 def test_prediction_does_it_too():
     operator = CLAHE(3.0, (4, 4))
     assert operator.deterministic() is operator
@@ -48,8 +58,8 @@ def test_what_it_cannot_do_is_said():
         CLAHE().check(Setting(num_channels=4))
     with pytest.raises(ValueError, match="8 or 16 bits; this one has values that are no whole"):
         equalized(GREY / np.float32(255))
-    with pytest.raises(ValueError, match="colour images of 8 bits, got float32"):
-        equalized(np.zeros((8, 8, 3), np.float32))
+    with pytest.raises(ValueError, match="8 or 16 bits"):
+        equalized(np.full((8, 8, 3), -1, np.float32))
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from detectron2.structures import BitMasks, PolygonMasks
+from detectron2.structures import PolygonMasks
 
+from paddlex_maskrcnn.data.contours import polygons_of_rle
 from paddlex_maskrcnn.data.random_state import seeded
 from paddlex_maskrcnn.data.targets import to_instances
 from paddlex_maskrcnn.data.transforms import (
@@ -210,11 +211,20 @@ def test_one_after_another(name, form, scene):
     assert seen >= len(SEEDS)
 
 
-def test_one_bit_mask_makes_all_masks_bits(scene, annotations):
-    mixed = scene()
-    mixed.layers[0].annotations = [annotations("rle")[0], *annotations("polygon")[1:]]
-    after = run(RandomHorizontalFlip(1), mixed, 0)
-    instances = to_instances(after.outlines(), after.size)
-    assert isinstance(instances.gt_masks, BitMasks)
-    assert len(instances) == 4
-    assert instances.gt_crowd.tolist() == [False, False, False, True]
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", [*OPERATORS, *CHAINS])
+def test_rle_masks_and_their_outlines_as_polygons_end_alike(name, seed, scene, annotations):
+    """The same random numbers, two forms of the same objects: boxes and corners are equal."""
+    drawn = scene("rle")
+    other = scene("rle")
+    other.layers[0].annotations = traced = annotations("rle")
+    for one in traced:
+        outline = polygons_of_rle(one["segmentation"])
+        one["segmentation"] = [points.reshape(-1).tolist() for points in outline]
+    operators = CHAINS[name] if name in CHAINS else OPERATORS[name]
+    first, second = (run(operators, one, seed).outlines() for one in (drawn, other))
+    assert len(first) == len(second)
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.box, b.box)
+        for points, others in zip(a.polygons or [], b.polygons or [], strict=True):
+            np.testing.assert_array_equal(points, others)

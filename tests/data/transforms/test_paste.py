@@ -128,7 +128,7 @@ def test_steps_after_pasting_go_for_everything():
     assert old.rasterized(40, 60).sum() == 75
     assert old.box.tolist() == [50, 0, 60, 10]
     instances = to_instances(after.outlines(), after.size)
-    assert instances.gt_masks.tensor.sum(dim=(1, 2)).tolist() == [75, 900]
+    assert instances.gt_masks.area().tolist() == [75, 900]
 
 
 def test_the_number_of_objects_is_drawn_up_to_the_limit():

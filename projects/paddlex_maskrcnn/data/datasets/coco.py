@@ -23,11 +23,12 @@ from typing import Any
 from ..transforms.compose import Compose
 from .base import DetectionDataset
 from .coco_file import CocoFile, is_id
+from .misplaced import point_to_pictures
 from .objects import RawObject
 from .options import check_flag, check_reading_options, note_without_effect
 from .packed import PackedRecords
 from .problems import DatasetError, Kind
-from .reading import Parsed, Picture, Reading
+from .reading import MISSING_IMAGE, Parsed, Picture, Reading
 
 UNKNOWN_CATEGORY = Kind(
     "category id that is not in categories", "add the category, or correct category_id"
@@ -120,13 +121,14 @@ def _read_all(
 
     def parse(picture: Picture) -> Parsed:
         objects = [
-            _raw_object(one, classes[one["category_id"]], _where(one, names))
+            _raw_object(one, classes[one["category_id"]], _Where(one, names))
             for one in by_image.pop(picture.image_id, ())
             if one["category_id"] in classes  # otherwise named with its category
         ]
         return Parsed(sizes[picture.image_id], lambda frame: objects)
 
     records = reading.records(_pictures(file, data_dir), parse)
+    point_to_pictures(reading.problems, MISSING_IMAGE, data_dir, list(names.values()))
     reading.finish(skip_invalid)
     return file.categories, records
 
@@ -156,10 +158,19 @@ def _by_image(file: CocoFile, reading: Reading) -> dict[int, list[dict[str, Any]
     return by_image
 
 
-def _where(annotation: dict[str, Any], names: dict[int, str]) -> str:
-    image_id = annotation.get("image_id")
-    name = f" {names[image_id]!r}" if is_id(image_id) and image_id in names else ""
-    return f"annotation {annotation.get('id')} (image {image_id}{name})"
+class _Where:
+    """The name of an annotation in messages, put into words only when there is one."""
+
+    __slots__ = ("annotation", "names")
+
+    def __init__(self, annotation: dict[str, Any], names: dict[int, str]) -> None:
+        self.annotation, self.names = annotation, names
+
+    def __str__(self) -> str:
+        number, image_id = self.annotation.get("id"), self.annotation.get("image_id")
+        is_known = is_id(image_id) and image_id in self.names
+        name = f" {self.names[image_id]!r}" if is_known else ""  # type: ignore[index]
+        return f"annotation {number} (image {image_id}{name})"
 
 
 def _ids_are_known(
@@ -179,7 +190,7 @@ def _ids_are_known(
         seen.add(number)  # type: ignore[arg-type]
     if is_new and has_category and has_image:
         return True
-    where = _where(annotation, names)
+    where = str(_Where(annotation, names))
     if not is_new:
         reading.problems.add(BAD_ANNOTATION_ID, where)
     if not has_category:
@@ -189,7 +200,7 @@ def _ids_are_known(
     return False
 
 
-def _raw_object(annotation: dict[str, Any], category: int, where: str) -> RawObject:
+def _raw_object(annotation: dict[str, Any], category: int, where: _Where) -> RawObject:
     return RawObject(
         where,
         category,

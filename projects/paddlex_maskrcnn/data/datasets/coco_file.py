@@ -115,11 +115,12 @@ def _images(entries: list[dict[str, Any]], problems: Problems) -> list[dict[str,
             problems.add(BAD_IMAGE, where)
         elif number in seen:
             problems.add(DUPLICATE_IMAGE, where)
-        elif leaves_folder(name):
+        elif leaves_folder(path := name.replace("\\", "/")):  # it may come from Windows
             problems.add(OUTSIDE_FILE, where)
         else:
             seen.add(number)
-            kept.append({key: entry[key] for key in ("id", "file_name", "height", "width")})
+            size = {key: entry[key] for key in ("height", "width")}
+            kept.append({"id": number, "file_name": path, **size})
     return kept
 
 

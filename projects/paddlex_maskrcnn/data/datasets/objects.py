@@ -5,6 +5,7 @@ skipped or repaired alike in every format.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy as np
 import pycocotools.mask as mask_util
 from detectron2.structures import BoxMode
 
+from ..rle import checked_rle
+from .ordinary import in_good_order
 from .problems import Kind, Problems
-from .rle import checked_rle
 
 NO_MASK = Kind(
     "annotation without segmentation",
@@ -69,7 +71,7 @@ class RawObject:
     """An object as its file has it, unchecked.
 
     Attributes:
-        where: names the object in messages.
+        where: what names the object in messages, as a text or made into one by `str`.
         category: its class, from 0.
         segmentation: polygons or RLE as in COCO files, pixels.
         bbox: [x, y, width, height] in pixels; None to take it from the mask.
@@ -79,7 +81,7 @@ class RawObject:
         number: its annotation id; None to number it.
     """
 
-    where: str
+    where: object
     category: int
     segmentation: Any
     bbox: Any = None
@@ -109,17 +111,32 @@ class ObjectChecker:
         self.problems = problems
         self.boxes_expected = boxes_expected
 
+    def check_all(
+        self, found: Sequence[RawObject], frames: Sequence[ImageFrame]
+    ) -> list[dict[str, Any] | None]:
+        """`check` of each object in its frame, most of them at once."""
+        fine = in_good_order(
+            [one.segmentation for one in found],
+            [one.bbox for one in found],
+            [one.area for one in found],
+            [(frame.height, frame.width) for frame in frames],
+        )
+        return [
+            _as_it_is(one) if is_fine else self.check(one, frame)
+            for one, frame, is_fine in zip(found, frames, fine, strict=True)
+        ]
+
     def check(self, found: RawObject, frame: ImageFrame) -> dict[str, Any] | None:
         """Box, mask and area of one object, or None after noting why it cannot be used.
 
         Returns:
             bbox (inside the image), bbox_mode, segmentation (polygons or compressed RLE), area.
         """
-        where = found.where
         try:
             mask = _checked_mask(found.segmentation, frame)
-            box = self._box(found.bbox, mask, frame, where)
+            box = self._box(found.bbox, mask, frame, found.where)
         except _UnusableError as fault:
+            where = str(found.where)
             self.problems.add(fault.kind, f"{where}: {fault}" if str(fault) else where)
             return None
         area = found.area
@@ -132,10 +149,10 @@ class ObjectChecker:
             "area": float(area),
         }
 
-    def _box(self, bbox: Any, mask: Any, frame: ImageFrame, where: str) -> list[float]:
+    def _box(self, bbox: Any, mask: Any, frame: ImageFrame, where: object) -> list[float]:
         if bbox is None:
             if self.boxes_expected:
-                self.problems.repair(BOX_FROM_MASK, where)
+                self.problems.repair(BOX_FROM_MASK, str(where))
             x, y, width, height = bounds_of(mask)
             return _clipped(x, y, width, height, frame)
         if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
@@ -143,9 +160,18 @@ class ObjectChecker:
         x, y, width, height = map(float, bbox)
         if max(-x, -y, x + width - frame.width, y + height - frame.height) > _TOLERANCE:
             box = _clipped(x, y, width, height, frame)  # raises when nothing is left
-            self.problems.repair(CLIPPED, where)
+            self.problems.repair(CLIPPED, str(where))
             return box
         return _clipped(x, y, width, height, frame)
+
+
+def _as_it_is(found: RawObject) -> dict[str, Any]:
+    return {
+        "bbox": [float(value) for value in found.bbox],
+        "bbox_mode": BoxMode.XYWH_ABS,
+        "segmentation": found.segmentation,
+        "area": float(found.area),
+    }
 
 
 def bounds_of(mask: Any) -> list[float]:

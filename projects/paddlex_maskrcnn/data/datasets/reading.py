@@ -7,11 +7,11 @@ checks every object, and reports everything that was wrong at once.
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from ..image_headers import Header, Size
@@ -43,6 +43,7 @@ OUTSIDE_FILE = Kind(
 )
 
 
+_WITH_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _BLOCK = 1024  # pictures whose parsed annotations are held at once
 
 
@@ -79,6 +80,7 @@ class Parsed:
 
 
 AnyPicture = TypeVar("AnyPicture", bound=Picture)
+_Opened = tuple[Picture, ImageFrame, list[RawObject]]
 
 
 class Reading:
@@ -111,12 +113,34 @@ class Reading:
         headers = self._headers(pictures)
         for first in range(0, len(pictures), _BLOCK):
             block = pictures[first : first + _BLOCK]
-            for picture, parsed in zip(block, in_threads(parse, block), strict=True):
-                self._note(parsed)
-                header = headers[picture.path]
-                frame = self._frame(header, parsed.said, picture.where) if header else None
-                if frame is not None:
-                    yield self._record(picture, frame, parsed.objects(frame))
+            yield from self._records_of(
+                self._opened(picture, parsed, headers[picture.path])
+                for picture, parsed in zip(block, in_threads(parse, block), strict=True)
+            )
+
+    def _opened(self, picture: Picture, parsed: Parsed, header: Header | None) -> _Opened | None:
+        """The raw objects of a picture; None after noting why they cannot be placed."""
+        self._note(parsed)
+        frame = self._frame(header, parsed.said, picture.where) if header else None
+        return (picture, frame, list(parsed.objects(frame))) if frame else None
+
+    def _records_of(self, block: Iterable[_Opened | None]) -> Iterator[Record]:
+        opened = [one for one in block if one is not None]
+        found = [one for _, _, objects in opened for one in objects]
+        frames = [frame for _, frame, objects in opened for _ in objects]
+        checked = iter(self._checker.check_all(found, frames))  # one for each, image by image
+        for picture, frame, objects in opened:
+            yield {
+                "file_name": picture.path,
+                "height": frame.height,
+                "width": frame.width,
+                "image_id": picture.image_id,
+                "annotations": [
+                    {**usable, **self._ids(one)}
+                    for one, usable in zip(objects, checked, strict=False)
+                    if usable is not None
+                ],
+            }
 
     def _note(self, parsed: Parsed) -> None:
         for kind, where in parsed.problems:
@@ -127,7 +151,7 @@ class Reading:
     def _headers(self, pictures: Sequence[Picture]) -> dict[str, Header | None]:
         """Path -> header, None after noting why there is none."""
         wheres = {picture.path: picture.where for picture in pictures}
-        found = read_headers([Path(path) for path in wheres])
+        found = read_headers(list(wheres))
         headers: dict[str, Header | None] = {}
         for (path, where), header in zip(wheres.items(), found, strict=True):
             if header == "missing":
@@ -146,20 +170,6 @@ class Reading:
             OTHER_SIZE, f"{where}: the file is {width}x{height}, the annotations say {words}"
         )
         return None
-
-    def _record(self, picture: Picture, frame: ImageFrame, objects: Iterable[RawObject]) -> Record:
-        annotations: list[dict[str, Any]] = []
-        for found in objects:
-            checked = self._checker.check(found, frame)
-            if checked is not None:
-                annotations.append({**checked, **self._ids(found)})
-        return {
-            "file_name": picture.path,
-            "height": frame.height,
-            "width": frame.width,
-            "image_id": picture.image_id,
-            "annotations": annotations,
-        }
 
     def finish(self, skip_invalid: bool) -> None:
         """Raise or warn about everything that was found, or hand it to who is `collecting`.
@@ -207,5 +217,9 @@ def collecting() -> Iterator[list[Problems]]:
 
 
 def leaves_folder(name: str) -> bool:
-    """Whether a file name may not be followed: absolute, upwards out of the folder, or no name."""
-    return os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == ".." or "\0" in name
+    """Whether a file name may not be followed: absolute, upwards out of the folder, or no name.
+
+    Absolute is also what Windows takes for it: another computer wrote the file.
+    """
+    is_absolute = os.path.isabs(name) or _WITH_DRIVE.match(name) is not None
+    return is_absolute or os.path.normpath(name).split(os.sep)[0] == ".." or "\0" in name

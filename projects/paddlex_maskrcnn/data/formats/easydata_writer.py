@@ -7,7 +7,7 @@ from typing import Any
 
 from ..datasets.base import DetectionDataset
 from ..datasets.objects import ImageFrame, as_rle
-from ..datasets.rle import as_text
+from ..rle import as_text
 from . import pictures
 from .upright import upright
 

@@ -11,9 +11,9 @@ import pycocotools.mask as mask_util
 
 from ..datasets.objects import bounds_of
 from ..datasets.packed import Record
-from ..datasets.rle import as_text
 from ..image_headers import file_bytes, orientation_of, read_header, swaps_sides
 from ..images import turned
+from ..rle import as_text
 
 
 def upright(record: Record) -> Record:

@@ -12,8 +12,8 @@ import numpy as np
 import pycocotools.mask as mask_util
 import yaml
 
+from ..contours import bridged, polygons_of_rle
 from ..datasets.base import DetectionDataset
-from ..datasets.contours import bridged, polygons_of_rle
 from ..datasets.objects import ImageFrame, as_rle
 from ..transforms.polygons import clip_polygon
 from . import pictures

@@ -104,7 +104,7 @@ def _kinds(scan: Scan) -> list[Finding]:
         if level == WARNING
         else "fine when prediction meets the same mixture: all are read as three channels"
     )
-    title = f"image stored unlike most ({usual})"
+    title = f"image stored unlike most, which are {usual}"
     return [Finding("mixed-kinds", level, title, remedy, scan.name, places, len(kinds))]
 
 

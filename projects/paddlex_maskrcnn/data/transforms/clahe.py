@@ -2,7 +2,7 @@
 
 What: contrast limited adaptive histogram equalisation. Paper: Zuiderveld, Graphics Gems IV, 1994.
 Origin: PaddleX `CLAHE`, which worked on nothing (it gave OpenCV floats); the work is OpenCV's.
-Differences: grey images of 8 and of 16 bits, and colour images by their lightness (L of Lab).
+Differences: grey and colour images of 8 and of 16 bits, the latter by their lightness (L of Lab).
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,11 @@ from .operator import Operator
 from .setting import Setting
 
 _BRIGHTEST = 65535
+_WHITE = 100  # lightness of white in Lab
+_LAB = {
+    True: (cv2.COLOR_RGB2Lab, cv2.COLOR_Lab2RGB),
+    False: (cv2.COLOR_BGR2Lab, cv2.COLOR_Lab2BGR),
+}
 
 
 class CLAHE(Operator, d2.Augmentation):
@@ -53,27 +58,27 @@ class CLAHE(Operator, d2.Augmentation):
 
     def _equalized(self, image: np.ndarray, is_rgb: bool) -> np.ndarray:
         limiter = cv2.createCLAHE(self.clip_limit, tuple(self.tile_grid_size))
+        whole = _integers(image)
         if image.shape[2] == 1:
-            return limiter.apply(_integers(image[:, :, 0]))[:, :, None].astype(image.dtype)
-        if image.dtype != np.uint8:
-            raise ValueError(f"CLAHE needs colour images of 8 bits, got {image.dtype}")
-        there, back = (
-            (cv2.COLOR_RGB2Lab, cv2.COLOR_Lab2RGB)
-            if is_rgb
-            else (cv2.COLOR_BGR2Lab, cv2.COLOR_Lab2BGR)
-        )
-        lab = cv2.cvtColor(np.ascontiguousarray(image), there)
-        lab[:, :, 0] = limiter.apply(lab[:, :, 0])
-        return cv2.cvtColor(lab, back)
+            return limiter.apply(whole[:, :, 0])[:, :, None].astype(image.dtype)
+        there, back = _LAB[is_rgb]
+        if whole.dtype == np.uint8:
+            lab = cv2.cvtColor(whole, there)
+            lab[:, :, 0] = limiter.apply(lab[:, :, 0])
+            return cv2.cvtColor(lab, back)
+        lab = cv2.cvtColor(whole.astype(np.float32) / _BRIGHTEST, there)
+        lightness = np.rint(lab[:, :, 0] * (_BRIGHTEST / _WHITE)).astype(np.uint16)
+        lab[:, :, 0] = limiter.apply(lightness) * np.float32(_WHITE / _BRIGHTEST)
+        return np.rint(cv2.cvtColor(lab, back) * _BRIGHTEST).astype(image.dtype)
 
 
-def _integers(grey: np.ndarray) -> np.ndarray:
-    """Grey values as OpenCV takes them; the reader hands 16 bits over as whole floats."""
-    grey = np.ascontiguousarray(grey)
-    if grey.dtype in (np.uint8, np.uint16):
-        return grey
-    whole = grey.astype(np.uint16) if grey.min() >= 0 and grey.max() <= _BRIGHTEST else None
-    if whole is None or not np.array_equal(whole, grey):
+def _integers(image: np.ndarray) -> np.ndarray:
+    """Values as OpenCV takes them; the reader hands 16 bits over as whole floats."""
+    image = np.ascontiguousarray(image)
+    if image.dtype in (np.uint8, np.uint16):
+        return image
+    whole = image.astype(np.uint16) if image.min() >= 0 and image.max() <= _BRIGHTEST else None
+    if whole is None or not np.array_equal(whole, image):
         raise ValueError(
             "CLAHE needs images of 8 or 16 bits; this one has values that are no whole numbers "
             f"from 0 to {_BRIGHTEST}"

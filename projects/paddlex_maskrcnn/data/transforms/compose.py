@@ -36,6 +36,11 @@ class Compose:
         self.transforms = _checked(list(transforms))
 
     @property
+    def keeps_values(self) -> bool:
+        """Whether pictures of 16 bits are to be read with their values, not as 8 bits."""
+        return self.normalize is not None and self.normalize.exceeds_bytes
+
+    @property
     def normalize(self) -> Normalize | None:
         """The statistics that the model applies, if declared."""
         return next((t for t in self.transforms if isinstance(t, Normalize)), None)
@@ -74,6 +79,7 @@ class Compose:
             tuple(b - a for a, b in zip(low, high, strict=True))
             if fits
             else (255.0,) * num_channels,
+            self.keeps_values,
         )
         for transform in self.transforms:
             transform.check(setting)

@@ -35,7 +35,7 @@ class RandomExpand(Operator, d2.Augmentation):
             ratio: largest side of the ground, in sides of the image.
             prob: share of the images that are expanded; those without objects never are.
             fill_value: colour of the ground, RGB pixel values; left as it is, it fits any number
-                of channels.
+                of channels and any depth.
 
         Raises:
             ValueError: if ratio is below one, prob not from 0 to 1, or fill_value no numbers.
@@ -67,4 +67,5 @@ class RandomExpand(Operator, d2.Augmentation):
 
     def _colour(self, setting: Setting) -> list[float] | None:
         is_default = self.fill_value == list(IMAGENET_MEAN_PIXEL)
-        return None if is_default and setting.num_channels != 3 else self.fill_value
+        fits = setting.num_channels == 3 and not setting.keeps_values
+        return None if is_default and not fits else self.fill_value

@@ -12,6 +12,7 @@ from .operator import Operator
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_LARGEST_BYTE = 255
 
 
 class Normalize(Operator):
@@ -59,6 +60,11 @@ class Normalize(Operator):
         """What the model divides by, in pixel values, RGB order."""
         spans = zip(self.std, self.min_val, self.max_val, strict=True)
         return [std * (high - low) for std, low, high in spans]
+
+    @property
+    def exceeds_bytes(self) -> bool:
+        """Whether pixels have values above 255, so that 16 bits must not be brought down to 8."""
+        return max(self.max_val) > _LARGEST_BYTE
 
     @property
     def is_default(self) -> bool:

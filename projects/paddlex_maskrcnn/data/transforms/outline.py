@@ -1,5 +1,9 @@
 """One object on its way through the transforms: class, box and mask together.
 
+Every mask travels as polygons: those of the file, or the outline of an RLE mask along the edges of
+its pixels. So both forms of one object go the same way and end in the same targets, an image never
+holds a mask of its full size, and what only moves whole pixels keeps RLE masks to the pixel.
+
 A transform that only moves points needs nothing of this; one that cuts, covers or renames objects
 has a method `follow(outline)`.
 """
@@ -13,6 +17,7 @@ from detectron2.data import transforms as d2
 from detectron2.structures import BoxMode
 from fvcore.transforms.transform import BlendTransform, Transform
 
+from ..contours import polygons_of_rle
 from .polygons import clip_polygon
 
 # Under these a box around an object stays the box around the object.
@@ -34,8 +39,7 @@ class Outline:
         category: index of its class.
         is_crowd: a region of many objects; its box is all there is of it.
         box: XYXY in pixels.
-        polygons: its mask as a list of (N, 2) points, or None.
-        bits: its mask as (H, W) bool, or None.
+        polygons: its mask, all that is in one of these (N, 2) points; None for a crowd region.
         is_tight: whether the box is still the annotated one; otherwise the mask decides.
         is_gone: nothing of it is left in the image.
     """
@@ -51,11 +55,10 @@ class Outline:
         self.is_crowd = bool(annotation["iscrowd"])
         self.box = _corners(annotation["bbox"], annotation["bbox_mode"])
         self.polygons: list[np.ndarray] | None = None
-        self.bits: np.ndarray | None = None
         self.is_tight = True
         self.is_gone = False
         if with_mask and not self.is_crowd:
-            self._take_mask(annotation["segmentation"])
+            self.polygons = _polygons(annotation["segmentation"])
 
     def follow(self, steps: Sequence[Transform]) -> bool:
         """Go through all steps; False as soon as nothing is left."""
@@ -74,8 +77,6 @@ class Outline:
         self.is_tight &= keeps_tight
         if self.polygons is not None:
             self.polygons = [step.apply_coords(points) for points in self.polygons]
-        if self.bits is not None:
-            self.bits = step.apply_segmentation(self.bits)
 
     def clip(self, height: int, width: int) -> None:
         """Cut off what lies outside the image, before that is cut away or something else there."""
@@ -89,32 +90,38 @@ class Outline:
         has_size = (clipped[2:] - clipped[:2] > _SMALLEST_SIDE).all()
         self.is_gone |= not has_size or self.polygons == []
 
-    @property
-    def has_mask(self) -> bool:
-        """Whether more than the box is followed."""
-        return self.polygons is not None or self.bits is not None
+    def cover(self, above: np.ndarray) -> float:
+        """Take away the pixels of (H, W) bool `above`.
 
-    def reach(self) -> tuple[int, int, int, int]:
-        """Whole pixels (x1, y1, x2, y2) outside of which there is nothing of the mask."""
-        if self.polygons:
-            points = np.concatenate(self.polygons)
-            low = np.floor(points.min(axis=0)).astype(int) - 1  # drawing rounds to the next pixel
-            high = np.ceil(points.max(axis=0)).astype(int) + 1
-            return max(0, low[0]), max(0, low[1]), max(0, high[0]), max(0, high[1])
-        assert self.bits is not None
-        return 0, 0, self.bits.shape[1], self.bits.shape[0]
+        Returns:
+            the share of its pixels that is still seen; 1 leaves the polygons as they were.
+        """
+        if self.polygons is None:
+            return 1.0
+        x1, y1, x2, y2 = self._reach(*above.shape)
+        hidden = above[y1:y2, x1:x2]
+        if not hidden.any():
+            return 1.0
+        before = self._drawn_inside(x1, y1, x2, y2)
+        after = before & ~hidden
+        seen, left = int(before.sum()), int(after.sum())
+        if left == seen:
+            return 1.0
+        encoded = mask_util.encode(np.asfortranarray(after, np.uint8))
+        self.polygons = [np.add(points, (x1, y1)) for points in polygons_of_rle(encoded)]
+        self.is_tight = False
+        return left / seen
 
     def rasterized(self, height: int, width: int) -> np.ndarray:
         """(H, W) bool: the pixels of the mask, of the box if it is a crowd region."""
-        if self.bits is not None:
-            assert self.bits.shape == (height, width), (self.bits.shape, height, width)
-            return self.bits
-        if self.polygons is not None:
-            return mask_util.decode(self._drawn(height, width)).view(bool)
         bits = np.zeros((height, width), dtype=bool)
-        x1, y1 = np.floor(self.box[:2]).astype(int)
-        x2, y2 = np.ceil(self.box[2:]).astype(int)
-        bits[y1:y2, x1:x2] = True
+        if self.polygons is None:
+            x1, y1 = np.floor(self.box[:2]).astype(int)
+            x2, y2 = np.ceil(self.box[2:]).astype(int)
+            bits[y1:y2, x1:x2] = True
+        else:
+            x1, y1, x2, y2 = self._reach(height, width)
+            bits[y1:y2, x1:x2] = self._drawn_inside(x1, y1, x2, y2)
         return bits
 
     def settle(self, height: int, width: int) -> bool:
@@ -123,26 +130,12 @@ class Outline:
             self.box = self._box_of_mask(height, width)
         self.box = np.clip(self.box, 0, [width, height] * 2)
         has_size = (self.box[2:] - self.box[:2] > _SMALLEST_SIDE).all()
-        has_mask = self.polygons != [] and (self.bits is None or self.bits.any())
-        self.is_gone = not (has_size and has_mask)
+        self.is_gone = not has_size or self.polygons == []
         return not self.is_gone
 
-    def _take_mask(self, segmentation: Any) -> None:
-        if isinstance(segmentation, list):
-            self.polygons = [
-                np.array(points, dtype=np.float64).reshape(-1, 2) for points in segmentation
-            ]
-        else:
-            self.bits = mask_util.decode(segmentation).view(bool)
-
     def _box_of_mask(self, height: int, width: int) -> np.ndarray:
-        if not self.has_mask:
+        if self.polygons is None:
             return self.box
-        if self.bits is not None:
-            xs, ys = np.flatnonzero(self.bits.any(axis=0)), np.flatnonzero(self.bits.any(axis=1))
-            ends = [xs[0], ys[0], xs[-1] + 1, ys[-1] + 1] if len(xs) else [0, 0, 0, 0]
-            return np.array(ends, dtype=np.float64)
-        assert self.polygons is not None
         if not self.polygons:
             return np.zeros(4)
         points = np.concatenate(self.polygons)
@@ -150,14 +143,37 @@ class Outline:
         # Strictly inside: a polygon cut at the border may run along it where there is no area.
         if (low > 0).all() and (high < (width, height)).all():
             return np.concatenate([low, high])
-        x, y, w, h = mask_util.toBbox(self._drawn(height, width))
+        x, y, w, h = mask_util.toBbox(_run_lengths(self.polygons, height, width))
         return np.array([x, y, x + w, y + h])
 
-    def _drawn(self, height: int, width: int) -> Any:
-        """Run lengths of the polygons."""
-        assert self.polygons is not None
-        flat = [points.reshape(-1).tolist() for points in self.polygons]
-        return mask_util.merge(mask_util.frPyObjects(flat, height, width))
+    def _reach(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Whole pixels (x1, y1, x2, y2) outside of which there is nothing of the mask."""
+        points = np.concatenate(self.polygons or [np.zeros((1, 2))])
+        low = np.floor(points.min(axis=0)).astype(int) - 1  # drawing rounds to the next pixel
+        high = np.ceil(points.max(axis=0)).astype(int) + 1
+        x1, y1 = np.clip(low, 0, (width, height)).tolist()
+        x2, y2 = np.clip(high, 0, (width, height)).tolist()
+        return x1, y1, x2, y2
+
+    def _drawn_inside(self, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
+        """(y2 - y1, x2 - x1) bool: the pixels of the mask inside a rectangle."""
+        if not self.polygons or x1 >= x2 or y1 >= y2:
+            return np.zeros((y2 - y1, x2 - x1), dtype=bool)
+        moved = [np.subtract(points, (x1, y1)) for points in self.polygons]
+        return mask_util.decode(_run_lengths(moved, y2 - y1, x2 - x1)).view(bool)
+
+
+def _polygons(segmentation: Any) -> list[np.ndarray]:
+    """(N, 2) points each, of COCO polygons or an RLE mask."""
+    if isinstance(segmentation, list):
+        return [np.array(points, dtype=np.float64).reshape(-1, 2) for points in segmentation]
+    return polygons_of_rle(segmentation)
+
+
+def _run_lengths(polygons: Sequence[np.ndarray], height: int, width: int) -> Any:
+    """The pixels of polygons, drawn by pycocotools."""
+    flat = [points.reshape(-1).tolist() for points in polygons]
+    return mask_util.merge(mask_util.frPyObjects(flat, height, width))
 
 
 def _corners(box: Any, mode: BoxMode) -> np.ndarray:

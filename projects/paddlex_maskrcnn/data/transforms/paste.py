@@ -112,20 +112,8 @@ class Paste(Transform):
 
     def follow(self, outline: Outline) -> None:
         """Take the covered pixels from an object; a crowd region stays what it is."""
-        if outline.is_crowd or not outline.has_mask or not self._reaches(outline):
-            return
-        before = outline.rasterized(*self.mask.shape)
-        after = before & ~self.mask
-        seen, left = int(before.sum()), int(after.sum())
-        if left == seen:
-            return
-        outline.is_gone = left == 0 or left < self.min_visible * seen
-        outline.polygons, outline.bits, outline.is_tight = None, after, False
-
-    def _reaches(self, outline: Outline) -> bool:
-        """Whether anything is pasted where the object is; cheaper than drawing it."""
-        x1, y1, x2, y2 = outline.reach()
-        return bool(self.mask[y1:y2, x1:x2].any())
+        seen = outline.cover(self.mask)
+        outline.is_gone = seen == 0 or seen < self.min_visible
 
 
 def _fit(other: Scene, size: tuple[int, int]) -> None:

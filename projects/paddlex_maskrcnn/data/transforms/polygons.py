@@ -32,9 +32,15 @@ def _clip_side(points: np.ndarray, axis: int, bound: float, sign: float) -> np.n
     if not inside.any():
         return points[:0]
     crosses = inside != np.roll(inside, -1)
-    following = np.roll(distance, -1)
-    share = distance / np.where(crosses, distance - following, 1.0)
-    cuts = points + share[:, None] * (np.roll(points, -1, axis=0) - points)
+    # Counted from the end that is inside, so that an edge gone along there and back, as the bridge
+    # to a hole is, is cut at the very same point both times.
+    other, other_distance = np.roll(points, -1, axis=0), np.roll(distance, -1)
+    start = np.where(inside[:, None], points, other)
+    end = np.where(inside[:, None], other, points)
+    near = np.where(inside, distance, other_distance)
+    far = np.where(inside, other_distance, distance)
+    share = near / np.where(crosses, near - far, 1.0)
+    cuts = start + share[:, None] * (end - start)
     cuts[:, axis] = bound
     both = np.stack([points, cuts], axis=1).reshape(-1, 2)
     return both[np.stack([inside, crosses], axis=1).reshape(-1)]

@@ -36,7 +36,7 @@ class Layer:
     ) -> Iterator[tuple[Annotation, Outline]]:
         """Each object that is left in an image of (height, width), and where it is now."""
         for annotation in self.annotations:
-            # An RLE mask is decoded only if the box of its object is still in the image.
+            # An RLE mask is traced only if the box of its object is still in the image.
             is_costly = with_masks and not isinstance(annotation["segmentation"], list)
             if is_costly and not Outline(annotation, with_mask=False).follow(self.steps):
                 continue

@@ -16,6 +16,7 @@ class Setting:
         labels: names of the classes, or None where no objects are at hand.
         mean: of each channel, in pixel values and RGB order: a neutral ground.
         span: from the darkest to the brightest value of each channel, in RGB order.
+        keeps_values: pictures of 16 bits keep their values instead of being scaled to 8 bits.
     """
 
     image_format: str = "RGB"
@@ -23,6 +24,7 @@ class Setting:
     labels: tuple[str, ...] | None = None
     mean: tuple[float, ...] = (123.675, 116.28, 103.53)
     span: tuple[float, ...] = (255.0, 255.0, 255.0)
+    keeps_values: bool = False
 
     def in_image_order(self, values: Sequence[float]) -> list[float]:
         """Values that a user gave in RGB order, in the order of the image's channels."""

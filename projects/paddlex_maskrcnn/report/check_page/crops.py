@@ -10,8 +10,8 @@ import pycocotools.mask as mask_util
 
 from ...data.datasets.objects import ImageFrame, as_rle, bounds_of
 from ...data.datasets.packed import Record
-from ...data.images import read_image
 from ..pictures import PAPER, draw_objects
+from ..viewable import read_viewable
 
 WHOLE, OBJECT = 640, 320  # pixels of the longer side
 _MARGIN = 0.6  # of the object's longer side, around it
@@ -63,36 +63,25 @@ def _drawn(
 ) -> np.ndarray | None:
     size = (record["height"], record["width"])
     try:
-        image = read_image(record["file_name"], "BGR", size=size)
+        image = read_viewable(record["file_name"], size)
     except (OSError, ValueError):
         return None
     left, top, right, bottom = window
     scale = side / max(right - left, bottom - top)
     shape = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
     shrinks = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    part = _eight_bits(image[top:bottom, left:right])
-    picture = cv2.resize(np.ascontiguousarray(part), shape, interpolation=shrinks)
-    named = len(places) <= _MOST_NAMED
-    objects = [
-        _object(record["annotations"][k], size, labels if named else None, window, shape)
-        for k in places
-    ]
-    return draw_objects(picture, objects if named else [_without_box(one) for one in objects])
+    part = np.ascontiguousarray(image[top:bottom, left:right])
+    picture = cv2.resize(part, shape, interpolation=shrinks)
+    is_crowded = len(places) > _MOST_NAMED
+    named = None if is_crowded or len(labels) == 1 else labels  # one class needs no name
+    objects = [_object(record["annotations"][k], size, named, window, shape) for k in places]
+    return draw_objects(picture, [_without_box(one) for one in objects] if is_crowded else objects)
 
 
 def _without_box(one: dict[str, Any]) -> dict[str, Any]:
     """A mask alone: boxes of many objects hide what they are about."""
     x, y, width, height = one["bbox"]
     return {**one, "bbox": [x + width / 2, y + height / 2, 0, 0]}
-
-
-def _eight_bits(image: np.ndarray) -> np.ndarray:
-    """Pixels that can be looked at, whatever their range."""
-    if image.dtype == np.uint8:
-        return image
-    finite = np.nan_to_num(image.astype(np.float64))
-    low, high = finite.min(), finite.max()
-    return ((finite - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
 
 
 def _object(

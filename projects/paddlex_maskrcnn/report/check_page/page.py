@@ -102,7 +102,8 @@ def _figure(picture: np.ndarray, words: str) -> str:
 
 def _head(found: Inspection) -> str:
     counts = "".join(
-        f'<div class="card is-{level}"><b>{found.count(level)}</b>'
+        f'<div class="card is-{level if found.count(level) else "none"}">'
+        f"<b>{found.count(level)}</b>"
         f"{level}{'' if found.count(level) == 1 else 's'}</div>"
         for level in LEVELS
     )

@@ -12,6 +12,7 @@ nav{display:flex;flex-wrap:wrap;gap:4px 16px;margin-top:12px}
 .counts{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0 6px}
 .counts b{font-size:24px;display:block;line-height:1.2}.counts .card{min-width:104px}
 .is-error{color:var(--error)}.is-warning{color:var(--warning)}.is-note{color:var(--hint)}
+.is-none{color:var(--muted)}
 details{background:var(--card);border:1px solid var(--rule);border-radius:10px;margin:8px 0}
 details>div{padding:0 16px 14px}
 summary{cursor:pointer;padding:11px 16px;display:flex;gap:4px 12px;align-items:baseline;

@@ -1,10 +1,12 @@
 """Polygons of run-length masks are exact; bridges do not show."""
 
+import time
+
 import numpy as np
 import pycocotools.mask as mask_util
 import pytest
 
-from paddlex_maskrcnn.data.datasets.contours import bridged, polygons_of_rle
+from paddlex_maskrcnn.data.contours import bridged, polygons_of_rle
 
 
 def drawn(polygons, height, width):
@@ -54,3 +56,12 @@ def test_bridges_between_polygons_with_fractions_do_not_show():
             rng.uniform(0, 15, (3, 2)) + offset for offset in ([0, 0], [20, 0], [0, 20], [20, 20])
         ]
         np.testing.assert_array_equal(drawn([bridged(parts)], 36, 36), drawn(parts, 36, 36))
+
+
+def test_thousands_of_specks_and_holes_take_no_longer_than_their_corners_ask_for():
+    """Looking for the nearest of all corners took 11 s for a tenth of these."""
+    mask = (np.random.default_rng(0).random((120, 120)) < 0.7).astype(np.uint8)
+    start = time.process_time()
+    polygons = polygons_of_rle(mask_util.encode(np.asfortranarray(mask)))
+    assert time.process_time() - start < 3
+    np.testing.assert_array_equal(drawn(polygons, 120, 120), mask)
