@@ -29,7 +29,13 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "metrics": ({"metrics"}, {"detectron2", "torch", "torchvision", "cv2"}),
     "report": ({"report", "data", "metrics"}, {"detectron2", "torch"}),
-    "maskrcnn": ({"config", "data", "engine"}, {"detectron2", "torch"}),
+    "maskrcnn": ({"config", "data", "engine", "export"}, {"detectron2", "torch"}),
+    "serve": (
+        {"serve", "data", "maskrcnn", "engine.predict", "engine.predict_options", "__init__"},
+        set(),
+    ),
+    "serve.limits": (set(), HEAVY | {"fastapi"}),  # the command line reads it
+    "export": ({"export", "data", "engine", "modeling", "__init__"}, set()),
     "det": ({"maskrcnn", "data", "engine", "report"}, HEAVY),
     "datasets": ({"data"}, HEAVY),
     "cli": (
@@ -41,9 +47,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "engine.import_paddlex",
             "engine.processes",
             "engine.run_log",
+            "export",
             "report",
             "__init__",
             "maskrcnn",
+            "serve",
         }
         | {"requirements", "user_errors"},
         HEAVY,

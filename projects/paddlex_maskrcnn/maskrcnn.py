@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from .engine.predict_options import PredictOptions
 from .engine.settings import name_of_optimizer
 from .engine.start import Run, start
 from .engine.train import train
+
+if TYPE_CHECKING:
+    from .export.exporting import Report
 
 logger = logging.getLogger(__name__)
 
@@ -197,6 +200,23 @@ class MaskRCNN:
             ValueError: when there is no trained network.
         """
         save_model_directory(Path(save_dir), self._network("save_model"))
+
+    def export(self, path: str | os.PathLike[str], to: str = "onnx", **options: Any) -> Report:
+        """Write the network as one file that runs without Detectron2, and compare the two.
+
+        Args:
+            to: onnx or torchscript.
+            options: `images`, `transforms`, `tolerance` of `export.exporting.export_network`.
+
+        Returns:
+            what was compared; `print` shows it.
+
+        Raises:
+            ValueError: when there is no trained network, or the file finds other objects.
+        """
+        from .export.exporting import export_network
+
+        return export_network(self._network("export"), Path(path), to, **options)
 
     @property
     def labels(self) -> list[str] | None:

@@ -17,6 +17,8 @@ from ..user_errors import explain
 COMMANDS = (
     "train",
     "predict",
+    "export",
+    "serve",
     "evaluate",
     "analyze",
     "check",

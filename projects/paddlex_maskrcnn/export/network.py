@@ -1,0 +1,205 @@
+"""A network as one function of tensors, for one image of any size, that a tracer can follow.
+
+What: Detectron2's `GeneralizedRCNN.inference` for a batch of one, from the pixels of the resized image
+to boxes, scores, labels and the mask head's answers. The backbone, the RPN's head and the region heads
+are called as they are; what picks boxes is given a traceable form on a copy of the network.
+Differences: what has no effect on finite numbers is left out, such as dropping boxes that are not.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from detectron2.modeling import GeneralizedRCNN
+from detectron2.structures import Boxes, ImageList, Instances
+from torch import Tensor, nn
+
+from ..data.transforms.padding import Padding
+from ..modeling.nms.matrix import POST_THRESHOLD
+from .hard_nms import grouped_nms
+from .picking_nms import diou_nms, matrix_nms, soft_nms
+
+NMS = ("hard_nms", "soft_nms", "diou_nms", "matrix_nms")
+
+
+class ExportableRCNN(nn.Module):
+    """One image to its objects, best first.
+
+    Attributes:
+        module: a copy of the network, its box picking replaced.
+    """
+
+    def __init__(self, module: GeneralizedRCNN, padding: Padding | None) -> None:
+        """Copy a network to the CPU.
+
+        Args:
+            module: what `engine.network.build_network` builds.
+            padding: operator of the test transforms; the graph carries it out.
+
+        Raises:
+            ValueError: for an NMS that has no traceable form.
+        """
+        super().__init__()
+        self.module = copy.deepcopy(module).cpu().eval().requires_grad_(False)
+        self._padding = padding
+        heads = self.module.roi_heads
+        self._picker = _BoxPicker(heads.box_predictor)
+        heads.box_predictor.inference = self._picker
+        heads.mask_head.forward = _MaskPicker(heads.mask_head)
+        self.module.proposal_generator.predict_proposals = _ProposalPicker(
+            self.module.proposal_generator
+        )
+
+    def forward(self, image: Tensor, score_threshold: Tensor) -> tuple[Tensor, ...]:
+        """Objects of an image.
+
+        Args:
+            image: float32 (C, H, W), pixel values as in the file, channels in the network's order.
+            score_threshold: () which the scores that go into NMS exceed.
+
+        Returns:
+            boxes (N, 4) XYXY in pixels of this image, scores (N,), labels (N,) int64 that count
+            foreground classes from 0, masks (N, M, M) probabilities of the box's region.
+        """
+        self._picker.score_threshold = score_threshold
+        size = torch.stack([torch.as_tensor(side) for side in image.shape[-2:]])
+        below, right = self._padded_size(size) - size
+        normed = (image - self.module.pixel_mean) / self.module.pixel_std
+        padded = nn.functional.pad(normed, [0, right, 0, below])[None]
+        features = self.module.backbone(padded)
+        images = ImageList(padded, [size])
+        proposals, _ = self.module.proposal_generator(images, features, None)
+        [found], _ = self.module.roi_heads(images, features, proposals, None)
+        return found.pred_boxes.tensor, found.scores, found.pred_classes, found.pred_masks
+
+    def _padded_size(self, size: Tensor) -> Tensor:
+        """Height and width that the backbone sees, as `PaddedRCNN.preprocess_image` makes them."""
+        if self._padding is not None:
+            size = _padded(size, self._padding)
+        return _round_up(size, step_of(self.module))
+
+
+def step_of(module: GeneralizedRCNN) -> int:
+    """What the backbone wants both sides to be a multiple of, in pixels."""
+    backbone = module.backbone
+    constraints = backbone.padding_constraints or {}
+    return constraints.get("size_divisibility", backbone.size_divisibility) or 1
+
+
+def _padded(size: Tensor, padding: Padding) -> Tensor:
+    target = padding.target_size
+    if target is None:
+        return _round_up(size, padding.coarsest_stride)
+    width, height = (target, target) if isinstance(target, int) else target
+    return torch.maximum(size, torch.tensor([height, width]))
+
+
+def _round_up(size: Tensor, step: int) -> Tensor:
+    return torch.div(size + (step - 1), step, rounding_mode="floor") * step
+
+
+class _ProposalPicker:
+    """`RPN.predict_proposals`: from every anchor's score and deltas to proposals."""
+
+    def __init__(self, rpn: Any) -> None:
+        self._rpn = rpn
+
+    def __call__(
+        self,
+        anchors: list[Boxes],
+        logits: list[Tensor],
+        deltas: list[Tensor],
+        image_sizes: list[Tensor],
+    ) -> list[Instances]:
+        rpn, [size] = self._rpn, image_sizes
+        picked = [
+            self._best_of(level, *one)
+            for level, one in enumerate(zip(anchors, logits, deltas, strict=True))
+        ]
+        boxes, score, level = (torch.cat(one) for one in zip(*picked, strict=True))
+        candidates = Boxes(boxes)
+        candidates.clip(size)
+        full = candidates.nonempty(threshold=rpn.min_box_size)
+        box, score, level = candidates.tensor[full], score[full], level[full]
+        keep = grouped_nms(box, score, level, len(anchors), rpn.nms_thresh)
+        keep = keep[: rpn.post_nms_topk[False]]
+        proposals = Instances(size)
+        proposals.proposal_boxes = Boxes(box[keep])
+        proposals.objectness_logits = score[keep]
+        return [proposals]
+
+    def _best_of(
+        self, level: int, anchors: Boxes, logits: Tensor, deltas: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes, scores and level of the best anchors of a level, before NMS."""
+        most: Any = torch.as_tensor(logits.shape[1]).clamp(max=self._rpn.pre_nms_topk[False])
+        scores, best = logits[0].topk(most)
+        boxes = self._rpn.box2box_transform.apply_deltas(deltas[0][best], anchors.tensor[best])
+        return boxes, scores, torch.full_like(best, level)
+
+
+class _BoxPicker:
+    """`SeamBoxPredictor.inference`: from every proposal's scores and deltas to detections."""
+
+    score_threshold: Tensor
+
+    def __init__(self, predictor: Any) -> None:
+        self._predictor = predictor
+        self._nms = predictor.nms.__name__
+        if self._nms not in NMS:
+            raise ValueError(
+                f"the NMS {self._nms!r} cannot be exported; choose one of {', '.join(NMS)}"
+            )
+
+    def __call__(
+        self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]
+    ) -> tuple[list[Instances], list[Tensor]]:
+        [proposed], (logits, deltas) = proposals, predictions
+        boxes = self._predictor.box2box_transform.apply_deltas(
+            deltas, proposed.proposal_boxes.tensor
+        )
+        scores = logits.softmax(dim=-1)[:, :-1]
+        rows, classes = torch.nonzero(scores > self.score_threshold, as_tuple=True)
+        # a plain number, so that the graph can reshape no rows as well
+        num_boxes = self._predictor.bbox_pred.out_features // 4
+        columns = classes if num_boxes > 1 else torch.zeros_like(classes)
+        candidates = Boxes(boxes.reshape(-1, num_boxes, 4)[rows, columns])
+        candidates.clip(proposed.image_size)
+        keep, kept_scores = self._pick(candidates.tensor, scores[rows, classes], classes)
+        found = Instances(proposed.image_size)
+        found.pred_boxes = candidates[keep]
+        found.scores, found.pred_classes = kept_scores, classes[keep]
+        return [found], [rows[keep]]
+
+    def _pick(self, boxes: Tensor, scores: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        settings, num_classes = self._predictor.nms_settings, self._predictor.num_classes
+        iou, top_k = settings.iou_threshold, settings.top_k
+        if self._nms == "soft_nms":
+            least = self.score_threshold.clamp(min=0)
+            return soft_nms(boxes, scores, classes, least, settings.sigma, top_k)
+        if self._nms == "diou_nms":
+            return diou_nms(boxes, scores, classes, iou, top_k)
+        if self._nms == "matrix_nms":
+            return matrix_nms(boxes, scores, classes, num_classes, POST_THRESHOLD, top_k)
+        keep = grouped_nms(boxes, scores, classes, num_classes, iou)
+        keep = keep[:top_k] if top_k >= 0 else keep
+        return keep, scores[keep]
+
+
+class _MaskPicker:
+    """The mask head's `forward` in evaluation: the mask of each object's own class."""
+
+    def __init__(self, head: Any) -> None:
+        self._head = head
+
+    def __call__(self, x: Tensor, instances: list[Instances]) -> list[Instances]:
+        [found] = instances
+        logits = self._head.layers(x)
+        if logits.shape[1] == 1:
+            chosen = logits[:, 0]
+        else:
+            chosen = logits[torch.arange(logits.shape[0], device=x.device), found.pred_classes]
+        found.pred_masks = chosen.sigmoid()
+        return instances

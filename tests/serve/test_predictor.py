@@ -1,0 +1,75 @@
+"""What a request would cost is known before it is computed; uploads that never end."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from fastapi import Request
+
+import paddlex_maskrcnn as pdx
+from paddlex_maskrcnn.data.mapper import TestMapper
+from paddlex_maskrcnn.det import transforms
+from paddlex_maskrcnn.engine.predict_options import PredictOptions
+from paddlex_maskrcnn.engine.tiling import tiles_of
+from paddlex_maskrcnn.serve.limits import Limits
+from paddlex_maskrcnn.serve.predicting import Predicting
+from paddlex_maskrcnn.serve.predictor import Predictor, number_of_tiles
+from paddlex_maskrcnn.serve.query import Query
+from paddlex_maskrcnn.serve.refusal import RefusalError
+
+
+@pytest.mark.parametrize("size", [(1, 1), (100, 100), (101, 333), (16, 1000)])
+@pytest.mark.parametrize("tile", [16, (16, 40), 100, 101, 2000, None])
+@pytest.mark.parametrize("overlap", [0.01, 0.2, 0.5, 0.97])
+def test_number_of_tiles(size, tile, overlap):
+    options = PredictOptions(tile=tile, overlap=overlap)
+    tiles = tiles_of(*size, options.tile_size or size, overlap)
+    assert number_of_tiles(*size, options) == len(tiles)
+
+
+PIPELINES = [
+    [transforms.ResizeByShort(64, 96)],
+    [transforms.ResizeByShort([40, 64], -1), transforms.Padding(32)],
+    [transforms.Resize([70, 30]), transforms.RandomHorizontalFlip(), transforms.Padding(32)],
+    [transforms.Resize(50, "RANDOM"), transforms.Padding(target_size=90)],
+    [transforms.Normalize()],
+]
+
+
+@pytest.mark.parametrize("operators", PIPELINES, ids=str)
+@pytest.mark.parametrize("size", [(48, 64), (200, 31), (1, 90)])
+def test_network_size(served_model, monkeypatch, operators, size):
+    """As the mapper makes it."""
+    pipeline = transforms.Compose(operators)
+    monkeypatch.setattr(served_model.network.card, "transforms", pipeline.to_config())
+    predictor = Predictor(served_model)
+    sample = TestMapper(pipeline, "BGR", 3)(np.zeros((*size, 3), np.uint8))
+    expected = sample.get("pad_to") or tuple(sample["image"].shape[1:])
+    assert predictor.network_size(*size) == tuple(expected)
+
+
+def test_models_that_cannot_predict(served_model, monkeypatch):
+    with pytest.raises(ValueError, match="no weights yet"):
+        Predictor(pdx.det.MaskRCNN(num_classes=2))
+    monkeypatch.setattr(served_model.network.card, "transforms", None)
+    with pytest.raises(ValueError, match="without transforms"):
+        Predictor(served_model)
+
+
+async def never():
+    await asyncio.sleep(60)
+
+
+async def gone():
+    return {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize(("receive", "status"), [(never, 408), (gone, 499)])
+@pytest.mark.parametrize("kind", [b"image/png", b"multipart/form-data; boundary=x"])
+def test_uploads_that_do_not_end(served_model, receive, status, kind):
+    predicting = Predicting(Predictor(served_model), Limits(timeout=0.05))
+    request = Request({"type": "http", "headers": [(b"content-type", kind)]}, receive)
+    with pytest.raises(RefusalError) as refusal:
+        asyncio.run(predicting.answer(request, Query()))
+    assert refusal.value.status == status
+    assert predicting.under_way == 0
