@@ -63,6 +63,29 @@ def test_sigterm_saves_and_the_resumed_run_is_the_same(
     assert not (tmp_path / "latest").exists(), "of no use once the epoch is saved"
 
 
+def test_sigterm_to_the_data_processes_too(tiny_run, tiny_data, tmp_path, monkeypatch):
+    """As a job manager sends it: the step that lacks its images is not an error."""
+    step = Trainer.run_step
+
+    def lacks_images(batches):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated. ")
+        yield from batches
+
+    def is_taken_away(self):
+        if self.progress.step == 3:
+            self._batches = lacks_images(self._batches)
+        step(self)
+
+    monkeypatch.setattr(Trainer, "run_step", is_taken_away)
+    with pytest.raises(RunInterruptedError, match="SIGTERM after step 3: everything is saved"):
+        train(tiny_data, tmp_path)
+    monkeypatch.undo()
+    train(tiny_data, tmp_path, resume_checkpoint="auto")
+    assert same(weights(tiny_run[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
+    assert numbers(tiny_run[1]) == numbers(tmp_path)
+
+
 EVERYTHING = {"ema": 0.8, "amp": "bf16", "accumulate": 2, "validation_loss": True}
 
 

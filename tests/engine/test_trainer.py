@@ -103,7 +103,7 @@ def test_divergence_is_reported():
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "this machine has"),
         (
             RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
-            "a process that loads images has killed by signal: Killed. Mostly that is too little",
+            "a process that loads images was killed by signal: Killed. Mostly that is too little",
         ),
     ],
 )

@@ -11,6 +11,7 @@ import paddlex_maskrcnn.modeling.focal_rpn
 import paddlex_maskrcnn.modeling.meta_arch
 import paddlex_maskrcnn.modeling.roi_heads
 import paddlex_maskrcnn.modeling.rpn  # noqa: F401
+from paddlex_maskrcnn.modeling.fast_path import plain_path
 
 OURS = {"StandardROIHeads": "SeamROIHeads", "Res5ROIHeads": "SeamRes5ROIHeads"}
 
@@ -70,19 +71,52 @@ CASES = [
 
 @pytest.mark.parametrize(("fpn", "agnostic"), CASES)
 def test_default_choices_equal_detectron2(fpn, agnostic, make_cfg, make_targets):
-    """Weights, losses, gradients, random numbers used and detections, bit for bit."""
+    """Weights, losses, gradients, random numbers used and detections, bit for bit on the plain path."""
     cfgs = [make_cfg(fpn, 18 if fpn else 50) for _ in range(2)]
     for cfg in cfgs:
         cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG = agnostic
     stock, ours = build(cfgs[0]), build(use_our_parts(cfgs[1]))
     assert_equal_tensors(ours.state_dict(), stock.state_dict())
     inputs = batch(make_targets)
-    expected, got = train_once(stock, inputs), train_once(ours, inputs)
+    expected = train_once(stock, inputs)
+    with plain_path():
+        got = train_once(ours, inputs)
     assert_equal_tensors(got[0], expected[0])
     assert torch.equal(got[1], expected[1])
     assert_equal_tensors(got[2], expected[2])
-    with torch.no_grad():
+    with torch.no_grad(), plain_path():
         assert_equal_detections(ours.eval()(inputs), stock.eval()(inputs))
+
+
+@pytest.mark.parametrize(("fpn", "agnostic"), CASES)
+def test_fast_path_equals_the_plain_one(fpn, agnostic, make_cfg, make_targets):
+    """Losses, gradients, random numbers used and detections, up to rounding."""
+    cfg = use_our_parts(make_cfg(fpn, 18 if fpn else 50))
+    cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG = agnostic
+    inputs = batch(make_targets)
+    plain, fast = build(cfg), build(cfg)
+    with plain_path():
+        expected = train_once(plain, inputs)
+    got = train_once(fast, inputs)
+    assert torch.equal(got[1], expected[1])
+    assert got[0].keys() == expected[0].keys()
+    assert got[2].keys() == expected[2].keys()
+    for name, loss in expected[0].items():
+        torch.testing.assert_close(got[0][name], loss, rtol=1e-5, atol=0)
+    for name, grad in expected[2].items():  # a ReLU at 0 may open or close
+        assert (got[2][name] - grad).norm() <= 1e-2 * grad.norm() + 1e-6, name
+    with torch.no_grad():
+        found = fast.eval()(inputs)
+        with plain_path():
+            known = plain.eval()(inputs)
+    for mine, theirs in zip(found, known, strict=True):
+        mine, theirs = mine["instances"], theirs["instances"]
+        assert len(mine) == len(theirs) > 0
+        torch.testing.assert_close(mine.scores, theirs.scores)
+        boxes = mine.pred_boxes.tensor, theirs.pred_boxes.tensor
+        torch.testing.assert_close(*boxes, rtol=1e-5, atol=1e-3)
+        assert torch.equal(mine.pred_classes, theirs.pred_classes)
+        assert (mine.pred_masks != theirs.pred_masks).float().mean() < 1e-3
 
 
 @pytest.mark.parametrize("sampler", ["random_sampler", "libra_sampler"])

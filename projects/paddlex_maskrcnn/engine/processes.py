@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -102,6 +102,22 @@ def mean_of_all(values: torch.Tensor) -> torch.Tensor:
         dist.all_reduce(values)
         values /= comm.get_world_size()
     return values
+
+
+def on_the_way(values: torch.Tensor) -> Callable[[], list[float]]:
+    """Send values (N,) to the host; what is returned waits for them, but for no later work."""
+    if not values.is_cuda:
+        return values.tolist
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    host.copy_(values, non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+
+    def wait() -> list[float]:
+        arrived.synchronize()
+        return host.tolist()
+
+    return wait
 
 
 def from_main(value: Any) -> Any:

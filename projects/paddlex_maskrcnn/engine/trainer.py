@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from .ema import Ema
 from .network import Network
 from .precision import Precision
-from .processes import mean_of_all
+from .processes import mean_of_all, on_the_way
 from .trouble import FailedStep, told
 
 # Detectron2's names of the loss parts -> the documented ones
@@ -187,7 +187,10 @@ class Trainer(TrainerBase):
         self.is_whole = True
 
     def _backward(self, batch: Batch) -> dict[str, float]:
-        """Gradients of the batch's mean loss, part by part; the losses."""
+        """Gradients of the batch's mean loss, part by part; the losses.
+
+        The device goes on with the backward pass while the host waits for the losses.
+        """
         total: dict[str, float] = {}
         size = -(-len(batch) // self.accumulate)
         for start in range(0, len(batch), size):
@@ -195,8 +198,9 @@ class Trainer(TrainerBase):
             share = len(part) / len(batch)
             with self._gradients_stay_here(is_last=start + size >= len(batch)):
                 losses = self._losses(part)
-                values = self._checked(part, losses)
+                values_of_all = self._means(losses)
                 self.precision.backward(losses["loss"] * share)
+                values = self._checked(part, losses, values_of_all)
             for name, value in values.items():
                 total[name] = total.get(name, 0.0) + value * share
         return total
@@ -214,16 +218,25 @@ class Trainer(TrainerBase):
         named = {LOSS_NAMES.get(name, name): part for name, part in parts.items()}
         return {"loss": sum(parts.values()), **named}
 
-    def _checked(self, batch: Batch, losses: dict[str, torch.Tensor]) -> dict[str, float]:
-        """The losses as numbers, means over the processes; one wait for the device.
+    def _means(self, losses: dict[str, torch.Tensor]) -> Callable[[], list[float]]:
+        """The losses and who wants to stop, means over the processes, on their way to the host."""
+        total = losses["loss"].detach()
+        stop = torch.full_like(total, float(self.stop_asked))
+        here = torch.stack([*(loss.detach() for loss in losses.values()), stop])
+        return on_the_way(mean_of_all(here))
+
+    def _checked(
+        self,
+        batch: Batch,
+        losses: dict[str, torch.Tensor],
+        values_of_all: Callable[[], list[float]],
+    ) -> dict[str, float]:
+        """The losses as numbers, after their backward pass was sent to the device.
 
         Raises:
             TrainingDivergedError: in every process when the loss is not finite in one.
         """
-        total = losses["loss"].detach()
-        stop = torch.full_like(total, float(self.stop_asked))
-        here = torch.stack([*(loss.detach() for loss in losses.values()), stop])
-        *values, stop_share = mean_of_all(here).tolist()
+        *values, stop_share = values_of_all()
         self.stop_agreed = stop_share > 0
         if not values[0] - values[0] == 0:  # infinite or NaN
             raise self._failed(batch).diverged(losses)

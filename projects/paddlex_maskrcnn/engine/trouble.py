@@ -61,7 +61,10 @@ class FailedStep:
     def diverged(
         self, losses: Mapping[str, torch.Tensor], cause: str = ""
     ) -> TrainingDivergedError:
-        """The error for a loss that is not finite, in this process or in another one."""
+        """The error for a loss that is not finite, in this process or in another one.
+
+        The gradients reported are those there are: of a loss, those of its backward pass.
+        """
         values = {name: loss.item() for name, loss in losses.items()}
         shown = cause or ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         ids = [one["image_id"] for one in self.batch]
@@ -70,8 +73,6 @@ class FailedStep:
             f"the loss is not finite{mine} at step {self.step} ({shown}); images {ids}, learning rate "
             f"{self.lr:.3g}. Lower learning_rate, lengthen warmup_steps, or set clip_gradients: 10"
         )
-        if "loss" in losses and shard()[1] == 1:  # gradients of several would wait for each other
-            losses["loss"].backward()
         return TrainingDivergedError(message, self._report(values))
 
     def out_of_memory(self, error: Exception) -> TrainingTroubleError:
@@ -138,12 +139,12 @@ def told(failed: FailedStep) -> Iterator[None]:
 
 
 def _worker_died(text: str) -> TrainingTroubleError:
-    reason = re.search(r"killed by signal: ([^.]*)|exited unexpectedly", text)
-    why = reason.group(0) if reason else "ended"
+    reason = re.search(r"killed by signal: [^.]*", text)
+    why = f"was {reason.group(0)}" if reason else "has ended unexpectedly"
     return TrainingTroubleError(
-        f"a process that loads images has {why.replace('exited', 'ended')}. Mostly that is too "
-        "little memory: set num_workers of the data set lower (0 loads in the training process "
-        "and shows any other error). In a container also give it shared memory: docker run --ipc=host"
+        f"a process that loads images {why}. Mostly that is too little memory: set num_workers of "
+        "the data set lower (0 loads in the training process and shows any other error). "
+        "In a container also give it shared memory: docker run --ipc=host"
     )
 
 

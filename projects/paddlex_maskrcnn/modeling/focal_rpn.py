@@ -73,6 +73,9 @@ class FocalRPN(CrowdRPN):
         ret["focal_on"] = cfg.MODEL.RPN.FOCAL_ON
         return ret
 
+    def _learns_from_sample(self) -> bool:
+        return self.focal_on != "all" and super()._learns_from_sample()
+
     def label_and_sample_anchors(
         self, anchors: list[Boxes], gt_instances: list[Instances]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:

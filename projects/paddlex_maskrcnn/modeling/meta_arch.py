@@ -5,7 +5,8 @@ operator wants the image to be filled.
 Origin: PaddleX pads in the data pipeline, images and all; here only sizes travel and the model
 fills with zeros after normalisation, as Detectron2 does for its own padding.
 Differences: with no `pad_to` and no `sample_seed` (image_randomness.py) in the batch, and without
-autocast (full_precision.py), this is Detectron2's `GeneralizedRCNN`, bit for bit.
+autocast (full_precision.py), this is Detectron2's `GeneralizedRCNN`, bit for bit on the plain path
+(fast_path.py), elsewhere up to rounding.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from typing import Any
 
 from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
 from detectron2.structures import ImageList
+from torch import channels_last
 from torch.nn.functional import pad
 
+from .fast_conv import fold_norms
+from .fast_path import is_fast_on_cpu
 from .full_precision import keep_full_precision
 from .image_randomness import drawing_from, image_generators
 
@@ -27,6 +31,7 @@ class PaddedRCNN(GeneralizedRCNN):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Arguments of `GeneralizedRCNN`."""
         super().__init__(*args, **kwargs)
+        fold_norms(self)
         heads = self.roi_heads
         keep_full_precision(self.backbone, self.proposal_generator.rpn_head, heads.box_predictor)
         if heads.mask_on:
@@ -47,6 +52,8 @@ class PaddedRCNN(GeneralizedRCNN):
         backbone can divide; `image_sizes` stay those of the images themselves.
         """
         images = super().preprocess_image(batched_inputs)
+        if is_fast_on_cpu(images.tensor):  # the layout of the features follows from the image's
+            images.tensor = images.tensor.contiguous(memory_format=channels_last)
         wanted = [x["pad_to"] for x in batched_inputs if x.get("pad_to") is not None]
         if not wanted:
             return images

@@ -14,7 +14,7 @@ from typing import Any
 
 from detectron2.engine import HookBase
 
-from ...user_errors import RunInterruptedError
+from ...user_errors import RunInterruptedError, TrainingTroubleError
 from ..checkpoint import DIVERGED, LATEST, Checkpoints
 from ..trainer import Trainer
 from ..trouble import TrainingDivergedError
@@ -54,6 +54,9 @@ class SaveWhenStopped(HookBase):
         for one, handler in self._before.items():
             signal.signal(one, handler)
         error = sys.exception()
+        if self._asked and isinstance(error, TrainingTroubleError) and self.trainer.is_whole:
+            # the signal went to the processes that load images too
+            raise RunInterruptedError(self._saved(), self._asked) from error
         if isinstance(error, Exception) and not isinstance(error, RunInterruptedError):
             self._save_after(error)
 

@@ -1,0 +1,101 @@
+"""The run command itself, on tiny work."""
+
+import json
+import shutil
+
+import pytest
+from side_by_side import small_parts, training
+from side_by_side.command import Bench, main
+from side_by_side.equality import check_losses
+from side_by_side.settings import Settings, read_variant
+
+TINY = Settings(threads=1, rounds=1, size=64, batch_size=1, regions=16, clock="cpu", quick=True)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """Drawn images and weights, for all tests here."""
+    folder = tmp_path_factory.mktemp("bench")
+    yield Bench(TINY, folder)
+    shutil.rmtree(folder)
+
+
+def test_other_weights_are_seen(bench, tmp_path):
+    """One layer of ours differs by a hundredth; with the same weights the losses are equal, below."""
+    import torch
+
+    from paddlex_maskrcnn.engine.model_directory import WEIGHTS
+    from paddlex_maskrcnn.modeling.fast_path import plain_path
+
+    other = tmp_path / "ours"
+    shutil.copytree(bench.weights.ours, other)
+    state = torch.load(other / WEIGHTS, weights_only=True)
+    state["roi_heads.box_head.fc1.weight"] *= 1.01
+    torch.save(state, other / WEIGHTS)
+    batches = training.read_batches(bench.pictures, bench.weights, TINY)
+    with plain_path():
+        changed = training.ours(other, batches, bench.pictures, TINY).first_losses()
+    expected = training.stock(bench.weights, batches, TINY).first_losses()
+    shutil.rmtree(other)
+    assert not check_losses("x", changed, expected, tolerance=0).passed
+
+
+def test_a_run_writes_what_it_measured(tmp_path, capsys):
+    path, page = tmp_path / "bench.json", tmp_path / "page.md"
+    from side_by_side.table import BEGIN, END
+
+    page.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
+    arguments = [
+        "--quick",
+        "--threads",
+        "1",
+        "--parts",
+        "nms,coco",
+        "--rounds",
+        "1",
+    ]
+    assert main([*arguments, "--json", str(path), "--write", str(page)]) == 0
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    parts = {"NMS", "COCO evaluation"}
+    assert {row["part"] for row in plain["rows"]} == parts
+    assert plain["command"].startswith("python benchmarks/run.py --quick --threads 1 --parts nms")
+    assert plain["settings"]["rounds"] == 1
+    assert len(plain["checks"]) == 3
+    assert all(check["passed"] for check in plain["checks"])
+    assert "NMS, 1000 proposals x 80 classes" in capsys.readouterr().out
+    assert "| COCO evaluation |" in page.read_text(encoding="utf-8")
+
+
+def test_masks_are_pasted_and_images_loaded_alike(bench):
+    for part in (small_parts.pasting(TINY), small_parts.loading(bench.pictures, TINY)):
+        assert all(check.passed for check in part.checks), part.checks
+        assert {row.against for row in part.rows} == {"Detectron2", "torchvision"}
+
+
+@pytest.mark.slow
+def test_a_training_step_is_compared_with_both(bench):
+    part = bench.step()
+    assert [row.against for row in part.rows] == ["Detectron2", "torchvision"]
+    assert [check.passed for check in part.checks] == [True] * 3, part.checks
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--parts", "steps"], "--parts is 'steps'; choose some of step,predict"),
+        (["--variant", "fast"], "--variant is 'fast'; give NAME:train.KEY=VALUE"),
+        (["--variant", "a:amp=bf16"], "'amp=bf16' is not model.KEY=VALUE or train.KEY=VALUE"),
+    ],
+)
+def test_mistakes_are_told(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_variant_is_read():
+    found = read_variant("fast:train.amp=bf16,train.ema=0.9,model.keep_top_k=50")
+    assert found.name == "fast"
+    assert found.train == {"amp": "bf16", "ema": 0.9}
+    assert found.model == {"keep_top_k": 50}
