@@ -1,12 +1,14 @@
 # make train   set up .venv and run the quickstart
 # make test    set up .venv and run lint, types and the whole test suite
+# make bench   ours, stock Detectron2 and torchvision side by side, 20 minutes; BENCH_ARGS="--device cuda"
+# make bench-compare A=old.json B=new.json   fails when something became more than 10 % slower
 PYTHON ?= python3
 VENV ?= .venv
 CONFIG ?= configs/quickstart.yaml
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test install lint docs clean
+.PHONY: train test install lint docs clean bench bench-compare
 
 train: install
 	$(BIN)/python train_net.py --config $(CONFIG)
@@ -22,9 +24,15 @@ lint: install
 docs: install
 	$(BIN)/python -m paddlex_maskrcnn hyperparameters --write docs/hyperparameters.md
 
+bench: install
+	$(BIN)/python -W ignore benchmarks/run.py $(BENCH_ARGS)
+
+bench-compare: install
+	$(BIN)/python benchmarks/compare.py $(A) $(B)
+
 install: $(READY)
 
-# EXTRAS= (empty) leaves the developers' tools out, as the Docker image does
+# EXTRAS= (empty) leaves the developers' tools out; the Docker image takes EXTRAS='[serve]'
 EXTRAS ?= [dev]
 $(READY): pyproject.toml constraints.txt projects/paddlex_maskrcnn/detectron2-requirement.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python >= 3.11 is needed, $(PYTHON) is ' + sys.version.split()[0] + '; try: make PYTHON=python3.12 $(MAKECMDGOALS)')"

@@ -14,7 +14,7 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -71,7 +71,7 @@ def polygon(centre: np.ndarray, size: np.ndarray) -> dict[str, Any]:
     return coco_mask.merge(coco_mask.frPyObjects(points, HEIGHT, WIDTH))
 
 
-def medians(work: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+def medians(work: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
     """Seconds of each, taking turns."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(repeats):

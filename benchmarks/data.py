@@ -96,18 +96,20 @@ def mappers(form: str) -> dict[str, Callable[[dict[str, Any], int], Any]]:
     }
 
 
-def draw(folder: Path, size: tuple[int, int], count: int) -> list[dict[str, Any]]:
-    """Write the files; records with polygons."""
+def draw(
+    folder: Path, size: tuple[int, int], count: int, objects: int = OBJECTS
+) -> list[dict[str, Any]]:
+    """Write the files; records with polygons, so many objects each."""
     rng = np.random.default_rng(0)
     records = []
     for k in range(count):
         path = folder / f"{k}.jpg"
         cv2.imwrite(str(path), photograph(size, rng), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        objects = [blob(size, rng) for _ in range(OBJECTS)]
+        drawn = [blob(size, rng) for _ in range(objects)]
         records.append(
             {
                 "file_name": str(path), "height": size[0], "width": size[1], "image_id": k,
-                "annotations": objects,
+                "annotations": drawn,
             }
         )  # fmt: skip
     return records

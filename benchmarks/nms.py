@@ -15,6 +15,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 # before torch is imported: waiting threads that spin spoil every figure on a busy machine
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -88,7 +89,7 @@ def compare_nms(title: str, detections: Detections, settings: NMSSettings, repea
         "torchvision": lambda: batched_nms(*detections, settings.iou_threshold)
     }
     for name, nms in sorted(BOX_NMS):
-        functions[name] = lambda nms=nms: nms(*detections, settings)
+        functions[name] = partial(nms, *detections, settings)
     print_ratios(f"{title}, {len(detections[1])} boxes", functions, repeats)
 
 
@@ -131,11 +132,10 @@ def main() -> None:
     for top_k in (100, 300, -1):
         print(f"keep {'all' if top_k < 0 else top_k}")
         for title, detections, threshold in cases:
-            detections = tuple(tensor.to(args.device) for tensor in detections)
+            boxes, scores, classes = (tensor.to(args.device) for tensor in detections)
             settings = NMSSettings(score_threshold=threshold, top_k=top_k)
-            compare_nms(
-                title, detections, settings, args.repeats if len(detections[1]) < 5e4 else 3
-            )
+            repeats = args.repeats if len(scores) < 5e4 else 3
+            compare_nms(title, (boxes, scores, classes), settings, repeats)
     with torch.no_grad():
         compare_predictors(args.device, args.repeats)
 

@@ -1,0 +1,1 @@
+"""How time and memory of this package grow with the work: `python benchmarks/growth.py`."""

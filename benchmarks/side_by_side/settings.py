@@ -1,0 +1,87 @@
+"""What a run of the benchmarks is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+OURS, STOCK, TORCHVISION = "ours", "Detectron2", "torchvision"
+LIKE_TORCHVISION = "ours as torchvision"  # with its anchors and its region pooling
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One more way to run ours.
+
+    Attributes:
+        name: in the table.
+        model, train: rows of `MaskRCNN(...)` and `train(...)` that differ from the defaults.
+    """
+
+    name: str
+    model: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every part needs to know.
+
+    Attributes:
+        device: cpu or cuda.
+        threads: of torch, on the CPU.
+        rounds: turns that count; one more before them warms up.
+        size: short side of the images in the network, pixels; the long side is at most 1333 / 800
+            of it.
+        batch_size: images of a training step.
+        regions: sampled an image in training, for the second stage.
+        clock: wall or cpu, the seconds of all threads of this process.
+        quick: tiny work, to see that everything runs.
+        tf32: whether a GPU may round factors to 10 bits, for all contestants alike.
+        amp: 16-bit rows beside the others: off, bf16 or fp16.
+        variants: further ways to run ours.
+    """
+
+    device: str = "cpu"
+    threads: int = 2
+    rounds: int = 7
+    size: int = 800
+    batch_size: int = 2
+    regions: int = 512
+    clock: str = "wall"
+    quick: bool = False
+    tf32: bool = False
+    amp: str = "off"
+    variants: Sequence[Variant] = ()
+
+    @property
+    def longest(self) -> int:
+        """Limit of the long side, pixels."""
+        return self.size * 1333 // 800
+
+
+def read_variant(text: str) -> Variant:
+    """A variant of the command line, `NAME:section.key=value,...`.
+
+    Raises:
+        ValueError: for a text that is not of this form.
+    """
+    import yaml
+
+    name, _, changes = text.partition(":")
+    parts: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
+    for change in filter(None, changes.split(",")):
+        key, equals, value = change.partition("=")
+        section, dot, row = key.strip().partition(".")
+        if not (equals and dot) or section not in parts:
+            raise ValueError(
+                f"--variant is {text!r}: {change!r} is not model.KEY=VALUE or train.KEY=VALUE, as in "
+                "--variant bf16:train.amp=bf16"
+            )
+        parts[section][row] = yaml.safe_load(value)
+    if not name or not any(parts.values()):
+        raise ValueError(
+            f"--variant is {text!r}; give NAME:train.KEY=VALUE or NAME:model.KEY=VALUE"
+        )
+    return Variant(name, **parts)

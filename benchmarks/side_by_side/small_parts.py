@@ -1,0 +1,214 @@
+"""The parts around the network: loading data, pasting masks, NMS, COCO evaluation."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import nms as nms_cases
+import numpy as np
+import torch
+from coco_eval import draw_data
+from detectron2.layers import batched_nms as stock_batched_nms
+from detectron2.layers.mask_ops import paste_masks_in_image
+from detectron2.structures import Boxes
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from torchvision.datasets import CocoDetection, wrap_dataset_for_transforms_v2
+from torchvision.models.detection.roi_heads import paste_masks_in_image as torchvision_paste
+from torchvision.ops import batched_nms
+from torchvision.transforms import v2
+
+from data import mappers
+from paddlex_maskrcnn.engine.inference import paste_in_box
+from paddlex_maskrcnn.metrics.average_precision import average_precision
+from paddlex_maskrcnn.metrics.truth import Truth
+from paddlex_maskrcnn.modeling.nms import NMSSettings
+from paddlex_maskrcnn.modeling.registries import BOX_NMS
+
+from .equality import check_detections
+from .pictures import Pictures
+from .record import Check, Part, rows_of
+from .rounds import take_turns
+from .settings import OURS, STOCK, TORCHVISION, Settings
+
+REFERENCE = "pycocotools"  # what Detectron2 without its compiled part and torchvision evaluate with
+Work = dict[str, Callable[[], Any]]
+
+
+def loading(pictures: Pictures, settings: Settings) -> Part:
+    """A loader process: files to augmented images and targets, one thread."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    try:
+        readers = mappers("polygon")
+        theirs = _torchvision_data(pictures)
+        records = pictures.records
+        work: Work = {
+            OURS: lambda: [readers["ours"](one, k) for k, one in enumerate(records)],
+            STOCK: lambda: [readers["detectron2"](one, k) for k, one in enumerate(records)],
+            TORCHVISION: lambda: [theirs[k] for k in range(len(theirs))],
+        }
+        part = Part(checks=[_same_samples(work)])
+        name = f"{len(records)} JPEG files to short side 800"
+        equal = dict.fromkeys((STOCK, TORCHVISION), "sizes, objects")
+        _measure(part, "data loading", name, work, settings, equal)
+    finally:
+        torch.set_num_threads(settings.threads)
+    return part
+
+
+def _torchvision_data(pictures: Pictures) -> Any:
+    """Its own data set and transforms with the same augmentation."""
+    steps = [
+        v2.ToImage(), v2.RandomHorizontalFlip(), v2.RandomShortestSize(800, 1333),
+        v2.ToDtype(torch.float32, scale=True), v2.SanitizeBoundingBoxes(),
+    ]  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):
+        data = CocoDetection(pictures.folder, str(pictures.ann_file), transforms=v2.Compose(steps))
+    return wrap_dataset_for_transforms_v2(data, target_keys=["boxes", "labels", "masks"])
+
+
+def _same_samples(work: Work) -> Check:
+    """Sizes and objects; torchvision rounds a long side down where the others round it."""
+
+    def facts(sample: Any) -> tuple[int, int, int]:
+        if isinstance(sample, dict):
+            return (*sample["image"].shape[1:], len(sample["instances"]))
+        image, target = sample
+        return (*image.shape[1:], len(target["boxes"]))
+
+    found = {name: np.array([facts(one) for one in read()]) for name, read in work.items()}
+    pixels = max(np.abs(found[OURS] - found[name])[:, :2].max() for name in (STOCK, TORCHVISION))
+    same = all((found[OURS][:, 2] == found[name][:, 2]).all() for name in (STOCK, TORCHVISION))
+    count, objects = len(found[OURS]), found[OURS][:, 2].sum()
+    told = f"{count} images, sides within {pixels} pixels, {objects} objects"
+    return Check("data loading", bool(same and pixels <= 1), told if same else f"objects: {found}")
+
+
+def pasting(settings: Settings) -> Part:
+    """Masks of 28 x 28 onto the image, the whole of it for each object."""
+    part = Part()
+    for size in ((480, 640), (1200, 1600)):
+        _pasting_onto(size, part, settings)
+    return part
+
+
+def _pasting_onto(size: tuple[int, int], part: Part, settings: Settings) -> None:
+    height, width = size
+    count = 5 if settings.quick else 100
+    generator = torch.Generator().manual_seed(0)
+    corner = torch.rand(count, 2, generator=generator) * torch.tensor([width, height]) * 0.7
+    side = torch.rand(count, 2, generator=generator) * torch.tensor([width, height]) * 0.3
+    boxes = torch.cat([corner, corner + side + 4], dim=1)
+    masks = torch.rand(count, 28, 28, generator=generator)
+    work: Work = {
+        OURS: lambda: _paste(masks, boxes, size),
+        STOCK: lambda: paste_masks_in_image(masks, Boxes(boxes), size, 0.5).numpy(),
+        TORCHVISION: lambda: (torchvision_paste(masks[:, None], boxes, size) > 0.5).numpy(),
+    }
+    name = f"{count} masks onto {width}x{height}"
+    blank = {"boxes": boxes.numpy(), "scores": np.ones(count), "classes": np.zeros(count)}
+    found = [[{**blank, "masks": np.asarray(work[who]())}] for who in (OURS, STOCK)]
+    part.checks.append(check_detections(f"pasting, {name}", *found, mask_share=1e-4))
+    _measure(part, "mask pasting", name, work, settings, {STOCK: "pixels"})
+
+
+def _paste(masks: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int]) -> list[np.ndarray]:
+    both = zip(masks, boxes, strict=True)
+    return [paste_in_box(mask, box, *size).dense(*size) for mask, box in both]
+
+
+def nms(settings: Settings) -> Part:
+    """Hard NMS of the candidates of one image."""
+    part = Part()
+    torch.manual_seed(0)
+    for threshold in (0.05, 0.01):
+        _nms_above(threshold, part, settings)
+    return part
+
+
+def _nms_above(threshold: float, part: Part, settings: Settings) -> None:
+    likely = nms_cases.likely_image(threshold)
+    boxes, scores, classes = (one.to(settings.device) for one in likely)
+    how = NMSSettings(score_threshold=threshold, top_k=100)
+    hard = BOX_NMS.get("hard_nms")
+    work: Work = {
+        OURS: lambda: hard(boxes, scores, classes, how),
+        STOCK: lambda: stock_batched_nms(boxes, scores, classes, how.iou_threshold)[:100],
+        TORCHVISION: lambda: batched_nms(boxes, scores, classes, how.iou_threshold)[:100],
+    }
+    name = f"1000 proposals x 80 classes, score above {threshold}"
+    kept = [_indices(run()) for run in work.values()]
+    same = all(torch.equal(kept[0], one) for one in kept)
+    part.checks.append(Check(f"NMS, {name}", same, f"the same {len(kept[0])} boxes"))
+    equal = dict.fromkeys((STOCK, TORCHVISION), "boxes kept")
+    _measure(part, "NMS", name, work, settings, equal, device=settings.device)
+
+
+def _indices(kept: Any) -> torch.Tensor:
+    """Ours returns indices and scores."""
+    return kept[0] if isinstance(kept, tuple) else kept
+
+
+def evaluation(settings: Settings) -> Part:
+    """COCO's numbers of boxes and masks, from dicts to AP."""
+    images = 5 if settings.quick else 500
+    data, rows = draw_data(images, 20, 40, 20)
+    plain = [dict(one) for one in rows]  # the form that the reference reads, made off the clock
+    numbers: dict[str, list[float]] = {}
+
+    def ours() -> None:
+        truth = Truth(data)
+        found = [average_precision(truth, rows, kind) for kind in ("bbox", "segm")]
+        numbers[OURS] = [value for one in found for value in (one.ap, one.ap50, one.ap75)]
+
+    def reference() -> None:
+        numbers[REFERENCE] = _pycocotools(data, plain)
+
+    part = Part()
+    work: Work = {OURS: ours, REFERENCE: reference}
+    name = f"{images} images, {len(rows)} detections, boxes and masks"
+    equal = {REFERENCE: "AP, AP50, AP75"}
+    _measure(part, "COCO evaluation", name, work, settings, equal, rounds=3)
+    apart = float(np.abs(np.subtract(numbers[OURS], numbers[REFERENCE])).max())
+    part.checks.append(Check("COCO evaluation", apart < 1e-6, f"6 numbers within {apart:.1g}"))
+    return part
+
+
+def _pycocotools(data: dict[str, Any], rows: list[dict[str, Any]]) -> list[float]:
+    found: list[float] = []
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = data
+        truth.createIndex()
+        results = truth.loadRes(rows)
+        for kind in ("bbox", "segm"):
+            judge = COCOeval(truth, results, kind)
+            judge.evaluate()
+            judge.accumulate()
+            judge.summarize()
+            found += judge.stats[:3].tolist()
+    return found
+
+
+def _measure(
+    part: Part,
+    title: str,
+    name: str,
+    work: Work,
+    settings: Settings,
+    equal: dict[str, str],
+    *,
+    rounds: int | None = None,
+    device: str = "cpu",
+) -> None:
+    """Add a row for ours against each other one."""
+    rounds = min(rounds or settings.rounds, settings.rounds)
+    seconds = take_turns(work, rounds, clock=settings.clock, device=device)
+    pairs = [(OURS, other) for other in work if other != OURS]
+    found = {(OURS, other): words for other, words in equal.items()}
+    part.rows += rows_of(title, name, seconds, pairs, equal=found)

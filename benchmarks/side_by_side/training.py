@@ -1,0 +1,232 @@
+"""A training step: forward, losses, backward and optimizer, on batches that are in memory.
+
+Every contestant steps with its own trainer: ours with `engine.trainer`, Detectron2 with its
+`SimpleTrainer` (`AMPTrainer`), torchvision with the loop of its reference scripts. All see the same
+images and objects. torchvision gets masks as bits, which is what it takes; Detectron2 and ours get
+polygons, which is what their mappers give.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.engine import AMPTrainer, SimpleTrainer
+from detectron2.solver import build_optimizer
+from detectron2.structures import BitMasks
+from detectron2.utils.events import EventStorage
+
+from paddlex_maskrcnn.det import transforms
+from paddlex_maskrcnn.engine.precision import DTYPES
+from paddlex_maskrcnn.engine.processes import across_processes
+from paddlex_maskrcnn.engine.start import Run
+from paddlex_maskrcnn.engine.trainer import LOSS_NAMES, Trainer
+from paddlex_maskrcnn.modeling.fast_path import plain_path
+
+from .equality import OTHERWISE_DEFINED, check_losses
+from .networks import LEARNING_RATE, our_run, stock_cfg, stock_network, torchvision_s
+from .pictures import Pictures
+from .record import Check
+from .settings import LIKE_TORCHVISION, OURS, STOCK, TORCHVISION, Settings, Variant
+from .weights import SharedWeights
+
+Batch = list[dict[str, Any]]
+Losses = dict[str, float]
+NUM_BATCHES = 4  # that are stepped through again and again
+
+_TORCHVISION_LOSSES = {
+    "loss_classifier": "loss_cls",
+    "loss_box_reg": "loss_bbox",
+    "loss_mask": "loss_mask",
+    "loss_objectness": "loss_rpn_cls",
+    "loss_rpn_box_reg": "loss_rpn_bbox",
+}
+
+
+class Stepper:
+    """Takes training steps of one contestant; the first one on random numbers that all share.
+
+    Attributes:
+        step: takes one.
+        losses: of the last step, under our names.
+    """
+
+    def __init__(self, step: Callable[[], None], losses: Callable[[], Losses]) -> None:
+        self.step, self.losses = step, losses
+
+    def first_losses(self) -> Losses:
+        """Take the first step from a fixed seed; its losses."""
+        torch.manual_seed(1)
+        self.step()
+        return self.losses()
+
+
+def steppers(
+    pictures: Pictures, weights: SharedWeights, settings: Settings
+) -> dict[str, Callable[[], Stepper]]:
+    """Contestant -> what builds it."""
+    batches = read_batches(pictures, weights, settings)
+    found: dict[str, Callable[[], Stepper]] = {
+        OURS: lambda: ours(weights.ours, batches, pictures, settings),
+        STOCK: lambda: stock(weights, batches, settings),
+        LIKE_TORCHVISION: lambda: ours(weights.like_torchvision, batches, pictures, settings),
+        TORCHVISION: lambda: torchvision_stepper(weights, batches, settings),
+    }
+    for one in variants(settings):
+        found[one.name] = partial(ours, weights.ours, batches, pictures, settings, one)
+    if settings.amp != "off" and settings.device == "cuda":  # Detectron2 has it there only
+        found[f"{STOCK} {settings.amp}"] = lambda: stock(weights, batches, settings, settings.amp)
+    return found
+
+
+def checks(
+    builders: Mapping[str, Callable[[], Stepper]],
+    steppers: Mapping[str, Stepper],
+    settings: Settings,
+) -> list[Check]:
+    """Losses of the first step: in Detectron2's way of computing they are its very bits."""
+    losses = {name: one.first_losses() for name, one in steppers.items()}
+    with plain_path():
+        plain = builders[OURS]().first_losses()
+    exact = 1e-4 if settings.device == "cuda" else 0.0  # a GPU may add in any order
+    like, theirs = losses[LIKE_TORCHVISION], losses[TORCHVISION]
+    title = "losses of the first step"
+    return [
+        check_losses(f"{title}, {STOCK}, plain path", plain, losses[STOCK], tolerance=exact),
+        check_losses(f"{title}, {STOCK}, as timed", losses[OURS], losses[STOCK]),
+        check_losses(f"{title}, {TORCHVISION}", like, theirs, leave_out=OTHERWISE_DEFINED),
+    ]
+
+
+def variants(settings: Settings) -> list[Variant]:
+    """Further ways to run ours, the one that --amp asks for first."""
+    of_amp = [Variant(f"{OURS} {settings.amp}", train={"amp": settings.amp})]
+    return (of_amp if settings.amp != "off" else []) + list(settings.variants)
+
+
+def pairs(settings: Settings) -> list[tuple[str, str]]:
+    """Who is compared with whom."""
+    found = [(OURS, STOCK), (LIKE_TORCHVISION, TORCHVISION)]
+    for one in variants(settings):
+        found += [(one.name, STOCK), (one.name, OURS)]
+    if settings.amp != "off":
+        found.append((f"{OURS} {settings.amp}", f"{STOCK} {settings.amp}"))
+    return found
+
+
+def read_batches(pictures: Pictures, weights: SharedWeights, settings: Settings) -> list[Batch]:
+    """A few batches as the loader of ours gives them."""
+    run = _run(weights.ours, pictures, settings)
+    return list(itertools.islice(run.batches(), NUM_BATCHES))
+
+
+def _run(
+    weights: Path, pictures: Pictures, settings: Settings, variant: Variant | None = None
+) -> Run:
+    resize = transforms.ResizeByShort(settings.size, settings.longest)
+    flip = transforms.RandomHorizontalFlip()
+    data = pictures.dataset(transforms.Compose([flip, transforms.Normalize(), resize]))
+    return our_run(weights, data, settings, variant)
+
+
+def endless(batches: list[Batch]) -> Iterator[Batch]:
+    """The batches over and over; the first one without seeds of its own, so that all draw alike."""
+    yield [{key: one[key] for key in one if key != "sample_seed"} for one in batches[0]]
+    yield from itertools.cycle(batches)
+
+
+def ours(
+    weights: Path,
+    batches: list[Batch],
+    pictures: Pictures,
+    settings: Settings,
+    variant: Variant | None = None,
+) -> Stepper:
+    """The engine's trainer, built as `engine.train` builds it."""
+    run = _run(weights, pictures, settings, variant)
+    trainer = Trainer(
+        run.network, run.optimizer, run.schedule, endless(batches), run.progress,
+        model=across_processes(run.network.module), precision=run.precision, ema=run.ema,
+        clip_gradients=run.params.clip_gradients, accumulate=run.params.accumulate,
+    )  # fmt: skip
+    run.network.set_training()
+
+    def step() -> None:
+        with EventStorage():
+            trainer.run_step()
+
+    def losses() -> Losses:
+        found = dict(run.progress.records[-1].losses)
+        del found["loss"]
+        return found
+
+    return Stepper(step, losses)
+
+
+def stock(
+    weights: SharedWeights, batches: list[Batch], settings: Settings, amp: str = "off"
+) -> Stepper:
+    """Detectron2's trainer with its optimizer."""
+    network = stock_network(weights, settings)
+    optimizer = build_optimizer(stock_cfg(settings, weights.num_classes), network)
+    loader: Any = endless(batches)
+    if amp == "off":
+        trainer = SimpleTrainer(network, loader, optimizer)
+    else:
+        trainer = AMPTrainer(network, loader, optimizer, precision=DTYPES[amp])
+    trainer.iter = 0
+    seen: Losses = {}
+
+    def step() -> None:
+        with EventStorage() as storage:
+            trainer.run_step()
+            seen.update({name: value for name, (value, _) in storage.latest().items()})
+
+    def losses() -> Losses:
+        parts = {name: value for name, value in seen.items() if name.startswith("loss_")}
+        return {LOSS_NAMES.get(name, name): value for name, value in parts.items()}
+
+    return Stepper(step, losses)
+
+
+def torchvision_stepper(
+    weights: SharedWeights, batches: list[Batch], settings: Settings
+) -> Stepper:
+    """The loop of references/detection/engine.py: it, too, reads the losses in every step."""
+    network = torchvision_s(weights, settings, training=True)
+    parameters = [one for one in network.parameters() if one.requires_grad]
+    optimizer = torch.optim.SGD(parameters, lr=LEARNING_RATE, momentum=0.9, weight_decay=1e-4)
+    loader = itertools.cycle([torchvision_batch(batch) for batch in batches])
+    seen: Losses = {}
+
+    def step() -> None:
+        images, targets = next(loader)
+        images = [one.to(settings.device) for one in images]
+        targets = [{key: t.to(settings.device) for key, t in one.items()} for one in targets]
+        parts = network(images, targets)
+        optimizer.zero_grad()
+        sum(parts.values()).backward()
+        optimizer.step()
+        seen.update({_TORCHVISION_LOSSES[name]: part.item() for name, part in parts.items()})
+
+    return Stepper(step, lambda: seen)
+
+
+def torchvision_batch(batch: Batch) -> tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]:
+    """A batch in torchvision's form: images in [0, 1], labels from 1, masks as bits."""
+    targets = []
+    for one in batch:
+        objects = one["instances"]
+        masks = BitMasks.from_polygon_masks(objects.gt_masks, *objects.image_size)
+        targets.append(
+            {
+                "boxes": objects.gt_boxes.tensor,
+                "labels": objects.gt_classes + 1,
+                "masks": masks.tensor.to(torch.uint8),
+            }
+        )
+    return [one["image"].float() / 255 for one in batch], targets
