@@ -51,6 +51,20 @@ def test_writes_page_and_numbers(tiny_coco, rows, run_dir):
     ]  # fmt: skip
 
 
+def test_as_many_detections_count_as_the_model_leaves(tiny_coco, rows, run_dir):
+    """A hundred false ones stand before the right one, as in pictures of many small objects."""
+    first = rows[0] | {"bbox": [50.0, 0.0, 3.0, 3.0], "score": 0.95}
+    crowded = {"bbox": ResultRows([*rows, *[first] * 100])}
+    found = []
+    for limit in ("", ", keep_top_k: 150"):
+        card = f"params: {{backbone: ResNet18{limit}}}\n"
+        (run_dir / "best_model" / "model.yml").write_text(card)
+        write_run_report(run_dir, tiny_coco.open(), crowded, num_pictures=0)
+        numbers = json.loads((run_dir / "evaluation" / "analysis.json").read_text())
+        found.append(numbers["bbox"]["average_precision"]["recall"])
+    assert found[0] < found[1] == 1
+
+
 def test_no_absolute_path_leaves_the_machine(tiny_coco, rows, run_dir):
     rows.append(rows[0] | {"score": 0.95, "bbox": [0.0, 0.0, 3.0, 3.0]})
     dataset = tiny_coco.open()

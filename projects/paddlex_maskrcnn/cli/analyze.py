@@ -111,7 +111,7 @@ def evaluate_and_report(
         return None
     assert model.last_evaluation is not None
     return write_report(
-        model.last_evaluation, dataset, run_dir, max_detections=model.params.keep_top_k,
+        model.last_evaluation, dataset, run_dir,
         model_dir=model_dir, output=output, threshold=threshold, num_pictures=num_pictures,
     )  # fmt: skip
 
@@ -121,7 +121,6 @@ def write_report(
     dataset: DetectionDataset,
     run_dir: Path,
     *,
-    max_detections: int,
     model_dir: Path | None = None,
     output: Path | None = None,
     threshold: float | None = None,
@@ -131,7 +130,6 @@ def write_report(
 
     Args:
         evaluation: of the model in model_dir.
-        max_detections: of an image that count, the model's keep_top_k.
 
     The others are those of `evaluate_and_report`. Returns the page's file.
     """
@@ -141,6 +139,5 @@ def write_report(
     evaluation.write(output / "evaluation", dataset)
     return write_run_report(
         run_dir, dataset, evaluation.results, model_dir=model_dir, output=output,
-        max_detections=max_detections, threshold=threshold, num_pictures=num_pictures,
-        note=evaluation.note,
+        threshold=threshold, num_pictures=num_pictures, note=evaluation.note,
     )  # fmt: skip

@@ -155,9 +155,8 @@ def _report_best(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExper
     elif is_main():
         metric = loaded.experiment.evaluate.metric or model.best_evaluation.metric
         page = write_report(
-            replace(model.best_evaluation, metric=metric), dataset, run_dir,
-            max_detections=model.params.keep_top_k, model_dir=best,
-        )  # fmt: skip
+            replace(model.best_evaluation, metric=metric), dataset, run_dir, model_dir=best
+        )
         print(f"The page is {page}")
 
 

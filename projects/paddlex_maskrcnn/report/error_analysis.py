@@ -77,7 +77,7 @@ def coco_error_analysis(
 
 def error_curves(truth: Truth, rows: ResultRows, kind: str) -> np.ndarray:
     """(7, 101, K, 4) precision at recall, of each step, class and size; NaN without objects."""
-    overlaps = find_overlaps(truth, rows, kind, max_detections=100, others_as_crowd=True)
+    overlaps = find_overlaps(truth, rows, kind, others_as_crowd=True)
     num_classes = len(truth.names)
     others = ~np.eye(num_classes, dtype=bool)
     groups = np.array(

@@ -59,8 +59,8 @@ def draw_pr_curve(
 
 
 def class_curves(truth: Truth, rows: ResultRows, kind: str, iou: float) -> list[Curve]:
-    """One curve a class, with the best 100 detections of a class in an image."""
-    overlaps = find_overlaps(truth, rows, kind, max_detections=100)
+    """One curve a class, of all detections: the model has left `keep_top_k` of an image."""
+    overlaps = find_overlaps(truth, rows, kind)
     return curves(overlaps, match(overlaps, iou))
 
 

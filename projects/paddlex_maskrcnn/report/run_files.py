@@ -26,6 +26,11 @@ class RunFiles:
     config: str = ""
     card: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def keep_top_k(self) -> int | None:
+        """Detections of an image that the model leaves, if it is recorded."""
+        return self.card.get("params", {}).get("keep_top_k")
+
     def rows_of(self, kind: str) -> list[dict[str, Any]]:
         """The rows of one kind."""
         return [row for row in self.rows if row.get("kind") == kind]

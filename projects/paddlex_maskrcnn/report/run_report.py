@@ -22,6 +22,7 @@ from .html.worst import ReadImage, worst_images
 from .run_files import RunFiles, read_run
 from .viewable import read_viewable
 
+_LIMIT = 100  # COCO's
 REPORT, NUMBERS, CLASSES = "report.html", "analysis.json", "classes.csv"
 
 
@@ -32,7 +33,7 @@ def write_run_report(
     *,
     model_dir: Path | None = None,
     output: Path | None = None,
-    max_detections: int = 100,
+    max_detections: int | None = None,
     threshold: float | None = None,
     num_pictures: int = 12,
     note: str = "",
@@ -45,7 +46,8 @@ def write_run_report(
         results: rows with boxes and masks, as `Evaluation.results`; or kind (`segm`, `bbox`) -> rows.
         model_dir: the model that was evaluated; None: `best_model` of the run.
         output: folder to write into; None: run_dir.
-        max_detections: results of a class in an image that count.
+        max_detections: results of a class in an image that count; None: the `keep_top_k` that the
+            model recorded, otherwise COCO's 100.
         threshold: score for the confusion matrix and the pictures; None: where F1 is best.
         num_pictures: of the worst images, at most.
         note: why an average precision is zero or undefined.
@@ -58,15 +60,14 @@ def write_run_report(
     """
     output = output or run_dir
     truth = Truth(dataset.coco_gt.dataset)
+    run = read_run(run_dir, model_dir)
+    limit = max_detections or run.keep_top_k or _LIMIT
     rows = results if isinstance(results, dict) else _kinds(results)
     analyses = [
-        analyse(truth, rows[kind], kind, max_detections, threshold)
-        for kind in (SEGM, BBOX)
-        if kind in rows
+        analyse(truth, rows[kind], kind, limit, threshold) for kind in (SEGM, BBOX) if kind in rows
     ]
     if not analyses:
         raise ValueError(f"there are no results of {SEGM} or {BBOX} to analyse")
-    run = read_run(run_dir, model_dir)
     page = Page(
         title=f"{run.folder.resolve().name} on {PurePath(dataset.name).name}",
         facts=_facts(run, analyses[0]),

@@ -112,7 +112,7 @@ def line_chart(
         axes.set_ylim(bottom=y_limits[0], top=y_limits[1])
         axes.margins(x=0.02)
         if whole_x:
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         drawing = _as_svg(figure, name, title)
     legend = [(f"var(--s{line.color % _NUM_SERIES + 1})", line.label) for line in lines]
     return Chart(title, drawing, legend, note)
