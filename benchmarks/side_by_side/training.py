@@ -22,9 +22,9 @@ from detectron2.utils.events import EventStorage
 
 from paddlex_maskrcnn.det import transforms
 from paddlex_maskrcnn.engine.precision import DTYPES
-from paddlex_maskrcnn.engine.processes import across_processes
 from paddlex_maskrcnn.engine.start import Run
-from paddlex_maskrcnn.engine.trainer import LOSS_NAMES, Trainer
+from paddlex_maskrcnn.engine.train import build_trainer
+from paddlex_maskrcnn.engine.trainer import LOSS_NAMES
 from paddlex_maskrcnn.modeling.fast_path import plain_path
 
 from .equality import OTHERWISE_DEFINED, check_losses
@@ -146,13 +146,9 @@ def ours(
     settings: Settings,
     variant: Variant | None = None,
 ) -> Stepper:
-    """The engine's trainer, built as `engine.train` builds it."""
+    """The engine's own trainer."""
     run = _run(weights, pictures, settings, variant)
-    trainer = Trainer(
-        run.network, run.optimizer, run.schedule, endless(batches), run.progress,
-        model=across_processes(run.network.module), precision=run.precision, ema=run.ema,
-        clip_gradients=run.params.clip_gradients, accumulate=run.params.accumulate,
-    )  # fmt: skip
+    trainer = build_trainer(run, endless(batches))
     run.network.set_training()
 
     def step() -> None:

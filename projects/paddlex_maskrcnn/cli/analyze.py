@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..requirements import require_detectron2
-from .held_out import add_held_out_arguments, open_held_out
+from .held_out import add_held_out_arguments, evaluated, open_held_out
 from .processes import is_launched, join
 
 if TYPE_CHECKING:
     from ..data.datasets.base import DetectionDataset
     from ..engine.evaluate import Evaluation
-    from ..maskrcnn import MaskRCNN
 
 HELP = "show how good a run's model is and where it fails: one HTML page"
 
@@ -67,77 +65,37 @@ def run(arguments: argparse.Namespace) -> int:
     model_dir = arguments.model or arguments.run / "best_model"
     model = load_model(model_dir, arguments.device)
     dataset = open_held_out(arguments, arguments.run / "config.yaml")
-    written = evaluate_and_report(
-        model, dataset, arguments.run, model_dir=model_dir, output=arguments.output,
-        threshold=arguments.threshold, num_pictures=arguments.pictures,
-    )  # fmt: skip
-    if written:
-        print(f"The page is {written}")
+    evaluation = evaluated(model, dataset)
+    if evaluation is not None:
+        path = write_report(
+            evaluation, dataset, arguments.run, arguments.output, model_dir=model_dir,
+            threshold=arguments.threshold, num_pictures=arguments.pictures,
+        )  # fmt: skip
+        print(f"The page is {path}")
     return 0
-
-
-def evaluate_and_report(
-    model: MaskRCNN,
-    dataset: DetectionDataset,
-    run_dir: Path,
-    *,
-    model_dir: Path | None = None,
-    output: Path | None = None,
-    threshold: float | None = None,
-    num_pictures: int = 12,
-    **settings: Any,
-) -> Path | None:
-    """Evaluate a model and write the page and result files; with several processes call it in all.
-
-    Args:
-        model: with weights.
-        dataset: held-out data.
-        run_dir: whose curves and configuration the page shows.
-        model_dir: where the model is saved; None: `best_model` of the run.
-        output: folder to write into; None: run_dir.
-        threshold: score from which detections are shown and counted; None: where F1 is best.
-        num_pictures: of the worst images, at most.
-        settings: batch_size, metric and backend, as in `evaluate`.
-
-    Returns:
-        the page's file; None in processes beside the main one.
-    """
-    from ..engine.processes import is_main
-    from ..engine.run_log import run_log
-
-    with run_log() if is_main() else nullcontext():
-        model.evaluate(dataset, **settings)
-    if not is_main():
-        return None
-    assert model.last_evaluation is not None
-    return write_report(
-        model.last_evaluation, dataset, run_dir,
-        model_dir=model_dir, output=output, threshold=threshold, num_pictures=num_pictures,
-    )  # fmt: skip
 
 
 def write_report(
     evaluation: Evaluation,
     dataset: DetectionDataset,
     run_dir: Path,
-    *,
-    model_dir: Path | None = None,
     output: Path | None = None,
-    threshold: float | None = None,
-    num_pictures: int = 12,
+    **page: Any,
 ) -> Path:
     """Write the page and result files of an evaluation.
 
     Args:
-        evaluation: of the model in model_dir.
+        dataset: that was evaluated on.
+        run_dir: whose curves and configuration the page shows.
+        output: folder to write into; None: run_dir.
+        page: other arguments of `write_run_report`.
 
-    The others are those of `evaluate_and_report`. Returns the page's file.
+    Returns:
+        the page's file.
     """
     from ..report.run_report import write_run_report
 
-    output = output or run_dir
-    evaluation.write(output / "evaluation", dataset)
+    evaluation.write((output or run_dir) / "evaluation", dataset)
     return write_run_report(
-        run_dir, dataset, evaluation.results, model_dir=model_dir, output=output,
-        threshold=threshold, num_pictures=num_pictures, note=evaluation.note,
-    )  # fmt: skip
+        run_dir, dataset, evaluation.results, output=output, note=evaluation.note, **page
+    )

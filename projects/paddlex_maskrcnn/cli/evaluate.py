@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import nullcontext
 from pathlib import Path
 
 from ..requirements import require_detectron2
-from .held_out import add_held_out_arguments, open_held_out
+from .held_out import add_held_out_arguments, evaluated, open_held_out
 from .processes import is_launched, join
 
 HELP = "compute the average precision of a saved model on held-out data"
@@ -38,20 +37,17 @@ def run(arguments: argparse.Namespace) -> int:
     if is_launched():
         join(arguments.device)
     from .. import load_model
-    from ..engine.processes import is_main
-    from ..engine.run_log import run_log
 
     model = load_model(arguments.model, arguments.device)
     dataset = open_held_out(arguments, arguments.model.parent / "config.yaml")
-    with run_log() if is_main() else nullcontext():
-        model.evaluate(
-            dataset,
-            batch_size=arguments.batch_size,
-            metric=arguments.metric,
-            backend=arguments.backend,
-        )
-    if arguments.output and is_main():
-        assert model.last_evaluation is not None
-        model.last_evaluation.write(arguments.output, dataset)
+    evaluation = evaluated(
+        model,
+        dataset,
+        batch_size=arguments.batch_size,
+        metric=arguments.metric,
+        backend=arguments.backend,
+    )
+    if arguments.output and evaluation is not None:
+        evaluation.write(arguments.output, dataset)
         print(f"The results are in {arguments.output}")
     return 0

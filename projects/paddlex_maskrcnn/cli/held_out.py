@@ -1,13 +1,16 @@
-"""Which held-out data a command looks at: its arguments, and opening what they name."""
+"""Which held-out data a command looks at: its arguments, opening what they name, evaluating on it."""
 
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..data.datasets.base import DetectionDataset
+    from ..engine.evaluate import Evaluation
+    from ..maskrcnn import MaskRCNN
 
 
 def add_held_out_arguments(parser: argparse.ArgumentParser, recorded: str) -> None:
@@ -61,3 +64,20 @@ def open_held_out(arguments: argparse.Namespace, recorded: Path) -> DetectionDat
             f"{config} has no data.eval; give another --config, or --data-dir and --ann-file"
         )
     return open_dataset(loaded, "eval")
+
+
+def evaluated(model: MaskRCNN, dataset: DetectionDataset, **settings: Any) -> Evaluation | None:
+    """Evaluate with a log on the screen; with several processes call it in all.
+
+    Args:
+        settings: of `evaluate`.
+
+    Returns:
+        what was found; None in processes beside the main one.
+    """
+    from ..engine.processes import is_main
+    from ..engine.run_log import run_log
+
+    with run_log() if is_main() else nullcontext():
+        model.evaluate(dataset, **settings)
+    return model.last_evaluation if is_main() else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..requirements import require_detectron2
+from .held_out import evaluated
 from .processes import is_launched, join, launch, was_restarted
 
 if TYPE_CHECKING:
@@ -114,7 +114,6 @@ def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     from .. import load_model
     from ..config.show import section_as_plain
     from ..engine.processes import is_main
-    from ..engine.run_log import run_log
 
     experiment = loaded.experiment
     if experiment.data.eval is None:
@@ -125,11 +124,9 @@ def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     if experiment.predict.report:
         _report(model, dataset, Path(save_dir), Path(model_dir) if model_dir else None, loaded)
     else:
-        with run_log() if is_main() else nullcontext():
-            model.evaluate(dataset, **section_as_plain(experiment.evaluate))
-        if is_main():
-            assert model.last_evaluation is not None
-            model.last_evaluation.write(Path(save_dir) / "evaluation", dataset)
+        evaluation = evaluated(model, dataset, **section_as_plain(experiment.evaluate))
+        if evaluation is not None:
+            evaluation.write(Path(save_dir) / "evaluation", dataset)
     if is_main():
         _show_pictures(model, dataset, loaded)
     return 0
@@ -168,11 +165,11 @@ def _report(
     loaded: LoadedExperiment,
 ) -> None:
     from ..config.show import section_as_plain
-    from .analyze import evaluate_and_report
+    from .analyze import write_report
 
-    settings = section_as_plain(loaded.experiment.evaluate)
-    page = evaluate_and_report(model, dataset, run_dir, model_dir=model_dir, **settings)
-    if page is not None:
+    evaluation = evaluated(model, dataset, **section_as_plain(loaded.experiment.evaluate))
+    if evaluation is not None:
+        page = write_report(evaluation, dataset, run_dir, model_dir=model_dir)
         print(f"The page is {page}")
 
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +94,7 @@ def _run_steps(run: Run, best: Best, run_id: str, experiment: dict[str, Any]) ->
         state=lambda: resume_state(run, best, run_id),
         ema=run.ema,
     )
-    trainer = Trainer(
-        run.network, run.optimizer, run.schedule, run.batches(), run.progress,
-        model=across_processes(run.network.module), precision=run.precision, ema=run.ema,
-        clip_gradients=run.params.clip_gradients, accumulate=run.params.accumulate,
-    )  # fmt: skip
+    trainer = build_trainer(run, run.batches())
     epoch_end = _epoch_end(run, best, metrics, checkpoints)
     trainer.register_hooks(_hooks(run, metrics, checkpoints, epoch_end))
     started = time.perf_counter()
@@ -113,6 +109,19 @@ def _run_steps(run: Run, best: Best, run_id: str, experiment: dict[str, Any]) ->
         logger.info("EarlyStopping: Stop training, %s", trainer.stop_reason)
     logger.info("Training took %s", as_clock(time.perf_counter() - started))
     return epoch_end.best_evaluation
+
+
+def build_trainer(run: Run, batches: Iterator[list[dict[str, Any]]]) -> Trainer:
+    """The trainer of a run, without hooks.
+
+    Args:
+        batches: Detectron2's input dicts, a list for each step.
+    """
+    return Trainer(
+        run.network, run.optimizer, run.schedule, batches, run.progress,
+        model=across_processes(run.network.module), precision=run.precision, ema=run.ema,
+        clip_gradients=run.params.clip_gradients, accumulate=run.params.accumulate,
+    )  # fmt: skip
 
 
 def _open_metrics(run: Run, run_id: str) -> MetricsLog:
