@@ -14,38 +14,21 @@ Differences from Detectron2's `Conv2d`: equal up to rounding.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from detectron2.layers import Conv2d, FrozenBatchNorm2d
 from torch import nn
 from torch.nn.functional import conv2d
+from torch.nn.functional import relu as relu_of
 
 from .fast_path import is_fast, is_fast_on_cpu
+from .kept import forget, kept
 from .winograd import convolve, pays, transformed_weight
-
-
-@dataclass
-class Kept:
-    """What was computed from weights.
-
-    Attributes:
-        state: which weights these were.
-        weight, bias: of the convolution with its norm in it.
-        matrices: as winograd.py takes them, once asked for.
-    """
-
-    state: Any
-    weight: torch.Tensor
-    bias: torch.Tensor | None
-    matrices: Any = None
 
 
 class FastConv2d(Conv2d):
     """`Conv2d` that folds a norm with fixed statistics into its weights."""
-
-    _kept: Kept | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to (N, C', H', W')."""
@@ -54,14 +37,17 @@ class FastConv2d(Conv2d):
         if torch.is_grad_enabled() and (self.weight.requires_grad or x.requires_grad):
             x = self._with_gradients(x)
         elif self._is_winograd(x):
-            x = convolve(x, self._kept_weights(True).matrices, self._kept_weights(True).bias)
+            relu = self.activation is relu_of or isinstance(self.activation, nn.ReLU)
+            x = convolve(x, *self._kept_matrices(), relu=relu)
+            if relu:
+                return x
         else:
-            x = self._convolved(x, self._kept_weights().weight, self._kept_weights().bias)
+            x = self._convolved(x, *self._kept_weights())
         return x if self.activation is None else self.activation(x)
 
     def train(self, mode: bool = True) -> FastConv2d:
         """As the parent's; what was folded is forgotten, whatever may have changed since."""
-        self._kept = None
+        forget(self)
         return super().train(mode)
 
     def _convolved(
@@ -82,7 +68,7 @@ class FastConv2d(Conv2d):
         if self.norm is None:
             return self._convolved(x, self.weight, self.bias)
         if not self.weight.requires_grad:
-            return self._convolved(x, self._kept_weights().weight, self._kept_weights().bias)
+            return self._convolved(x, *self._kept_weights())
         scale, shift = affine(self.norm)
         outputs = x.shape[2] * x.shape[3] * len(scale) // (self.stride[0] * self.stride[1])
         if self.bias is None and outputs <= self.weight.numel():
@@ -91,24 +77,23 @@ class FastConv2d(Conv2d):
             return torch.addcmul(shift, x, scale)
         return self._convolved(x, *folded(self.weight, self.bias, scale, shift))
 
-    def _kept_weights(self, transformed: bool = False) -> Kept:
-        """Weights with the norm in them: the last ones, if nothing has changed."""
-        used = [one for one in (self.weight, self.bias, *_tensors(self.norm)) if one is not None]
-        # tensors of inference mode do not count their changes
-        counts = not any(one.is_inference() for one in used)
-        state = [(one.data_ptr(), one._version) for one in used] if counts else None
-        kept = self._kept
-        if kept is None or state is None or kept.state != state:
-            kept = self._kept = self._computed(state)
-        if transformed and kept.matrices is None:
-            kept.matrices = transformed_weight(kept.weight)
-        return kept
-
-    @torch.no_grad()
-    def _computed(self, state: Any) -> Kept:
+    def _kept_weights(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Weights and bias with the norm in them."""
         if self.norm is None:
-            return Kept(state, self.weight, self.bias)
-        return Kept(state, *folded(self.weight, self.bias, *affine(self.norm)))
+            return self.weight, self.bias
+        return kept(
+            self, "folded", self._used(),
+            lambda: folded(self.weight, self.bias, *affine(self.norm)),
+        )  # fmt: skip
+
+    def _kept_matrices(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The same as winograd.py takes them."""
+        weight, bias = self._kept_weights()
+        return kept(self, "matrices", self._used(), lambda: transformed_weight(weight)), bias
+
+    def _used(self) -> list[torch.Tensor]:
+        own = [self.weight] if self.bias is None else [self.weight, self.bias]
+        return own + list(_tensors(self.norm))
 
 
 def fold_norms(module: nn.Module) -> None:

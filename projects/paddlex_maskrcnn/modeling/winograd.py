@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch.nn.functional import pad
+
+from .core_pieces import for_each
 
 _FILTER = (
     (1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6),
@@ -24,6 +25,7 @@ _FILTER = (
 _TILES = 128  # transformed together: 36 * 128 * 256 channels are 4.5 MiB
 _FEWEST_CHANNELS = 128  # below, transforms cost more than they save
 _FEWEST_TILES = 16  # of an image or a region: 14 x 14 pixels of the mask head
+_BIAS = 7  # the product, row 1 and column 1 of 6, that all pixels of a tile have once
 _MOST_WASTE = 1.5  # pixels computed by pixels wanted, at borders that 4 does not divide
 
 
@@ -45,24 +47,29 @@ def transformed_weight(weight: torch.Tensor) -> torch.Tensor:
     return both.reshape(36, weight.shape[1], weight.shape[0]).to(weight.dtype)
 
 
-def convolve(x: torch.Tensor, matrices: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+def convolve(
+    x: torch.Tensor, matrices: torch.Tensor, bias: torch.Tensor | None, *, relu: bool = False
+) -> torch.Tensor:
     """3x3 convolution of x (N, C, H, W) with padding 1: (N, C', H, W), channels last in memory.
 
     Args:
         matrices: of `transformed_weight`.
         bias: (C',).
+        relu: whether negative results become 0.
     """
     images, _, height, width = x.shape
-    down, across = -(-height // 4), -(-width // 4)
-    below, right = 4 * down + 1 - height, 4 * across + 1 - width
-    padded = pad(x.permute(0, 2, 3, 1), (0, 0, 1, right, 1, below))
-    out = x.new_empty(images, 4 * down, 4 * across, matrices.shape[2])
-    for some, rows in _pieces(images, down, across):
-        tiles = padded[some, 4 * rows.start : 4 * rows.stop + 2]
-        _convolve_piece(tiles, matrices, out[some, 4 * rows.start : 4 * rows.stop])
-    if bias is not None:
-        out += bias
-    return out[:, :height, :width].permute(0, 3, 1, 2)
+    pixels = x.permute(0, 2, 3, 1)
+    out = x.new_empty(images, height, width, matrices.shape[2])
+
+    def convolve_piece(piece: tuple[slice, slice]) -> None:
+        some, rows = piece
+        products = torch.bmm(_tiles(pixels[some], rows), matrices)
+        if bias is not None:
+            products[_BIAS] += bias
+        _to_pixels(products, out[some, 4 * rows.start : 4 * rows.stop], relu)
+
+    for_each(convolve_piece, list(_pieces(images, -(-height // 4), -(-width // 4))))
+    return out.permute(0, 3, 1, 2)
 
 
 def _pieces(images: int, down: int, across: int) -> Iterator[tuple[slice, slice]]:
@@ -71,23 +78,39 @@ def _pieces(images: int, down: int, across: int) -> Iterator[tuple[slice, slice]
     together = max(1, _TILES // (down * across))
     for image in range(0, images, together):
         for row in range(0, down, rows):
-            yield slice(image, image + together), slice(row, min(row + rows, down))
+            yield slice(image, min(image + together, images)), slice(row, min(row + rows, down))
 
 
-def _convolve_piece(x: torch.Tensor, matrices: torch.Tensor, out: torch.Tensor) -> None:
-    """From padded pixels (n, 4h + 2, 4w + 2, C) to pixels out (n, 4h, 4w, C')."""
+def _tiles(x: torch.Tensor, rows: slice) -> torch.Tensor:
+    """Transformed tiles (36, n * h * w, C) of some rows of tiles of pixels x (n, H, W, C)."""
+    images, height, width, channels = x.shape
+    down, across = rows.stop - rows.start, -(-width // 4)
+    padded = x.new_zeros(images, 4 * down + 2, 4 * across + 2, channels)
+    top, bottom = 4 * rows.start - 1, min(4 * rows.stop + 1, height)
+    inside = x[:, max(top, 0) : bottom]
+    first = max(-top, 0)
+    padded[:, first : first + inside.shape[1], 1 : width + 1] = inside
+    lines = x.new_empty(6, images, down, 4 * across + 2, channels)
+    _transform([padded[:, k : k + 4 * down - 3 : 4] for k in range(6)], lines)
+    tiles = x.new_empty(6, 6, images, down, across, channels)
+    _transform([lines[:, :, :, k : k + 4 * across - 3 : 4] for k in range(6)], tiles)
+    return tiles.view(36, -1, channels)
+
+
+def _to_pixels(products: torch.Tensor, out: torch.Tensor, relu: bool) -> None:
+    """Write pixels out (n, H, W, C'), of products (36, n * h * w, C') of all tiles they are in."""
     images, height, width, channels = out.shape
-    down, across = height // 4, width // 4
-    lines = x.new_empty(6, images, down, x.shape[2], x.shape[3])
-    _transform([x[:, k : k + height - 3 : 4] for k in range(6)], lines)
-    tiles = x.new_empty(6, 6, images, down, across, x.shape[3])
-    _transform([lines[:, :, :, k : k + width - 3 : 4] for k in range(6)], tiles)
-    products = torch.bmm(tiles.view(36, -1, x.shape[3]), matrices)
-    products = products.view(6, 6, images, down, across, channels)
-    columns = x.new_empty(4, 6, images, down, across, channels)
-    _transform_back(products, columns)
-    pixels = out.unflatten(2, (across, 4)).unflatten(1, (down, 4))
+    down, across = -(-height // 4), -(-width // 4)
+    is_whole = (4 * down, 4 * across) == (height, width)
+    whole = out if is_whole else out.new_empty(images, 4 * down, 4 * across, channels)
+    columns = out.new_empty(4, 6, images, down, across, channels)
+    _transform_back(products.view(6, 6, images, down, across, channels), columns)
+    pixels = whole.unflatten(2, (across, 4)).unflatten(1, (down, 4))
     _transform_back(columns.permute(1, 2, 3, 4, 0, 5), [pixels[:, :, k] for k in range(4)])
+    if relu:
+        whole.clamp_min_(0)
+    if not is_whole:
+        out.copy_(whole[:, :height, :width])
 
 
 def _transform(x: Sequence[torch.Tensor], out: torch.Tensor) -> None:
