@@ -17,6 +17,15 @@ import pytest
 BOLT, NUT = 7, 3  # category ids with gaps, listed against their order
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked gpu need one."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")
+
+
 class TinyCoco:
     """Four pictures on black ground, each object in a colour of its own.
 

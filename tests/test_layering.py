@@ -36,7 +36,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "serve.limits": (set(), HEAVY | {"fastapi"}),  # the command line reads it
     "export": ({"export", "data", "engine", "modeling", "__init__"}, set()),
-    "det": ({"maskrcnn", "data", "engine", "report"}, HEAVY),
+    "det": ({"maskrcnn", "config", "data", "engine", "report"}, HEAVY),
     "datasets": ({"data"}, HEAVY),
     "cli": (
         {

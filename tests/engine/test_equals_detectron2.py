@@ -23,7 +23,8 @@ from paddlex_maskrcnn.weights.input_format import CAFFE_BGR
 
 ZOO = Path(detectron2.__file__).parent / "model_zoo" / "configs" / "COCO-InstanceSegmentation"
 LABELS = ["a", "b", "c"]
-PROPOSALS, DETECTIONS = 60, 20  # without FPN a ResNet stage runs on each
+PROPOSALS, DETECTIONS = 40, 20  # without FPN a ResNet stage runs on each
+REGIONS = {True: 512, False: 64}  # sampled in training, with and without FPN
 
 
 def stock_cfg(with_fpn: bool) -> CfgNode:
@@ -37,6 +38,7 @@ def stock_cfg(with_fpn: bool) -> CfgNode:
     cfg.merge_from_list(["MODEL.RPN.POST_NMS_TOPK_TRAIN", 2000])
     cfg.merge_from_list(["MODEL.RPN.POST_NMS_TOPK_TEST", PROPOSALS])
     cfg.merge_from_list(["TEST.DETECTIONS_PER_IMAGE", DETECTIONS])
+    cfg.merge_from_list(["MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", REGIONS[with_fpn]])
     if with_fpn:
         return cfg
     cfg.merge_from_list(
@@ -53,6 +55,7 @@ def our_network(with_fpn: bool):
         anchor_sizes=sizes,
         test_post_nms_top_n=PROPOSALS,
         keep_top_k=DETECTIONS,
+        rcnn_batch_size_per_im=REGIONS[with_fpn],
     )
     card = ModelCard(params, LABELS, [1, 2, 3], CAFFE_BGR, pretrained=True)
     return build_network(card, "cpu").module
@@ -132,4 +135,5 @@ def test_same_detections(pair, path, pixels):
         assert [d.class_index for d in found] == objects.pred_classes.tolist()
         masks = np.stack([d.mask.dense(one["height"], one["width"]) for d in found])
         different = (masks != objects.pred_masks.numpy()).mean()
-        assert different < 1e-5, "pasting in a shifted window may round a pixel on the 0.5 line"
+        # pasting in a shifted window, and rounding before it, may move a pixel over the 0.5 line
+        assert different < (1e-4 if pixels else 1e-5)

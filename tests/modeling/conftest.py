@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from detectron2.structures import BitMasks, Boxes, Instances
 
 import paddlex_maskrcnn.modeling.nms
 import paddlex_maskrcnn.modeling.samplers  # noqa: F401
+from support.host_waits import PRETENDED, watch_waits
 
 NUM_CLASSES = 5
 
@@ -107,3 +108,10 @@ def random_proposals(num: int, size: int) -> Instances:
 def make_proposals() -> Callable[[int, int], Instances]:
     """Draws the proposals of an image: make_proposals(num, size)."""
     return random_proposals
+
+
+@pytest.fixture(params=["pretended", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
+    """A device that code takes the ways of a GPU on: one that is none (host_waits.py), and a real one."""
+    with watch_waits():
+        yield PRETENDED if request.param == "pretended" else torch.device("cuda")

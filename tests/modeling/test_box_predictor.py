@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers
+from detectron2.utils.events import EventStorage
 
 from paddlex_maskrcnn.modeling.box_predictor import SeamBoxPredictor
+from paddlex_maskrcnn.modeling.fast_path import plain_path
 from paddlex_maskrcnn.modeling.nms.settings import NMSSettings
 
 SIZE = 64
@@ -85,3 +89,70 @@ def test_the_nms_is_told_what_is_configured(cfg, make_proposals):
     assert torch.equal(found.pred_classes, keep_two.classes[[3, 0]])
     assert torch.equal(found.scores, torch.tensor([0.8, 0.1]))
     assert rows.shape == (2,)
+
+
+def assert_same_on(device, values, expected, cfg, proposals):
+    """What the device's way finds in the whole batch."""
+    there = [one.to(device) for one in values]
+    found = SeamBoxPredictor(cfg, SHAPE).inference(there, [one.to(device) for one in proposals])
+    assert_same(([one.to("cpu") for one in found[0]], [one.cpu() for one in found[1]]), expected)
+    for one in found[0]:
+        known = one.pred_boxes.on_host
+        assert torch.equal(known, one.pred_boxes.tensor.cpu())
+
+
+@pytest.mark.parametrize("agnostic", [False, True])
+@pytest.mark.parametrize("top_k", [-1, 0, 7, 1000])
+@pytest.mark.parametrize("threshold", [0.0, 0.2, 1.0])
+def test_a_batch_at_once_equals_image_by_image(
+    agnostic, top_k, threshold, cfg, make_proposals, device
+):
+    """The middle image has no proposals, another one some that are not finite."""
+    cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG = agnostic
+    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = threshold
+    cfg.TEST.DETECTIONS_PER_IMAGE = top_k
+    proposals = [make_proposals(num, SIZE) for num in (40, 0, 25)]
+    values = predictions(65, agnostic)
+    values[0][50, 0] = float("nan")
+    expected = SeamBoxPredictor(cfg, SHAPE).inference(values, proposals)
+    assert_same_on(device, values, expected, cfg, proposals)
+
+
+def test_too_many_candidates_for_one_call(cfg, make_proposals, device, monkeypatch):
+    monkeypatch.setattr("paddlex_maskrcnn.modeling.batch_detection.MOST_BOXES", 10)
+    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = 0.0
+    proposals, values = [make_proposals(40, SIZE)], predictions(40, False)
+    predictor = SeamBoxPredictor(cfg, SHAPE)
+    (expected,), _ = predictor.inference(values, proposals)
+    there = [one.to(device) for one in values]
+    (found,), _ = predictor.inference(there, [one.to(device) for one in proposals])
+    assert torch.equal(found.scores.cpu(), expected.scores)
+
+
+@pytest.mark.parametrize("agnostic", [False, True])
+@pytest.mark.parametrize("kind", ["smooth_l1", "ciou", "giou"])
+def test_losses_equal_those_of_the_plain_path(agnostic, kind, cfg, make_targets, make_proposals):
+    """Also with an image without objects, and with no foreground at all."""
+    cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG = agnostic
+    cfg.MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE = kind
+    predictor, values = SeamBoxPredictor(cfg, SHAPE), predictions(30, agnostic)
+    sampled = [make_proposals(20, SIZE), make_proposals(10, SIZE)]
+    sampled[0].gt_boxes = make_targets(20, SIZE).gt_boxes
+    sampled[1].gt_classes = torch.full((10,), NUM_CLASSES)
+    for classes in (torch.arange(20) % (NUM_CLASSES + 1), torch.full((20,), NUM_CLASSES)):
+        sampled[0].gt_classes = classes
+        found, expected = losses_both_ways(predictor, values, sampled)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def losses_both_ways(predictor, values, sampled):
+    """Losses and gradients of the predictions, on the fast and on the plain path."""
+    results = []
+    for way in (contextlib.nullcontext, plain_path):
+        leaves = [one.clone().requires_grad_() for one in values]
+        with way(), EventStorage():
+            losses = predictor.losses(leaves, sampled)
+        sum(losses.values()).backward()
+        grads = dict(zip("sd", (one.grad for one in leaves), strict=True))
+        results.append({name: one.detach() for name, one in losses.items()} | grads)
+    return results

@@ -56,3 +56,18 @@ def test_without_the_field_the_targets_are_passed_on(make_targets):
     (objects,), (crowd,) = split_crowd([targets])
     assert objects is targets
     assert crowd.tensor.shape == (0, 4)
+
+
+def test_split_on_a_device_equals_the_cpu(make_targets, device):
+    """Some images have crowd regions, some none; polygons lie on the CPU anyhow."""
+    torch.manual_seed(0)
+    images = [make_targets(3, 32, [False, True, False]), make_targets(2, 32)]
+    images[0].gt_masks = PolygonMasks([[[i, i, i + 9, i, i, i + 9]] for i in range(3)])
+    expected, found = (split_crowd([one.to(place) for one in images]) for place in ("cpu", device))
+    for mine, theirs in zip(found[0], expected[0], strict=True):
+        assert mine.get_fields().keys() == theirs.get_fields().keys()
+        assert torch.equal(mine.gt_boxes.tensor.cpu(), theirs.gt_boxes.tensor)
+        assert torch.equal(mine.gt_classes.cpu(), theirs.gt_classes)
+    assert [one[0][0] for one in found[0][0].gt_masks.polygons] == [0, 2]
+    for mine, theirs in zip(found[1], expected[1], strict=True):
+        assert torch.equal(mine.tensor.cpu(), theirs.tensor)

@@ -169,7 +169,6 @@ def test_offsets_are_trained():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_gpu_equals_cpu():
     conv = make_conv(padding=1, stride=2)
     inputs = random_inputs(conv)

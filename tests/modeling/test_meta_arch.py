@@ -10,7 +10,7 @@ from detectron2.utils.events import EventStorage
 import paddlex_maskrcnn.modeling.focal_rpn
 import paddlex_maskrcnn.modeling.meta_arch
 import paddlex_maskrcnn.modeling.roi_heads
-import paddlex_maskrcnn.modeling.rpn  # noqa: F401
+import paddlex_maskrcnn.modeling.rpn
 from paddlex_maskrcnn.modeling.fast_path import plain_path
 
 OURS = {"StandardROIHeads": "SeamROIHeads", "Res5ROIHeads": "SeamRes5ROIHeads"}
@@ -179,3 +179,50 @@ def test_padding_without_divisibility(make_cfg, make_targets):
     model = build(use_our_parts(make_cfg(False)))
     padded = model.preprocess_image(batch(make_targets, pad_to=(71, 67)))
     assert padded.tensor.shape[-2:] == (71, 67)
+
+
+def test_channels_last_on_a_cpu_and_on_a_gpu_in_16_bits(monkeypatch):
+    class Images:
+        def __init__(self, device, dtype=torch.float32):
+            self.device, self.dtype = torch.device(device), dtype
+            self.is_cuda = device == "cuda"
+
+    wanted = paddlex_maskrcnn.modeling.meta_arch._is_faster_channels_last
+    assert [wanted(Images(device)) for device in ("cpu", "cuda")] == [True, False]
+    with plain_path():
+        assert not wanted(Images("cpu"))
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: device == "cuda")
+    assert wanted(Images("cuda"))
+
+
+def test_pinned_images_are_copied_while_the_host_goes_on(make_cfg, monkeypatch):
+    asked = {}
+    image = torch.zeros(3, 8, 8)
+
+    def to(tensor, device, non_blocking=False):
+        asked.update(device=device, non_blocking=non_blocking)
+        return tensor
+
+    model = build(use_our_parts(make_cfg(True, 18)))
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    assert model._move_to_current_device(image) is image
+    assert asked == {"device": model.device, "non_blocking": True}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_16_bits_on_a_gpu_give_nearly_the_same_losses(dtype, make_cfg, make_targets):
+    """Channels last, from the image to the losses."""
+    cfg = use_our_parts(make_cfg(True, 18))
+    cfg.MODEL.DEVICE = "cuda"
+    model = build(cfg).train()
+    inputs = batch(make_targets, sample_seed=1)
+    with EventStorage():
+        expected = model(inputs)
+        seen = []
+        model.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        with torch.autocast("cuda", dtype):
+            found = model(inputs)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    for name, loss in expected.items():
+        torch.testing.assert_close(found[name], loss, rtol=0.1, atol=0.02, msg=name)

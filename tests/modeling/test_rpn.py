@@ -10,6 +10,7 @@ from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import EventStorage
 
 from paddlex_maskrcnn.modeling.crowd import inside_crowd
+from paddlex_maskrcnn.modeling.fast_path import plain_path
 from paddlex_maskrcnn.modeling.rpn import CrowdRPN
 
 SHAPE = {"res4": ShapeSpec(channels=8, stride=16)}
@@ -41,13 +42,24 @@ def anchors_of(rpn):
 
 @pytest.mark.parametrize("crowd", [None, [False, False]])
 def test_equals_the_parent_without_crowd(crowd, cfg, make_targets):
+    """Bit for bit on the plain path, losses up to rounding on the fast one."""
     torch.manual_seed(3)
     targets = [make_targets(2, SIZE, crowd) for _ in range(2)]
-    proposals, losses = run(build(CrowdRPN, cfg), targets)
     expected_proposals, expected_losses = run(build(RPN, cfg), targets)
+    with plain_path():
+        proposals, losses = run(build(CrowdRPN, cfg), targets)
     assert losses == expected_losses
-    for got, expected in zip(proposals, expected_proposals, strict=True):
-        assert torch.equal(got.proposal_boxes.tensor, expected.proposal_boxes.tensor)
+    assert_same_proposals(proposals, expected_proposals)
+    proposals, losses = run(build(CrowdRPN, cfg), targets)
+    assert losses.keys() == expected_losses.keys()
+    for name, loss in expected_losses.items():
+        torch.testing.assert_close(losses[name], loss, rtol=1e-5, atol=0)
+    assert_same_proposals(proposals, expected_proposals)
+
+
+def assert_same_proposals(found, expected):
+    for got, wanted in zip(found, expected, strict=True):
+        assert torch.equal(got.proposal_boxes.tensor, wanted.proposal_boxes.tensor)
 
 
 def test_anchors_in_a_crowd_are_neither(cfg, make_targets):
@@ -100,3 +112,23 @@ def test_no_objects_at_all(cfg):
     assert (label == 1).sum() == 0
     assert (label == 0).sum() == 64
     assert matched.shape == (len(label), 4)
+
+
+def test_a_sample_in_places_learns_as_the_same_sample_found(cfg, make_targets, device):
+    """A GPU draws others, so all anchors are taken: then the losses and gradients are the CPU's."""
+    cfg.MODEL.RPN.BATCH_SIZE_PER_IMAGE, cfg.MODEL.RPN.POSITIVE_FRACTION = 1000, 1.0
+    torch.manual_seed(3)
+    targets = [make_targets(2, SIZE), make_targets(0, SIZE)]
+    results = []
+    for place in (torch.device("cpu"), device):
+        rpn = build(CrowdRPN, cfg).to(place)
+        there = [one.to(place) for one in targets]
+        torch.manual_seed(1)
+        features = {"res4": torch.rand(2, 8, SIZE // 16, SIZE // 16).to(place)}
+        images = ImageList(torch.zeros(2, 3, SIZE, SIZE), [(SIZE, SIZE)] * 2)
+        with EventStorage():
+            _, losses = rpn(images, features, there)
+        sum(losses.values()).backward()
+        grads = {name: one.grad.cpu() for name, one in rpn.named_parameters()}
+        results.append({**{name: one.detach().cpu() for name, one in losses.items()}, **grads})
+    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-6)

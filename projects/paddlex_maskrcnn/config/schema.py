@@ -89,6 +89,7 @@ class TrainParams:
     best_metric: str = row("segm", "What decides on the best model and on stopping early: AP of masks or boxes, or the validation loss.", values=("segm", "bbox", "val_loss"), extra=True)  # fmt: skip
     validation_loss: bool = row(False, "Also compute the loss on the held-out data at every evaluation.", extra=True)  # fmt: skip
     amp: str = row("off", "Mixed precision: convolutions and matrix products in 16 bits, losses and boxes in 32. bf16 where the GPU has it, else fp16.", values=("off", "bf16", "fp16"), extra=True)  # fmt: skip
+    compile: bool = row(False, "Compile the convolutional parts with torch.compile: on a GPU a faster step after minutes of compiling. What cannot be compiled goes on without. docs/speed_switches.md says when it pays.", extra=True)  # fmt: skip
     ema: float | None = row(None, "Decay of a moving average of the weights, which is evaluated and saved in their place; 0.9998 for long runs; null: none.", above=0, below=1, extra=True)  # fmt: skip
     freeze: list[str] = row([], "Parts that do not train, beside freeze_at's stages.", values=PARTS, extra=True)  # fmt: skip
     repeat_threshold: float | None = row(None, "Class-balanced sampling: images with a class that fewer than this share of all images has are drawn more often, sqrt(threshold / share) times (LVIS); 0.001 to 0.1; null: off.", above=0, at_most=1, extra=True)  # fmt: skip

@@ -21,6 +21,7 @@ from .datasets.base import DetectionDataset
 from .datasets.packed import PackedRecords
 from .mapper import TestMapper, TrainMapper
 from .random_state import sample_seed
+from .sample_tensors import PinnableBatch
 
 _MAX_WORKERS = 8
 _PREFETCH = 4  # batches each worker prepares ahead; torch's 2 starves on uneven images
@@ -125,6 +126,7 @@ def build_train_loader(
     num_workers: int | str | None = None,
     shard: tuple[int, int] = (0, 1),
     repeat_threshold: float | None = None,
+    pinned: bool = False,
 ) -> DataLoader:
     """Endless loader of lists of model inputs.
 
@@ -134,6 +136,7 @@ def build_train_loader(
         num_workers: loader processes, or 'auto'; if None as the dataset says.
         shard: (rank, number of training processes).
         repeat_threshold: draw images with classes rarer than this share of the images more often.
+        pinned: copy tensors into pinned memory, for a GPU.
 
     Raises:
         ValueError: if the batch is larger than the dataset or cannot be split between processes.
@@ -150,7 +153,7 @@ def build_train_loader(
     return _Loader(
         samples,
         batch_sampler=_Shard(batches, rank, world),
-        collate_fn=_as_list,
+        **_collation(pinned),
         **_worker_options(dataset.num_workers if num_workers is None else num_workers),
     )
 
@@ -175,6 +178,7 @@ def build_test_loader(
     batch_size: int,
     num_workers: int | str | None = None,
     shard: tuple[int, int] = (0, 1),
+    pinned: bool = False,
 ) -> DataLoader:
     """Loader of lists of model inputs, each image once, in order.
 
@@ -182,27 +186,33 @@ def build_test_loader(
         batch_size: images a batch, of this process.
         num_workers: loader processes, or 'auto'; if None as the dataset says.
         shard: (rank, number of processes); each gets one contiguous part.
+        pinned: copy tensors into pinned memory, for a GPU.
     """
     return _Loader(
         Subset(_TestSamples(dataset.records, mapper), _part(dataset, shard)),
         batch_size=batch_size,
-        collate_fn=_as_list,
+        **_collation(pinned),
         **_worker_options(dataset.num_workers if num_workers is None else num_workers),
     )
 
 
 def build_loss_loader(
-    dataset: DetectionDataset, mapper: TrainMapper, shard: tuple[int, int] = (0, 1)
+    dataset: DetectionDataset,
+    mapper: TrainMapper,
+    shard: tuple[int, int] = (0, 1),
+    *,
+    pinned: bool = False,
 ) -> DataLoader:
     """Loader of lists of one model input with its objects, each image once, in order.
 
     Args:
         shard: (rank, number of processes); each gets one contiguous part.
+        pinned: copy tensors into pinned memory, for a GPU.
     """
     return _Loader(
         Subset(_LossSamples(dataset.records, mapper), _part(dataset, shard)),
         batch_size=1,
-        collate_fn=_as_list,
+        **_collation(pinned),
         **_worker_options(dataset.num_workers),
     )
 
@@ -225,6 +235,10 @@ def worker_count(num_workers: int | str) -> int:
         return 0
     cores = len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return min(cores // 2, _MAX_WORKERS)
+
+
+def _collation(pinned: bool) -> dict[str, Any]:
+    return {"collate_fn": PinnableBatch if pinned else _as_list, "pin_memory": pinned}
 
 
 def _worker_options(num_workers: int | str) -> dict[str, Any]:

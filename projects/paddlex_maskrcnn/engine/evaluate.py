@@ -176,7 +176,8 @@ def _detections(
     batch_size: int,
     watch: Stopwatch,
 ) -> Iterator[tuple[int, dict[str, Any], list[Detection]]]:
-    batches = _inputs(network.card, dataset, transforms, batch_size, shard())
+    pinned = network.device.type == "cuda"
+    batches = _inputs(network.card, dataset, transforms, batch_size, shard(), pinned=pinned)
     for batch in watch.each("reading", batches):
         with watch.of("network"):
             detections = detect(network.module, batch)
@@ -190,6 +191,8 @@ def _inputs(
     transforms: Compose,
     batch_size: int,
     part: tuple[int, int],
+    *,
+    pinned: bool = False,
 ) -> Iterable[list[dict[str, Any]]]:
     mapper = TestMapper(transforms, card.input_format.channel_order, card.params.input_channel)
     return build_test_loader(
@@ -198,6 +201,7 @@ def _inputs(
         batch_size=batch_size,
         num_workers=dataset.num_workers,
         shard=part,
+        pinned=pinned,
     )
 
 

@@ -42,13 +42,18 @@ def save_model_directory(
     unfinished = directory.with_name(f".{directory.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    torch.save(network.module.state_dict(), unfinished / WEIGHTS)
+    torch.save(_in_usual_layout(network.module.state_dict()), unfinished / WEIGHTS)
     if state is not None:
         torch.save(state, unfinished / STATE)
     card = {**_origin(), **network.card.as_plain(), "experiment": experiment}
     (unfinished / CARD).write_text(dump(card), encoding="utf-8")
     (unfinished / SUCCESS).touch()
     _replace(unfinished, directory)
+
+
+def _in_usual_layout(state: dict[str, Any]) -> dict[str, Any]:
+    """Tensors as other programs expect them, however training has ordered them in memory."""
+    return {name: value.contiguous() for name, value in state.items()}
 
 
 def copy_model_directory(source: Path, target: Path) -> None:

@@ -18,7 +18,7 @@ _FREE = {
     "model": {"device"},
     "train": {
         "save_dir", "resume_checkpoint", "allow_changes", "log_interval_steps", "use_vdl",
-        "loggers", "keep_last", "save_interval_steps",
+        "loggers", "keep_last", "save_interval_steps", "compile",
     },
 }  # fmt: skip
 _SHOWN = 12

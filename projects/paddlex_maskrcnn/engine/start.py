@@ -32,6 +32,7 @@ from ..weights.source import WeightSource, open_weights
 from .checkpoint_search import find_checkpoint
 from .ema import Ema
 from .freeze import freeze_parts
+from .layout import channels_last, wants_channels_last
 from .loggers import check_loggers
 from .model_directory import WEIGHTS, read_card, read_tensors
 from .network import ModelCard, Network, build_network, choose_device
@@ -96,6 +97,7 @@ class Run:
             num_workers=self.train_dataset.num_workers,
             shard=shard(),
             repeat_threshold=self.params.repeat_threshold,
+            pinned=self.network.device.type == "cuda",
         )
         return iter(loader)
 
@@ -157,6 +159,8 @@ def start(
         weights = source.name
         weights += f": {load_weights(network.module, source)}" if resume_from is None else ""
     network.frozen = freeze_parts(network.module, params.freeze)
+    if wants_channels_last(network.device, params.amp):
+        channels_last(network.module)
     optimizer = build_optimizer(network.module, params, _stage_factors(model))
     schedule = LambdaLR(optimizer, factor)
     return Run(

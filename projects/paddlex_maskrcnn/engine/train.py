@@ -16,13 +16,16 @@ from ..config.yaml_io import dump
 from .best import Best
 from .checkpoint import Checkpoints
 from .checkpoint_search import new_run_id
+from .compiled import compile_parts, drop_compiled
 from .evaluate import Evaluation, evaluate_network
 from .hooks.epoch_end import EpochEnd, Found
 from .hooks.log_lines import LogLines, as_clock
 from .hooks.progress_bar import ProgressBar
 from .hooks.save_when_stopped import SaveWhenStopped
+from .layout import channels_first, match_layouts, usual_layout
 from .loggers import open_loggers, open_visualdl
 from .metrics_log import MetricsLog, NoMetricsLog
+from .prefetch import on_device
 from .processes import across_processes, from_main, is_main, shard, wait_for_all
 from .resume import restore, restore_random_state, resume_state
 from .run_log import run_log
@@ -68,8 +71,10 @@ def train(run: Run, experiment: dict[str, Any]) -> Evaluation | None:
             if is_main():
                 (save_dir / CONFIG).write_text(dump(experiment), encoding="utf-8")
             found = _run_steps(run, best, run_id, experiment)
+    drop_compiled(run.network.module)
     if run.ema is not None:
         run.ema.swap()
+    channels_first(run.network.module)
     run.network.set_training(False)
     wait_for_all()
     return found
@@ -80,6 +85,7 @@ def _resumed(run: Run, best: Best) -> str:
     if run.resume_from is None:
         return ""
     run_id = restore(run, best, run.resume_from)
+    match_layouts(run.optimizer)
     logger.info("Resumed from %s, after step %d", run.resume_from, run.progress.step)
     return run_id
 
@@ -94,13 +100,15 @@ def _run_steps(run: Run, best: Best, run_id: str, experiment: dict[str, Any]) ->
         state=lambda: resume_state(run, best, run_id),
         ema=run.ema,
     )
-    trainer = build_trainer(run, run.batches())
     epoch_end = _epoch_end(run, best, metrics, checkpoints)
-    trainer.register_hooks(_hooks(run, metrics, checkpoints, epoch_end))
     started = time.perf_counter()
-    restore_random_state(run.random_state)
+    steps_left = run.progress.total_steps - run.progress.step
     try:
-        trainer.run()
+        with on_device(run.batches(), run.network.device, steps_left) as batches:
+            trainer = build_trainer(run, batches)
+            trainer.register_hooks(_hooks(run, metrics, checkpoints, epoch_end))
+            restore_random_state(run.random_state)
+            trainer.run()
     except TrainingDivergedError as error:
         raise _with_report(error, Path(run.params.save_dir)) from error
     finally:
@@ -117,6 +125,9 @@ def build_trainer(run: Run, batches: Iterator[list[dict[str, Any]]]) -> Trainer:
     Args:
         batches: Detectron2's input dicts, a list for each step.
     """
+    if run.params.compile:
+        checkpointed = run.network.card.params.gradient_checkpointing
+        compile_parts(run.network.module, checkpointed=checkpointed)
     return Trainer(
         run.network, run.optimizer, run.schedule, batches, run.progress,
         model=across_processes(run.network.module), precision=run.precision, ema=run.ema,
@@ -181,7 +192,8 @@ def _evaluator(run: Run) -> Callable[[], Found] | None:
     def evaluate() -> Found:
         metric = run.network.card.metric or "COCO"
         logger.info("Start to evaluate %d images...", dataset.num_samples)
-        with run.ema.in_place() if run.ema else contextlib.nullcontext():
+        averaged = run.ema.in_place() if run.ema else contextlib.nullcontext()
+        with averaged, usual_layout(run.network.module):
             found = evaluate_network(run.network, dataset, run.eval_transforms, metric=metric)
             losses = {}
             if with_loss:

@@ -37,11 +37,13 @@ def validation_losses(
         seed,
         reads_reduced=False,
     )
+    pinned = network.device.type == "cuda"
+    batches = build_loss_loader(dataset, mapper, shard(), pinned=pinned)
     training = network.module.training
     _compute_losses_only(network.module)
     try:
         with EventStorage(), each_on_its_own():
-            rows = [_losses(network, one) for one in build_loss_loader(dataset, mapper, shard())]
+            rows = [_losses(network, one) for one in batches]
     finally:
         network.set_training(training)
     return _mean(rows, dataset.num_samples, network.device)

@@ -2,16 +2,19 @@
 
 What: several components have two ways to compute: Detectron2's own, bit for bit, and a faster one
 that is equal up to rounding. The fast one is used unless somebody looks at the operators themselves
-(tracing, scripting, `torch.compile`, export), or asks for the plain one.
+(tracing, scripting, `torch.compile`, export), or asks for the plain one: in code with `plain_path`,
+for a whole process with the environment variable PADDLEX_MASKRCNN_PLAIN=1.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import torch
 
+PLAIN = "PADDLEX_MASKRCNN_PLAIN"
 _plain: list[None] = []
 
 
@@ -27,7 +30,9 @@ def plain_path() -> Iterator[None]:
 
 def is_fast() -> bool:
     """Whether the faster ways may be taken here and now."""
-    if _plain or torch.jit.is_scripting() or torch.jit.is_tracing():
+    if _plain or os.environ.get(PLAIN, "0") not in ("", "0"):
+        return False
+    if torch.jit.is_scripting() or torch.jit.is_tracing():
         return False
     return not torch.compiler.is_compiling()
 

@@ -26,6 +26,7 @@ from detectron2.modeling import PROPOSAL_GENERATOR_REGISTRY
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
+from .anchor_sampling import AnchorSample
 from .focal_loss import sigmoid_focal_loss
 from .global_mean import mean_count, world_size
 from .rpn import CrowdRPN
@@ -83,6 +84,22 @@ class FocalRPN(CrowdRPN):
         if self.focal_on == "all":
             return self.label_anchors(anchors, gt_instances)
         return super().label_and_sample_anchors(anchors, gt_instances)
+
+    def losses_of(
+        self, sample: AnchorSample, logits: torch.Tensor, deltas: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """As `losses`, of the head's outputs (S,) and (S, 4) for a sample."""
+        # an empty place is background turned down so clearly that its loss is 0
+        logits = torch.where(sample.labels >= 0, logits, -100.0)
+        labels = sample.labels.clamp(min=0)
+        losses = {
+            "loss_rpn_cls": sigmoid_focal_loss(logits, labels, self.focal_alpha, self.focal_gamma),
+            "loss_rpn_loc": self._box_loss(sample, deltas),
+        }
+        divisor = num_positives(labels)
+        return {
+            name: loss / divisor * self.loss_weight.get(name, 1.0) for name, loss in losses.items()
+        }
 
     def losses(
         self,

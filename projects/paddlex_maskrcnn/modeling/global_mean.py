@@ -41,7 +41,7 @@ def share_of_mean(count: int, device: torch.device) -> torch.Tensor | float:
     """
     if world_size() == 1:
         return 1.0
-    mean = mean_count(torch.tensor(float(count), device=device))
+    mean = mean_count(torch.full((), float(count), device=device))
     return count / mean.clamp(min=1 / world_size())
 
 

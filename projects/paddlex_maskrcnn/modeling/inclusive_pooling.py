@@ -26,7 +26,7 @@ class InclusiveROIAlign(nn.Module):
 
     def forward(self, x: torch.Tensor, rois: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) and (R, 5) to (R, C, size, size)."""
-        return self.align(x, rois - rois.new_tensor([0, 0, 0, 1, 1]))
+        return self.align(x, torch.cat([rois[:, :3], rois[:, 3:] - 1], dim=1))
 
 
 def end_at_last_pixel(pooler: ROIPooler) -> None:

@@ -19,8 +19,13 @@ from detectron2.modeling.roi_heads.mask_head import MaskRCNNConvUpsampleHead, ma
 from detectron2.structures import Instances
 from torch.nn.functional import binary_cross_entropy_with_logits, linear, relu_
 
-from .fast_path import is_fast
+from .core_pieces import for_each
+from .device_copies import send
+from .fast_path import is_fast, is_fast_on_cpu
 from .global_mean import share_of_mean
+from .picked_masks import PickedMasks
+
+_REGIONS = 8  # whose last layers are computed together: 6 MiB, which stay in the cache
 
 
 @ROI_MASK_HEAD_REGISTRY.register()
@@ -54,14 +59,33 @@ class SeamMaskHead(MaskRCNNConvUpsampleHead):
         """
         for layer in self.conv_norm_relus:
             x = layer(x)
-        regions, channels, height, width = x.shape
-        deconv, predictor = self.deconv, self.predictor
-        weight = deconv.weight.permute(2, 3, 1, 0).reshape(-1, channels)
-        pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
-        hidden = relu_(linear(pixels, weight, deconv.bias.repeat(4)))
-        hidden = hidden.view(regions, height * width * 4, predictor.in_channels)
-        if predictor.out_channels == 1:
+        if self.predictor.out_channels == 1:
             classes = torch.zeros_like(classes)
+        weight = self.deconv.weight.permute(2, 3, 1, 0).reshape(-1, x.shape[1])
+        if torch.is_grad_enabled() or not is_fast_on_cpu(x):
+            return self._last_layers(x, classes, weight)
+        out = x.new_empty(len(x), 1, 2 * x.shape[2], 2 * x.shape[3])
+
+        def draw(some: slice) -> None:
+            out[some] = self._last_layers(x[some], classes[some], weight)
+
+        starts = range(0, len(x), _REGIONS)
+        for_each(draw, [slice(start, start + _REGIONS) for start in starts])
+        return out
+
+    def _last_layers(
+        self, x: torch.Tensor, classes: torch.Tensor, weight: torch.Tensor
+    ) -> torch.Tensor:
+        """Logits of regions from the features of the last 3x3 convolution.
+
+        Args:
+            weight: (4 C, C) of the layer that doubles the resolution.
+        """
+        regions, channels, height, width = x.shape
+        predictor = self.predictor
+        pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
+        hidden = relu_(linear(pixels, weight, self.deconv.bias.repeat(4)))
+        hidden = hidden.view(regions, height * width * 4, predictor.in_channels)
         own = predictor.weight.flatten(1)[classes]
         logits = torch.bmm(hidden, own[:, :, None]).float() + predictor.bias[classes, None, None]
         logits = logits.view(regions, height, width, 2, 2).transpose(2, 3)
@@ -71,11 +95,14 @@ class SeamMaskHead(MaskRCNNConvUpsampleHead):
 def mask_loss(logits: torch.Tensor, instances: list[Instances]) -> torch.Tensor:
     """Mean cross entropy of the masks (R, M, M) of the foreground proposals of all images."""
     size = logits.shape[-1]
-    drawn = [
-        one.gt_masks.crop_and_resize(one.proposal_boxes.tensor, size).to(logits.device)
-        for one in instances
-        if len(one)
-    ]
+    drawn = [send(_drawn(one, size), logits.device) for one in instances if len(one)]
     if not drawn:
         return logits.sum() * 0
     return binary_cross_entropy_with_logits(logits, torch.cat(drawn).to(logits.dtype))
+
+
+def _drawn(one: Instances, size: int) -> torch.Tensor:
+    """Masks (R, size, size) of an image's proposals, on the CPU where they are polygons."""
+    if isinstance(one.gt_masks, PickedMasks):
+        return one.gt_masks.draw(one.proposal_boxes, size)
+    return one.gt_masks.crop_and_resize(one.proposal_boxes.tensor, size)

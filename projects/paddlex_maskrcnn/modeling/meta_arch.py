@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
 from detectron2.structures import ImageList
 from torch import channels_last
 from torch.nn.functional import pad
 
+from .box_head import read_channels_last
 from .fast_conv import fold_norms
 from .fast_path import is_fast_on_cpu
 from .full_precision import keep_full_precision
@@ -33,6 +35,7 @@ class PaddedRCNN(GeneralizedRCNN):
         super().__init__(*args, **kwargs)
         fold_norms(self)
         heads = self.roi_heads
+        read_channels_last(getattr(heads, "box_head", None))
         keep_full_precision(self.backbone, self.proposal_generator.rpn_head, heads.box_predictor)
         if heads.mask_on:
             keep_full_precision(heads.mask_head.predictor)
@@ -52,7 +55,8 @@ class PaddedRCNN(GeneralizedRCNN):
         backbone can divide; `image_sizes` stay those of the images themselves.
         """
         images = super().preprocess_image(batched_inputs)
-        if is_fast_on_cpu(images.tensor):  # the layout of the features follows from the image's
+        # the layout of the features follows from the image's
+        if _is_faster_channels_last(images.tensor):
             images.tensor = images.tensor.contiguous(memory_format=channels_last)
         wanted = [x["pad_to"] for x in batched_inputs if x.get("pad_to") is not None]
         if not wanted:
@@ -62,7 +66,18 @@ class PaddedRCNN(GeneralizedRCNN):
         right = max(0, width - images.tensor.shape[-1])
         return ImageList(pad(images.tensor, (0, right, 0, below)), images.image_sizes)
 
+    def _move_to_current_device(self, x: torch.Tensor) -> torch.Tensor:
+        # as the parent's, but the host goes on while pinned memory is copied
+        if torch.jit.is_tracing() or torch.jit.is_scripting():
+            return super()._move_to_current_device(x)
+        return x.to(self.device, non_blocking=True)
+
     def _round_up(self, side: int) -> int:
         constraints = self.backbone.padding_constraints or {}
         step = constraints.get("size_divisibility", self.backbone.size_divisibility) or 1
         return -(-side // step) * step
+
+
+def _is_faster_channels_last(images: torch.Tensor) -> bool:
+    """Whether convolutions want the channels of a pixel together: on a CPU, on a GPU in 16 bits."""
+    return is_fast_on_cpu(images) or (images.is_cuda and torch.is_autocast_enabled("cuda"))

@@ -11,9 +11,8 @@ can also be the last stage of a ResNet of basic blocks (depth 18, 34) or of the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
@@ -21,20 +20,35 @@ from detectron2.modeling import ROI_HEADS_REGISTRY
 from detectron2.modeling.matcher import Matcher
 from detectron2.modeling.proposal_generator.proposal_utils import add_ground_truth_to_proposals
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers, Res5ROIHeads, StandardROIHeads
-from detectron2.structures import BitMasks, Boxes, Instances, PolygonMasks, pairwise_iou
-from detectron2.utils.events import get_event_storage
+from detectron2.structures import (
+    Boxes,
+    ImageList,
+    Instances,
+    pairwise_iou,
+)
 from torch import nn
 
 from .backbones.resnet_variant import build_res5_stage
 from .box_predictor import SeamBoxPredictor
 from .crowd import inside_crowd, split_crowd
+from .device_copies import spares_waits
 from .fast_path import is_fast
-from .gather_pooling import gather_on_cpu
 from .image_randomness import generator_of
 from .inclusive_pooling import end_at_last_pixel
-from .picked_masks import PickedMasks
+from .level_pooling import spare_waits_in
+from .matching import TouchingMatcher
 from .registries import ROI_SAMPLER, choose
+from .roi_sampling import (
+    Chosen,
+    Labelled,
+    found_sample,
+    log_sample_sizes,
+    read_samples,
+    sample_of,
+)
+from .samplers import SLOTS
 
+Drawn = TypeVar("Drawn")
 Sampler = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -75,9 +89,12 @@ class SeamMixin:
         name = cfg.MODEL.ROI_HEADS.SAMPLER
         ret["sampler"] = choose(ROI_SAMPLER, "MODEL.ROI_HEADS.SAMPLER", name)
         ret["crowd_threshold"] = cfg.MODEL.ROI_HEADS.CROWD_THRESH
+        ret["proposal_matcher"] = TouchingMatcher(
+            cfg.MODEL.ROI_HEADS.IOU_THRESHOLDS, cfg.MODEL.ROI_HEADS.IOU_LABELS
+        )
         ret["box_predictor"] = build_box_predictor(cfg, ret["box_predictor"])
         for name in {"box_pooler", "mask_pooler", "pooler"} & ret.keys():
-            gather_on_cpu(ret[name])
+            spare_waits_in(ret[name])
             if cfg.MODEL.ROI_HEADS.get("INCLUSIVE_BOXES", False):
                 end_at_last_pixel(ret[name])
         return ret
@@ -93,39 +110,29 @@ class SeamMixin:
         targets, crowds = split_crowd(targets)
         if self.proposal_append_gt:
             proposals = add_ground_truth_to_proposals(targets, proposals)
-        images = zip(proposals, targets, crowds, strict=True)
-        sampled = [
-            self._sample_one_image(*image, generator_of(self, number))  # type: ignore[arg-type]
-            for number, image in enumerate(images)
+        images = [
+            Labelled(one, *self._label(one.proposal_boxes, objects, crowd))
+            for one, objects, crowd in zip(proposals, targets, crowds, strict=True)
         ]
-        _log_sample_sizes([sizes for _, sizes in sampled])
-        return [sample for sample, _ in sampled]
+        parts = zip(images, self._choose(images), targets, strict=True)
+        samples = [sample_of(*one) for one in parts]
+        log_sample_sizes(samples)
+        return samples
 
-    def _sample_one_image(
-        self,
-        proposals: Instances,
-        targets: Instances,
-        crowd: Boxes,
-        generator: torch.Generator | None,
-    ) -> tuple[Instances, tuple[int, int]]:
-        """The sample, and how many of it are foreground and background."""
-        max_iou, matched, labels = self._label(proposals.proposal_boxes, targets, crowd)
-        foreground, background = self.sampler(
-            max_iou,
-            labels,
-            self.batch_size_per_image,
-            self.positive_fraction,
-            self.num_classes,
-            generator,
-        )
-        chosen = torch.cat([foreground, background])
-        sample = proposals[chosen]
-        sample.gt_classes = labels[chosen]
-        if len(targets):
-            for name, value in targets.get_fields().items():
-                if name.startswith("gt_") and not sample.has(name):
-                    sample.set(name, _picked(value, matched[chosen]))
-        return sample, (len(foreground), len(background))
+    def _choose(self, images: list[Labelled]) -> list[Chosen]:
+        """The samples of all images; on a GPU they are read together."""
+        draw = SLOTS.get(self.sampler) if spares_waits(images[0].labels) else None
+        if draw is None:
+            return [found_sample(*one) for one in self._drawn(self.sampler, images)]
+        return read_samples(images, self._drawn(draw, images))
+
+    def _drawn(self, draw: Callable[..., Drawn], images: list[Labelled]) -> list[Drawn]:
+        """What a function draws for each image."""
+        settings = self.batch_size_per_image, self.positive_fraction, self.num_classes
+        return [
+            draw(one.max_iou, one.labels, *settings, generator_of(self, number))  # type: ignore[arg-type]
+            for number, one in enumerate(images)
+        ]
 
     def _label(
         self, boxes: Boxes, targets: Instances, crowd: Boxes
@@ -147,21 +154,6 @@ class SeamMixin:
         return max_iou, matched, labels
 
 
-def _log_sample_sizes(sizes: list[tuple[int, int]]) -> None:
-    """As Detectron2, but from the samples' lengths, for which nobody waits."""
-    foreground, background = zip(*sizes, strict=True)
-    storage = get_event_storage()
-    storage.put_scalar("roi_head/num_fg_samples", np.mean(foreground))
-    storage.put_scalar("roi_head/num_bg_samples", np.mean(background))
-
-
-def _picked(value: Any, rows: torch.Tensor) -> Any:
-    """Rows of a field of objects; masks are drawn later, for those proposals that need them."""
-    if is_fast() and isinstance(value, BitMasks | PolygonMasks):
-        return PickedMasks(value, rows)
-    return value[rows]
-
-
 def build_box_predictor(cfg: CfgNode, plain: FastRCNNOutputLayers) -> SeamBoxPredictor:
     """Our box predictor in place of the one a head has built, with the same weights.
 
@@ -177,10 +169,44 @@ def build_box_predictor(cfg: CfgNode, plain: FastRCNNOutputLayers) -> SeamBoxPre
 class SeamROIHeads(SeamMixin, StandardROIHeads):
     """`StandardROIHeads` (feature pyramid) with our seams."""
 
+    def _forward_mask(self, features: dict[str, torch.Tensor], instances: list[Instances]) -> Any:
+        """As Detectron2's, which asks the device for the foreground: it comes first."""
+        counts = [getattr(one, "_num_foreground", None) for one in instances]
+        if not (self.training and self.mask_on and is_fast() and None not in counts):
+            return super()._forward_mask(features, instances)
+        foreground = [one[:count] for one, count in zip(instances, counts, strict=True)]
+        maps = [features[name] for name in self.mask_in_features]
+        pooled = self.mask_pooler(maps, [one.proposal_boxes for one in foreground])
+        return self.mask_head(pooled, foreground)
+
 
 @ROI_HEADS_REGISTRY.register()
 class SeamRes5ROIHeads(SeamMixin, Res5ROIHeads):
     """`Res5ROIHeads` (C4: the last ResNet stage on each region) with our seams."""
+
+    def forward(
+        self,
+        images: ImageList,
+        features: dict[str, torch.Tensor],
+        proposals: list[Instances],
+        targets: list[Instances] | None = None,
+    ) -> tuple[list[Instances], dict[str, torch.Tensor]]:
+        """As Detectron2's, which asks the device for the foreground: it comes first."""
+        if not (self.training and is_fast()):
+            return super().forward(images, features, proposals, targets)
+        assert targets is not None
+        proposals = self.label_and_sample_proposals(proposals, targets)
+        maps = [features[name] for name in self.in_features]
+        regions = self._shared_roi_transform(maps, [one.proposal_boxes for one in proposals])
+        losses = self.box_predictor.losses(self.box_predictor(regions.mean(dim=[2, 3])), proposals)
+        if self.mask_on:
+            of_image = regions.split([len(one) for one in proposals])
+            counts = [one._num_foreground for one in proposals]
+            parts = zip(of_image, proposals, counts, strict=True)
+            chosen = [(part[:count], one[:count]) for part, one, count in parts]
+            masked, foreground = zip(*chosen, strict=True)
+            losses.update(self.mask_head(torch.cat(masked), list(foreground)))
+        return [], losses
 
     @classmethod
     def _build_res5_block(cls, cfg: CfgNode) -> tuple[nn.Sequential, int]:

@@ -7,7 +7,10 @@ Differences from Detectron2:
 - an object that no anchor touches (tiny objects between small, widely spaced anchors): its "best"
   IoU is 0, and both Detectron2 and PaddleX then call every anchor that misses it a positive one.
   Here such an object gets no anchor;
-- the losses are computed at the sampled anchors alone, equal up to rounding (sampled_anchors.py).
+- the losses are computed at the sampled anchors alone, equal up to rounding (sampled_anchors.py), and
+  no statistics of them are written to Detectron2's event storage;
+- on a GPU the host waits for the proposals only, and twice (device_copies.py). The sample there has
+  a fixed number of places, some of them empty, and draws other random numbers.
 """
 
 from __future__ import annotations
@@ -18,28 +21,21 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import PROPOSAL_GENERATOR_REGISTRY
-from detectron2.modeling.matcher import Matcher
 from detectron2.modeling.proposal_generator import RPN
 from detectron2.structures import Boxes, ImageList, Instances
+from torch.nn.functional import binary_cross_entropy_with_logits
 
+from .anchor_sampling import AnchorSample, Places, drawn_places, found_places, gather_sample
+from .box_deltas import delta_loss
 from .crowd import inside_crowd, split_crowd
+from .device_copies import spares_waits
 from .fast_path import is_fast
+from .grid_anchors import grid_anchors
 from .image_randomness import generator_of
+from .matching import TouchingMatcher
+from .proposals import ProposalSettings, best_candidates, choose_proposals
 from .sampled_anchors import can_run_at_places, run_at_anchors
 from .samplers.random import random_sample
-
-
-class TouchingMatcher(Matcher):
-    """Matcher whose low-quality matches need some overlap."""
-
-    def set_low_quality_matches_(
-        self, match_labels: torch.Tensor, match_quality_matrix: torch.Tensor
-    ) -> None:
-        """Mark the best anchors of each object, for objects that have an anchor at all."""
-        touched = match_quality_matrix.amax(dim=1) > 0
-        # Indexing copies a matrix of (objects, anchors): only in the rare case it is needed for.
-        matrix = match_quality_matrix if touched.all() else match_quality_matrix[touched]
-        super().set_low_quality_matches_(match_labels, matrix)
 
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
@@ -74,40 +70,100 @@ class CrowdRPN(RPN):
         gt_instances: list[Instances] | None = None,
     ) -> tuple[list[Instances], dict[str, torch.Tensor]]:
         """Proposals of each image and, in training, the losses."""
-        if not (self.training and self._learns_from_sample() and is_fast()):
+        if not is_fast():
             return super().forward(images, features, gt_instances)
-        assert gt_instances is not None
         maps = [features[name] for name in self.in_features]
-        anchors = self.anchor_generator(maps)
-        # before the proposals: autocast would keep weights cast without gradients for these
-        losses = self._losses_at_sample(maps, anchors, gt_instances)
-        with torch.no_grad():
-            logits, deltas = (
-                [_anchors_last(one, size) for one in outputs]
-                for outputs, size in zip(self.rpn_head(maps), (1, 4), strict=True)
-            )
-            logits = [one.flatten(1) for one in logits]
-            proposals = self.predict_proposals(anchors, logits, deltas, images.image_sizes)
-        return proposals, losses
+        anchors = grid_anchors(self.anchor_generator, maps)
+        losses: dict[str, torch.Tensor] = {}
+        if self.training and self._learns_from_sample():
+            assert gt_instances is not None
+            # before the proposals: autocast would keep weights cast without gradients for these
+            losses = self._losses_at_sample(maps, anchors, gt_instances)
+            with torch.no_grad():
+                logits, deltas = self._everywhere(maps)
+        else:
+            logits, deltas = self._everywhere(maps)
+            if self.training:
+                assert gt_instances is not None
+                labels, boxes = self.label_and_sample_anchors(anchors, gt_instances)
+                losses = self.losses(anchors, logits, labels, deltas, boxes)
+        return self.predict_proposals(anchors, logits, deltas, images.image_sizes), losses
+
+    def _everywhere(
+        self, maps: list[torch.Tensor]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Objectness (N, R) and deltas (N, R, 4) of the anchors of each map."""
+        logits, deltas = self.rpn_head(maps)
+        objectness = [_anchors_last(one, 1).flatten(1) for one in logits]
+        return objectness, [_anchors_last(one, 4) for one in deltas]
 
     def _losses_at_sample(
         self, maps: list[torch.Tensor], anchors: list[Boxes], gt_instances: list[Instances]
     ) -> dict[str, torch.Tensor]:
-        """The losses from the sampled anchors S of all images, those of others ignored in each."""
-        labels, matched = self.label_and_sample_anchors(anchors, gt_instances)
-        images, numbers = torch.nonzero(torch.stack(labels) >= 0, as_tuple=True)
-        found = run_at_anchors(self.rpn_head, maps, images, numbers)
-        own = images == torch.arange(len(labels), device=images.device)[:, None]
-        every = [
-            torch.where(own, label[numbers], -1) for label, own in zip(labels, own, strict=True)
-        ]
-        logits, deltas = (one.expand(len(labels), *one.shape) for one in found)
-        sample = [Boxes(Boxes.cat(anchors).tensor[numbers])]
-        boxes = [one[numbers] for one in matched]
-        return self.losses(sample, [logits], every, [deltas], boxes)
+        """The losses from the sampled anchors of all images."""
+        labels, matched = self.label_anchors(anchors, gt_instances)
+        sample = gather_sample(self._places(labels), Boxes.cat(anchors).tensor, matched)
+        logits, deltas = run_at_anchors(self.rpn_head, maps, sample.images, sample.numbers)
+        return self.losses_of(sample, logits, deltas)
+
+    def _places(self, labels: list[torch.Tensor]) -> Places:
+        """Which anchors are sampled."""
+        if not spares_waits(labels[0]):
+            return found_places(self.sample_anchors(labels))
+        generators = [generator_of(self, image) for image in range(len(labels))]
+        return drawn_places(labels, self.batch_size_per_image, self.positive_fraction, generators)
+
+    def losses_of(
+        self, sample: AnchorSample, logits: torch.Tensor, deltas: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """`loss_rpn_cls` and `loss_rpn_loc` of the head's outputs (S,) and (S, 4) for a sample."""
+        used = sample.labels >= 0
+        losses = {
+            "loss_rpn_cls": binary_cross_entropy_with_logits(
+                torch.where(used, logits, 0.0), sample.labels.clamp(min=0).to(logits.dtype),
+                used.to(logits.dtype), reduction="sum",
+            ),
+            "loss_rpn_loc": self._box_loss(sample, deltas),
+        }  # fmt: skip
+        divisor = self.batch_size_per_image * sample.num_images
+        return {
+            name: loss / divisor * self.loss_weight.get(name, 1.0) for name, loss in losses.items()
+        }
+
+    def _box_loss(self, sample: AnchorSample, deltas: torch.Tensor) -> torch.Tensor:
+        weights = self.box2box_transform.weights
+        counts = sample.labels == 1
+        return delta_loss(
+            deltas, sample.anchors, sample.matched, counts, weights, self.smooth_l1_beta
+        )
+
+    def predict_proposals(
+        self,
+        anchors: list[Boxes],
+        pred_objectness_logits: list[torch.Tensor],
+        pred_anchor_deltas: list[torch.Tensor],
+        image_sizes: list[tuple[int, int]],
+    ) -> list[Instances]:
+        """Proposals of each image, best first.
+
+        Raises:
+            FloatingPointError: in training, when some are not finite.
+        """
+        outputs = anchors, pred_objectness_logits, pred_anchor_deltas
+        if not spares_waits(outputs[1][0]):
+            return super().predict_proposals(*outputs, image_sizes)
+        settings = ProposalSettings(
+            self.pre_nms_topk[self.training],
+            self.post_nms_topk[self.training],
+            self.nms_thresh,
+            self.min_box_size,
+        )
+        with torch.no_grad():
+            found = best_candidates(*outputs, self.box2box_transform, settings.pre_nms)
+            return choose_proposals(found, image_sizes, settings, self.training)
 
     def _learns_from_sample(self) -> bool:
-        return can_run_at_places(self.rpn_head)
+        return self.box_reg_loss_type == "smooth_l1" and can_run_at_places(self.rpn_head)
 
     def _subsample_labels(self, label: torch.Tensor) -> torch.Tensor:
         # The parent samples right after matching. Crowd regions have to be taken out in between,

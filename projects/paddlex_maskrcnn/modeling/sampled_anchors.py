@@ -17,6 +17,8 @@ from detectron2.modeling.proposal_generator.rpn import StandardRPNHead
 from torch import nn
 from torch.nn.functional import linear
 
+from .device_copies import spares_waits
+
 
 def can_run_at_places(head: nn.Module) -> bool:
     """Whether a head is one 3x3 convolution, an activation and two 1x1 convolutions."""
@@ -42,15 +44,7 @@ def run_at_anchors(
         anchors: (S,) its number, counted over places, then levels, as the anchor generator does.
     """
     per_place = head.objectness_logits.out_channels
-    places = anchors // per_place
-    patches = maps[0].new_empty(len(anchors), 9, maps[0].shape[1])
-    first = 0
-    for one in maps:
-        count = one.shape[2] * one.shape[3]
-        here = torch.nonzero((places >= first) & (places < first + count)).flatten()
-        found = _neighbourhoods(one, images[here], places[here] - first)
-        patches = patches.index_copy(0, here, found)
-        first += count
+    patches = _patches(maps, images, anchors // per_place)
     conv = head.conv
     hidden = linear(patches.flatten(1), conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias)
     hidden = conv.activation(hidden)
@@ -60,6 +54,26 @@ def run_at_anchors(
         for one in (head.objectness_logits, head.anchor_deltas)
     )
     return logits[kind], deltas.unflatten(1, (per_place, -1))[kind]
+
+
+def _patches(
+    maps: Sequence[torch.Tensor], images: torch.Tensor, places: torch.Tensor
+) -> torch.Tensor:
+    """The 3x3 pixels (S, 9, C) around places counted over all maps."""
+    patches = maps[0].new_zeros(len(places), 9, maps[0].shape[1])
+    first = 0
+    for one in maps:
+        count = one.shape[2] * one.shape[3]
+        is_here = (places >= first) & (places < first + count)
+        if spares_waits(one):  # all are looked up in each map: a few megabytes, but no counting
+            found = _neighbourhoods(one, images, (places - first).clamp(0, count - 1))
+            patches = torch.where(is_here[:, None, None], found, patches)
+        else:
+            here = torch.nonzero(is_here).flatten()
+            found = _neighbourhoods(one, images[here], places[here] - first)
+            patches = patches.index_copy(0, here, found)
+        first += count
+    return patches
 
 
 def _neighbourhoods(x: torch.Tensor, images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:

@@ -100,7 +100,6 @@ def test_signature_is_the_registrys(name):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", NAMES)
 def test_same_on_the_gpu(name, every_case):
     for boxes, scores, classes in every_case.values():

@@ -80,7 +80,6 @@ def test_signature_is_the_registrys(name):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", NAMES)
 def test_stays_on_the_gpu(name):
     max_iou, labels = (tensor.cuda() for tensor in proposals(500, 0.5, seed=0))

@@ -44,10 +44,27 @@ def sample_on_device(
     bg_label: int,
     generator: torch.Generator | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The sample in torch on any device; waits for the device once, to learn the sizes.
+    """The sample in torch on any device; waits for the device once, to learn the sizes."""
+    order, numbers = order_on_device(
+        max_iou, labels, num_samples, max_foreground, bg_label, generator
+    )
+    begin, num, end = numbers.tolist()
+    return order[: min(begin, max_foreground)], order[begin : min(begin + num, end)]
+
+
+def order_on_device(
+    max_iou: torch.Tensor,
+    labels: torch.Tensor,
+    num_samples: int,
+    max_foreground: int,
+    bg_label: int,
+    generator: torch.Generator | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """All proposals (N,) in the order in which they are taken, and three numbers (3,) of them.
 
     Every proposal gets a place: foreground first, then background, then the ignored; of each,
-    those within the quota of their group first; by chance beyond that.
+    those within the quota of their group first; by chance beyond that. The numbers are those of the
+    foreground, of the background to take, and of foreground and background together.
     """
     group, order, rank = _rank_in_groups(_groups(max_iou, labels, bg_label), generator)
     is_background, is_ignored = group >= bg_label, group < 0
@@ -59,10 +76,8 @@ def sample_on_device(
     quota = torch.where(is_background, num_background // (len(BIN_EDGES) + 1), class_quota)
     chance = torch.rand(len(labels), device=labels.device, generator=generator)
     order = order[(chance + (rank >= quota) + 2 * is_background + 4 * is_ignored).argsort()]
-    begin, num, end = torch.stack(
-        (num_foreground, num_background, num_foreground + is_background.sum())
-    ).tolist()
-    return order[: min(begin, max_foreground)], order[begin : min(begin + num, end)]
+    numbers = (num_foreground, num_background, num_foreground + is_background.sum())
+    return order, torch.stack(numbers)
 
 
 def _groups(max_iou: torch.Tensor, labels: torch.Tensor, bg_label: int) -> torch.Tensor:
