@@ -1,5 +1,6 @@
 """`pdx.det`: the names PaddleX scripts expect there, and converters of results; re-exports only."""
 
+from .config.profiles import profile
 from .data import transforms
 from .engine.convert_results import to_instances, to_supervision
 from .engine.plain_detectron2 import default_predictor_cfg
@@ -13,6 +14,7 @@ __all__ = [
     "coco_error_analysis",
     "default_predictor_cfg",
     "draw_pr_curve",
+    "profile",
     "to_instances",
     "to_supervision",
     "transforms",

@@ -5,6 +5,7 @@ Nothing is built here: a file is right or wrong before torch is imported.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,12 +15,14 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from . import schema, yaml_io
+from . import profiles, schema, yaml_io
 from .check import check_section
 from .dataset_rows import DATASETS, JOINED
 from .problems import ConfigError, Problem, suggestion
 from .rules import broken_rules
 from .transform_rows import TRANSFORMS
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -30,11 +33,13 @@ class LoadedExperiment:
         experiment: the checked sections.
         given: the raw values as written, interpolations resolved.
         places: full key -> "file:line" or "command line", for every key that was written.
+        profiled: full key -> profile, for every row that has its value from one.
     """
 
     experiment: schema.Experiment
     given: dict[str, Any]
     places: dict[str, str] = field(default_factory=dict)
+    profiled: dict[str, str] = field(default_factory=dict)
 
 
 def load_experiment(
@@ -44,7 +49,7 @@ def load_experiment(
 
     Args:
         path: a YAML file.
-        overrides: `section.key=value` texts; the value is read as YAML.
+        overrides: `section.key=value` texts (`profile=name` too); the value is read as YAML.
 
     Raises:
         ConfigError: with every problem found, its key, line and remedy.
@@ -55,10 +60,14 @@ def load_experiment(
     places = {key: f"{file}:{line}" for key, line in lines.items()}
     problems = _override(given, places, overrides)
     given = _resolve(given, places, problems)
-    experiment = check_experiment(given, places, problems)
+    sections, profiled = profiles.fill_in(given, places.get(profiles.KEY, ""), problems)
+    experiment = check_experiment(sections, places, problems)
     if problems or experiment is None:
         raise ConfigError({problem.key: problem for problem in reversed(problems)}.values())
-    return LoadedExperiment(experiment, given, places)
+    name = given.get(profiles.KEY)
+    if name is not None and profiles.PROFILES[name] and not profiled:
+        logger.warning("profile %s has no effect: every row that it would set is given", name)
+    return LoadedExperiment(experiment, given, places, profiled)
 
 
 def check_experiment(
@@ -68,7 +77,7 @@ def check_experiment(
     before = len(problems)
     for section in given.keys() - set(schema.SECTIONS):
         text = f"is not a section; sections are {', '.join(schema.SECTIONS)}"
-        text += suggestion(section, schema.SECTIONS)
+        text += suggestion(section, (*schema.SECTIONS, profiles.KEY))
         problems.append(Problem(str(section), text, places.get(str(section), "")))
     reader = _Sections(given, places, problems)
     model = reader.section("model", schema.ModelParams)

@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from .load import LoadedExperiment
+from .profiles import KEY
 from .rows import row_of
 from .yaml_io import dump
 
@@ -14,9 +15,11 @@ _COLUMN = 60
 
 
 def show(loaded: LoadedExperiment) -> str:
-    """All values, resolved, with `# file:line`, `# command line` or `# default` behind each."""
+    """All values, resolved; behind each `# file:line`, `# command line`, `# profile NAME` or `# default`."""
     experiment = loaded.experiment
     lines: list[str] = []
+    if loaded.given.get(KEY) is not None:
+        lines.append(_line(KEY, loaded.given[KEY], 0, loaded.places.get(KEY, "default")))
     for name in ("model", "data", "train", "evaluate", "predict"):
         section = getattr(experiment, name)
         if section is not None:
@@ -75,6 +78,8 @@ def _place(key: str, loaded: LoadedExperiment) -> str:
     """Where the key was written; an override of a whole section counts for its keys."""
     if key == "model.num_classes" and key not in loaded.places:
         return "from the data"
+    if key in loaded.profiled:
+        return f"profile {loaded.profiled[key]}"
     while key:
         if key in loaded.places:
             return loaded.places[key] if "." in key else "default"

@@ -1,0 +1,146 @@
+"""Profiles: named values for rows that the user leaves alone, `profile: fast` in an experiment file.
+
+What: a profile fills in, what is written wins, and what a run records are the values alone: nothing
+after loading knows that there are profiles. A profile says the same on every machine, so that a file
+means one experiment. It leaves alone what the user would miss: number and thresholds of detections,
+images and their size, the network itself and therefore every pretrained weight.
+Origin: ours; what each profile costs and gains is measured in docs/profiles.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from .problems import ConfigError, Problem, suggestion
+from .rows import default_of
+from .schema import ModelParams, TrainParams
+
+KEY = "profile"
+
+Rows = Mapping[str, Any]
+
+_SECTIONS = {"model": ModelParams, "train": TrainParams}
+_PROPOSALS_A_DETECTION = 3
+
+
+@dataclass(frozen=True)
+class ProfileRow:
+    """One value of a profile.
+
+    Attributes:
+        key: section and row.
+        value: of that row, or a function from what was written in its section to it.
+        meaning: the value in words, where it is a function.
+        reason: why it is faster and what it costs, one line for people.
+    """
+
+    key: str
+    value: Any | Callable[[Rows], Any]
+    reason: str
+    meaning: str = ""
+
+    @property
+    def name(self) -> str:
+        """The row without its section."""
+        return self.key.partition(".")[2]
+
+    def of(self, given: Rows) -> Any:
+        """The value beside what was written in the section."""
+        return self.value(given) if callable(self.value) else self.value
+
+
+def _proposals(given: Rows) -> int:
+    """As many as the detections that are asked for need, from 300 to the row's own default."""
+    default = _defaults(ModelParams)
+    wanted = given.get("keep_top_k", default["keep_top_k"])
+    if not isinstance(wanted, int):  # a mistake, which is told when the rows are checked
+        wanted = default["keep_top_k"]
+    return max(300, min(_PROPOSALS_A_DETECTION * wanted, default["test_post_nms_top_n"]))
+
+
+PROFILES: dict[str, tuple[ProfileRow, ...]] = {
+    "default": (),
+    "fast": (
+        ProfileRow(
+            "model.rcnn_batch_size_per_im",
+            128,
+            "The heads train on fewer regions an image; the mask head's work falls most. Rare "
+            "classes and crowded images are seen less often in a step.",
+        ),
+        ProfileRow(
+            "model.test_post_nms_top_n",
+            _proposals,
+            "Fewer regions go through the box head when predicting. Objects that the RPN ranks "
+            "behind them are lost.",
+            meaning="3 x keep_top_k, from 300 to 1000",
+        ),
+    ),
+}  # fmt: skip
+
+
+def profile(name: str, section: str = "model", /, **given: Any) -> dict[str, Any]:
+    """Arguments for `MaskRCNN(...)` or `train(...)`: those given, and what the profile adds to them.
+
+    Args:
+        name: default or fast.
+        section: `model`, the constructor's arguments, or `train`, those of `train`.
+        given: arguments that you choose yourself; they win.
+
+    Raises:
+        ConfigError: (a ValueError) for a profile or section that does not exist.
+    """
+    problem = _unknown("profile", name, PROFILES) or _unknown("section", section, _SECTIONS)
+    if problem:
+        raise ConfigError([problem])
+    rows = (row for row in PROFILES[name] if row.key.startswith(f"{section}."))
+    return given | {row.name: row.of(given) for row in rows if row.name not in given}
+
+
+def fill_in(
+    given: Mapping[str, Any], place: str, problems: list[Problem]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """An experiment's sections with what its profile adds, and full key -> profile of what it added.
+
+    Args:
+        given: plain data as written, key `profile` included.
+        place: where that key was written.
+        problems: extended when there is no such profile.
+    """
+    sections = {key: value for key, value in given.items() if key != KEY}
+    name = given.get(KEY)
+    if name is None:
+        return sections, {}
+    if problem := _unknown(KEY, name, PROFILES, place):
+        problems.append(problem)
+        return sections, {}
+    added = {}
+    for row in PROFILES[name]:
+        section = row.key.partition(".")[0]
+        written = _mapping(sections, section)
+        if written is not None and row.name not in written:
+            sections[section] = {**written, row.name: row.of(_mapping(given, section) or {})}
+            added[row.key] = name
+    return sections, added
+
+
+def _mapping(sections: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """A section as a mapping; None when it is none, or a run that nobody asked for."""
+    value = sections.get(name)
+    if value is None and (name == "model" or name in sections):
+        return {}
+    return value if isinstance(value, Mapping) else None
+
+
+def _unknown(
+    key: str, value: object, known: Mapping[str, object], place: str = ""
+) -> Problem | None:
+    if isinstance(value, str) and value in known:
+        return None
+    text = f"is {value!r}; choose one of {', '.join(known)}{suggestion(value, known)}"
+    return Problem(key, text, place)
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    return {this.name: default_of(this) for this in fields(kind)}
