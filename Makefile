@@ -1,5 +1,5 @@
 # make train   set up .venv and run the quickstart
-# make test    set up .venv and run lint, types and the whole test suite
+# make test    set up .venv and run lint, types and the whole test suite, on as many cores as there are (4 at most)
 # make bench   ours, stock Detectron2 and torchvision side by side, 20 minutes; BENCH_ARGS="--device cuda"
 # make bench-compare A=old.json B=new.json   fails when something became more than 10 % slower
 PYTHON ?= python3
@@ -13,8 +13,10 @@ READY := $(VENV)/.ready
 train: install
 	$(BIN)/python train_net.py --config $(CONFIG)
 
+# A process a core, with one thread each: 2 GB of memory each, so not more than 4. TEST_ARGS= runs in one process.
+TEST_ARGS ?= -n auto --maxprocesses 4 --dist worksteal
 test: install lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,11 +1,12 @@
-"""Time of COCO evaluation by each installed back end, as a ratio to pycocotools, taken in turn in one run.
+"""Time of COCO evaluation, built in and by each library, as a ratio to pycocotools, taken in turn in one run.
 
     python benchmarks/coco_eval.py [--images 2000] [--objects 20] [--detections 40] [--classes 20]
 
 Drawn annotations and results on images of 640x480: twelve-cornered masks, some found well, some
-badly, some twice, some as another class, and detections of nothing. `arrays` is the part that the
+badly, some twice, some as another class, and detections of nothing. `arrays` is the part that
 libraries do; `evaluation` is all of it, with precision, recall and F1 at the best threshold of each
-class, which are ours. CPU seconds of all threads, since waiting for a busy machine is nobody's speed.
+class, which are ours and share their overlaps with the built-in arrays. CPU seconds of all threads,
+since waiting for a busy machine is nobody's speed.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ SMALL = {
     "fpn_num_channels": 16,
     "rcnn_batch_size_per_im": 4,
     "train_post_nms_top_n": 20,
-    "test_post_nms_top_n": 20,
-    "keep_top_k": 5,
+    "test_post_nms_top_n": 6,  # without FPN the last stage of the ResNet runs on each
+    "keep_top_k": 3,
     "score_threshold": 0.0,
 }
 TRANSFORMS = Compose([Normalize(), ResizeByShort(64, 96)])

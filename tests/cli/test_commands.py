@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -199,11 +198,12 @@ def test_our_own_defects_keep_their_traceback(finished, train, monkeypatch):
     "arguments", [["train_net.py", "--help"], ["-m", "paddlex_maskrcnn", "--help"]]
 )
 def test_help_is_quick(arguments):
-    """No torch is imported for it; the limit leaves room for a busy machine."""
-    start = time.perf_counter()
+    """No torch is imported for it. Seconds of the processor: the machine may be busy."""
+    start = os.times()
     done = run(*arguments, cwd=ROOT)
+    end = os.times()
     assert done.returncode == 0
-    assert time.perf_counter() - start < 2
+    assert end.children_user + end.children_system - start.children_user - start.children_system < 1
     probe = "import runpy, sys; sys.argv = ['x', '--help']\n"
     probe += "try: runpy.run_module('paddlex_maskrcnn')\n"
     probe += "except SystemExit: pass\nprint('torch' in sys.modules, 'detectron2' in sys.modules)"

@@ -38,12 +38,16 @@ class Service:
             self.process = subprocess.Popen(
                 [*start, *arguments], stdout=file, stderr=subprocess.STDOUT, env=environment
             )
-        address = self.until(lambda: re.search(r"http://127\.0\.0\.1:\d+", log.read_text()))
-        self.client = httpx.Client(base_url=address.group(), timeout=60)
-        self.until(lambda: self.client.get("/ready").status_code == 200)
+        try:
+            address = self.until(lambda: re.search(r"http://127\.0\.0\.1:\d+", log.read_text()))
+            self.client = httpx.Client(base_url=address.group(), timeout=60)
+            self.until(lambda: self.client.get("/ready").status_code == 200)
+        except BaseException:
+            self.process.kill()  # nobody else would end it
+            raise
 
     def until(self, condition):
-        end = time.monotonic() + 90
+        end = time.monotonic() + 600
         while not (result := condition()):
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()

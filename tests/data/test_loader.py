@@ -130,14 +130,16 @@ def test_an_error_of_our_own_names_the_image_too(tiny_coco, num_workers):
 
 def test_workers_stop_at_once_when_iteration_ends(tiny_coco):
     dataset, mapper = tiny_coco.open(num_workers=2), TrainMapper(PIPELINE, "RGB", 3, 0)
-    start = time.monotonic()
+    stopping = 0.0
     for _ in range(3):
         batches = iter(build_train_loader(dataset, mapper, batch_size=1, seed=0))
         next(batches)
         assert multiprocessing.active_children()
+        start = time.monotonic()
         del batches
+        stopping += time.monotonic() - start
         assert not multiprocessing.active_children()
-    assert time.monotonic() - start < 4
+    assert stopping < 4, "torch gives a process that does not hear five seconds"
 
 
 def test_the_data_set_decides_on_workers_unless_told(tiny_coco, monkeypatch):

@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from paddlex_maskrcnn.metrics.coco_backends import AREAS
-from paddlex_maskrcnn.metrics.matching import curves, match
+from paddlex_maskrcnn.metrics.matching import _assign, _Pairs, curves, match, match_at
 from paddlex_maskrcnn.metrics.overlaps import find_overlaps
 from paddlex_maskrcnn.metrics.results import ResultRows
 from paddlex_maskrcnn.metrics.truth import Truth
@@ -102,3 +102,55 @@ def test_no_detections(empty_scene):
     first = curves(found, match(found))[0]
     assert first.average_precision == 0
     assert np.isnan(curves(found, match(found))[1].average_precision)
+
+
+def one_after_the_other(pairs, num_detections):
+    """Object and fate of each detection; pairs [(detection, object, shared, ignored)] in order."""
+    found, ignored = [-1] * num_detections, [False] * num_detections
+    taken = set()
+    for detection, target, shared, ignore in pairs:
+        if found[detection] < 0 and (shared or target not in taken):
+            found[detection], ignored[detection] = target, ignore
+            if not shared:
+                taken.add(target)
+    return found, ignored
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_all_at_once_equals_one_after_the_other(seed):
+    """Every detection wants nearly every object, some of which are shared."""
+    random = np.random.default_rng(seed)
+    wanted = random.random((60, 40)) < (0.9, 0.5, 0.2, 0.05, 0.0)[seed]
+    detection, target = np.nonzero(wanted)
+    shared = random.random(len(detection)) < 0.1
+    order = np.lexsort((random.random(len(detection)), detection))
+    columns = (
+        detection[order],
+        target[order],
+        random.random(len(detection)),
+        shared,
+        shared & wanted[0, 0],
+    )
+    found, ignored = _assign(_Pairs(*columns), 60, 40)
+    rows = zip(*(columns[i].tolist() for i in (0, 1, 3, 4)), strict=True)
+    assert (found.tolist(), ignored.tolist()) == one_after_the_other(rows, 60)
+    assert (found >= 0).sum() > 20 or not wanted.any() or seed == 3
+
+
+def test_a_chain_of_wishes():
+    """Each detection wants what the one before it got, then the next: as many rounds as detections."""
+    detection = np.repeat(np.arange(50), 2)
+    target = detection + np.tile([-1, 0], 50)
+    target[0] = 0
+    no = np.zeros(100, bool)
+    found, _ = _assign(_Pairs(detection, target, np.ones(100), no, no), 50, 50)
+    assert found.tolist() == list(range(50))
+
+
+def test_several_ious_at_once(scene):
+    truth, rows = Truth(scene.truth), ResultRows(scene.results)
+    overlaps = find_overlaps(truth, rows, "bbox")
+    for iou, found in zip((0.1, 0.5, 0.9), match_at(overlaps, (0.1, 0.5, 0.9)), strict=True):
+        alone = match(overlaps, iou)
+        np.testing.assert_array_equal(found.found, alone.found)
+        np.testing.assert_array_equal(found.counts, alone.counts)

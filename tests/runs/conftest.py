@@ -55,7 +55,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def start(experiment: Path) -> Callable[..., subprocess.Popen]:
     """Starts `train` on the experiment: start(save_dir, *overrides and flags, processes=1)."""
 
@@ -72,17 +72,25 @@ def start(experiment: Path) -> Callable[..., subprocess.Popen]:
     return begin
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run(start: Callable[..., subprocess.Popen]) -> Callable[..., str]:
     """As `start`, to the end: what it printed; the test fails when it does not end well."""
 
     def finish(save_dir: Path, *arguments: str, processes: int = 1) -> str:
         process = start(save_dir, *arguments, processes=processes)
-        printed, _ = process.communicate(timeout=300)
+        printed, _ = process.communicate(timeout=900)
         assert process.returncode == 0, printed
         return printed
 
     return finish
+
+
+@pytest.fixture(scope="session")
+def trained_alone(run: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run in one process, with seed 1."""
+    save_dir = tmp_path_factory.mktemp("trained_alone")
+    run(save_dir, "train.seed=1")
+    return save_dir
 
 
 @pytest.fixture(scope="session")

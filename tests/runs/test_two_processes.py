@@ -14,38 +14,42 @@ import torch
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        # with seed 0 rounding decides which of two proposals NMS keeps
-        pytest.param(("train.seed=1",), id="default"),
-        pytest.param(
-            (
-                "model.rpn_cls_loss=SigmoidFocalLoss",
-                "model.bbox_assigner=LibraBBoxAssigner",
-                "train.train_batch_size=4",
-                "train.repeat_threshold=0.5",
-                "train.validation_loss=true",
-                "train.ema=0.9",
-            ),
-            id="focal, Libra, balanced, averaged",
-        ),
-    ],
-)
-def test_same_training(run, metrics, weights, tmp_path, settings):
-    """Samples and losses are those of one process; what is left is rounding."""
-    run(tmp_path / "one", *settings)
-    printed = run(tmp_path / "two", *settings, processes=2)
-    assert "on cpu in 2 processes" in printed
-    one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
-    assert [row["step"] for row in one] == [row["step"] for row in two]
-    for a, b in zip(one, two, strict=True):
+def assert_same_training(one, two, metrics, weights):
+    """What is left is rounding."""
+    rows, others = metrics(one), metrics(two)
+    assert [row["step"] for row in rows] == [row["step"] for row in others]
+    for a, b in zip(rows, others, strict=True):
         losses = {key: value for key, value in a.items() if "loss" in key}
         assert losses == pytest.approx({key: b[key] for key in losses}, rel=1e-4, abs=1e-5)
         assert a.get("lr") == b.get("lr")
-    a, b = (weights(tmp_path / name / "epoch_2") for name in ("one", "two"))
+    a, b = (weights(save_dir / "epoch_2") for save_dir in (one, two))
     for key in a:
         torch.testing.assert_close(a[key], b[key], rtol=1e-3, atol=2e-5, msg=key)
+
+
+def test_same_training(trained_alone, run, metrics, weights, tmp_path):
+    """Samples and losses are those of one process.
+
+    With seed 0 rounding decides which of two proposals NMS keeps.
+    """
+    printed = run(tmp_path, "train.seed=1", processes=2)
+    assert "on cpu in 2 processes" in printed
+    assert_same_training(trained_alone, tmp_path, metrics, weights)
+
+
+def test_same_training_with_everything(run, metrics, weights, tmp_path):
+    """Focal loss, Libra, balanced classes, averaged weights."""
+    settings = (
+        "model.rpn_cls_loss=SigmoidFocalLoss",
+        "model.bbox_assigner=LibraBBoxAssigner",
+        "train.train_batch_size=4",
+        "train.repeat_threshold=0.5",
+        "train.validation_loss=true",
+        "train.ema=0.9",
+    )
+    run(tmp_path / "one", *settings)
+    run(tmp_path / "two", *settings, processes=2)
+    assert_same_training(tmp_path / "one", tmp_path / "two", metrics, weights)
 
 
 def test_synchronised_norms(run, metrics, tmp_path):
@@ -58,12 +62,11 @@ def test_synchronised_norms(run, metrics, tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_evaluation_is_shared(run, tmp_path):
+def test_evaluation_is_shared(run, trained_alone, tmp_path):
     """Three images over two processes: the numbers and result rows of one process."""
-    run(tmp_path / "run", "train.num_epochs=1")
     found = []
     for processes in (1, 2):
-        model = ("--eval-only", "--model", str(tmp_path / "run" / "epoch_1"))
+        model = ("--eval-only", "--model", str(trained_alone / "epoch_1"))
         run(tmp_path / str(processes), *model, processes=processes)
         folder = tmp_path / str(processes) / "evaluation"
         found.append(json.loads((folder / "segm_results.json").read_text(encoding="utf-8")))
@@ -73,7 +76,7 @@ def test_evaluation_is_shared(run, tmp_path):
 def test_one_mistake_is_told_once(start, tmp_path):
     """Both processes make it; the run ends at once."""
     process = start(tmp_path, "data.train.data_dir=/proc/nothing", processes=2)
-    printed, _ = process.communicate(timeout=120)
+    printed, _ = process.communicate(timeout=600)
     assert process.returncode != 0
     assert printed.count("error: ") == 1
     assert "/proc/nothing" in printed
@@ -108,7 +111,7 @@ def test_a_process_is_killed(experiment, metrics, tmp_path, restarts):
     process = torchrun(experiment, tmp_path, f"--max-restarts={restarts}")
     wait_for_rows(process, tmp_path / "metrics.jsonl", 5)
     os.kill(children(process)[1], signal.SIGKILL)
-    printed, _ = process.communicate(timeout=180)
+    printed, _ = process.communicate(timeout=600)
     assert (process.returncode == 0) == bool(restarts), printed
     assert ("Resumed from" in printed) == bool(restarts)
     if restarts:
@@ -120,7 +123,7 @@ def test_sigterm_reaches_all(start, run, metrics, tmp_path):
     process = start(tmp_path, processes=2)
     wait_for_rows(process, tmp_path / "metrics.jsonl", 2)
     process.send_signal(signal.SIGTERM)
-    printed, _ = process.communicate(timeout=120)
+    printed, _ = process.communicate(timeout=600)
     assert process.returncode == 143, printed
     assert "everything is saved" in printed
     run(tmp_path, "--resume", processes=2)

@@ -101,7 +101,7 @@ def analyse(
         max_detections: results of a class in an image that count, best first; at least 100 do.
         threshold: score from which a detection is shown and counted in the confusion matrix and the
             images; None: the one with the best F1 over all classes.
-        backend: auto, hotcoco, faster-coco-eval or pycocotools.
+        backend: auto, built-in, hotcoco, faster-coco-eval or pycocotools.
 
     Raises:
         ValueError: for results that do not belong to the annotations.
@@ -116,7 +116,7 @@ def analyse(
     return Analysis(
         kind=kind,
         overlaps=overlaps,
-        average_precision=average_precision(known, rows, kind, max_detections, backend),
+        average_precision=average_precision(known, rows, kind, max_detections, backend, overlaps),
         curves=curves(overlaps, matches),
         together=together,
         point=point,

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .coco_backends import AREAS, AUTO, CocoArrays, coco_arrays
+from .coco_arrays import AREAS, CocoArrays, coco_arrays_of
+from .coco_backends import AUTO, BUILT_IN, choose_backend, coco_arrays, pairs_for_ap
 from .matching import match
-from .overlaps import find_overlaps
+from .overlaps import Overlaps
 from .results import ResultRows
 from .thresholds import OperatingPoint, best_points
 from .truth import Truth
@@ -55,6 +56,7 @@ def average_precision(
     kind: str,
     max_detections: int = 100,
     backend: str = AUTO,
+    overlaps: Overlaps | None = None,
 ) -> AveragePrecision:
     """Evaluate COCO results.
 
@@ -63,14 +65,19 @@ def average_precision(
         results: COCO result dicts; those of one kind need `bbox` or `segmentation`.
         kind: `bbox` or `segm`.
         max_detections: results of a class in an image that count, best first; at least 100 do.
-        backend: auto, hotcoco, faster-coco-eval or pycocotools; without effect on the numbers.
+        backend: auto, built-in, hotcoco, faster-coco-eval or pycocotools; without effect on the numbers.
+        overlaps: of the same results, when they are known: pairs from IoU 0.5 or less.
 
     Raises:
         ValueError: for a back end that is not there, and results of other data.
     """
     known, rows = Truth.of(truth), ResultRows.of(results)
-    arrays = coco_arrays(known, rows, kind, max_detections, backend)
-    overlaps = find_overlaps(known, rows, kind, max(100, max_detections))
+    chosen = choose_backend(backend)
+    overlaps = overlaps or pairs_for_ap(known, rows, kind, max_detections)
+    if chosen == BUILT_IN:
+        arrays = coco_arrays_of(overlaps)
+    else:
+        arrays = coco_arrays(known, rows, kind, max_detections, chosen)
     return AveragePrecision(**_means(known, arrays), best=best_points(overlaps, match(overlaps)))
 
 

@@ -10,41 +10,21 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
-import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .coco_arrays import AREAS as AREAS
+from .coco_arrays import IOU_THRESHOLDS, CocoArrays, coco_arrays_of
 from .collection import collection_paused
+from .overlaps import Overlaps, find_overlaps
 from .results import ResultRows
 from .truth import Truth
 
-logger = logging.getLogger(__name__)
-
 AUTO = "auto"
+BUILT_IN = "built-in"
 REFERENCE = "pycocotools"
-AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2),
-         "large": (96.0**2, 1e10)}  # fmt: skip
-IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
-RECALLS = tuple(np.linspace(0, 1, 101).tolist())
-
-
-@dataclass(frozen=True)
-class CocoArrays:
-    """What `COCOeval.accumulate` leaves; -1 where a class has no object of the size.
-
-    Attributes:
-        precision: (T, 101, K, 4) at IoU, recall, class, size (all, small, medium, large).
-        recall: (T, K, 4) the highest.
-        scores: (T, 101, K, 4) of the detection at that recall.
-    """
-
-    precision: np.ndarray
-    recall: np.ndarray
-    scores: np.ndarray
-
 
 Evaluator = Callable[[Truth, ResultRows, str, int], Any]
 
@@ -59,7 +39,7 @@ def coco_arrays(
         results: detections; those of `segm` need masks.
         kind: `bbox` or `segm`.
         max_detections: results of a class in an image that count, best first.
-        backend: auto, hotcoco, faster-coco-eval or pycocotools.
+        backend: auto, built-in, hotcoco, faster-coco-eval or pycocotools.
 
     Raises:
         ValueError: for a back end that does not exist or is not installed, and for results that do
@@ -67,26 +47,28 @@ def coco_arrays(
     """
     truth.check(results)
     chosen = choose_backend(backend)
-    try:
-        with collection_paused():
-            found = _EVALUATORS[chosen](truth, results, kind, max_detections)
-    except Exception:
-        if backend != AUTO or chosen == REFERENCE:
-            raise
-        logger.warning("%s failed; %s evaluates instead", chosen, REFERENCE, exc_info=True)
-        found = _EVALUATORS[REFERENCE](truth, results, kind, max_detections)
+    if chosen == BUILT_IN:
+        return coco_arrays_of(pairs_for_ap(truth, results, kind, max_detections))
+    with collection_paused():
+        found = _LIBRARIES[chosen](truth, results, kind, max_detections)
     arrays = (np.asarray(found[name])[..., -1] for name in ("precision", "recall", "scores"))
     return CocoArrays(*arrays)
 
 
+def pairs_for_ap(truth: Truth, results: ResultRows, kind: str, max_detections: int) -> Overlaps:
+    """What average precision needs to know; see `coco_arrays`."""
+    limit = max(100, max_detections)
+    return find_overlaps(truth, results, kind, limit, own_class=True, least=IOU_THRESHOLDS[0])
+
+
 def choose_backend(backend: str = AUTO) -> str:
-    """The name of the library that evaluates.
+    """The name of what evaluates.
 
     Raises:
         ValueError: when it is not one of `BACKENDS`, or not installed.
     """
     if backend == AUTO:
-        return installed_backends()[0]
+        return BUILT_IN
     if backend not in BACKENDS:
         raise ValueError(f"backend is {backend!r}; allowed: {', '.join((AUTO, *BACKENDS))}")
     if backend not in installed_backends():
@@ -98,8 +80,9 @@ def choose_backend(backend: str = AUTO) -> str:
 
 
 def installed_backends() -> Sequence[str]:
-    """Names of those that can be imported, fastest first."""
-    return [name for name in BACKENDS if importlib.util.find_spec(name.replace("-", "_"))]
+    """Names of those that can be used, the built-in one first and pycocotools last."""
+    known = importlib.util.find_spec
+    return [name for name in BACKENDS if name == BUILT_IN or known(name.replace("-", "_"))]
 
 
 def _by_hotcoco(truth: Truth, results: ResultRows, kind: str, limit: int) -> Any:
@@ -143,9 +126,9 @@ def _by_pycocotools(truth: Truth, results: ResultRows, kind: str, limit: int) ->
     return evaluation.eval
 
 
-_EVALUATORS: dict[str, Evaluator] = {
+_LIBRARIES: dict[str, Evaluator] = {
     "hotcoco": _by_hotcoco,
     "faster-coco-eval": _by_faster_coco_eval,
     REFERENCE: _by_pycocotools,
 }
-BACKENDS = tuple(_EVALUATORS)
+BACKENDS = (BUILT_IN, *_LIBRARIES)

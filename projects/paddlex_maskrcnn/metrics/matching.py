@@ -6,6 +6,7 @@ only pairs that overlap are looked at, so that one IoU of a large data set takes
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,62 +46,95 @@ def match(
 
     Args:
         overlaps: of boxes or masks.
-        iou: from which a detection may find an object; at least `overlaps.LEAST`.
+        iou: from which a detection may find an object; at least `overlaps.least`.
         area: sizes in square pixels that count; None: all.
         ignore_other_classes: (K, K) bool; row k says which other classes' objects are crowd regions
             to detections of class k. None: none.
+    """
+    return next(match_at(overlaps, (iou,), area, ignore_other_classes))
+
+
+def match_at(
+    overlaps: Overlaps,
+    ious: Iterable[float],
+    area: tuple[float, float] | None = None,
+    ignore_other_classes: np.ndarray | None = None,
+) -> Iterator[Matches]:
+    """`match` at one IoU after the other, sorted once for all.
+
+    Args:
+        ious: rising.
     """
     truth = overlaps.truth
     counted, beside = ~truth.crowd, np.zeros(len(overlaps.scores), bool)
     if area is not None:
         counted &= (truth.areas >= area[0]) & (truth.areas <= area[1])
         beside = (overlaps.areas < area[0]) | (overlaps.areas > area[1])
-    own = overlaps.of_own_class
-    usable = own.copy()
+    pairs = _in_order_of_choice(overlaps, counted, ignore_other_classes)
+    last = overlaps.least
+    for iou in ious:
+        assert iou >= last, "pairs of less overlap are gone"
+        last, pairs = iou, pairs.at(iou)
+        found, ignored = _assign(pairs, len(overlaps.scores), len(counted))
+        yield Matches(found, ~(ignored | (beside & (found < 0))), counted)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs that may match, of each detection the one it prefers first.
+
+    Attributes:
+        detection, object, iou: (P,).
+        shared: (P,) bool: any number of detections may find the object, as it is a crowd region.
+        ignored: (P,) bool: a detection that finds it does not count.
+    """
+
+    detection: np.ndarray
+    object: np.ndarray
+    iou: np.ndarray
+    shared: np.ndarray
+    ignored: np.ndarray
+
+    def __getitem__(self, which: np.ndarray) -> _Pairs:
+        return _Pairs(*(column[which] for column in vars(self).values()))
+
+    def at(self, iou: float) -> _Pairs:
+        return self[self.iou >= min(iou, 1 - 1e-10)]
+
+
+def _in_order_of_choice(
+    overlaps: Overlaps, counted: np.ndarray, ignore_other_classes: np.ndarray | None
+) -> _Pairs:
+    """Objects that count before those that do not, high IoU before low, late before early."""
+    truth, own = overlaps.truth, overlaps.of_own_class
+    pairs = _Pairs(
+        overlaps.detection, overlaps.object, overlaps.iou,
+        truth.crowd[overlaps.object] | ~own, ~counted[overlaps.object] | ~own,
+    )  # fmt: skip
     if ignore_other_classes is not None:
-        own_class, other = overlaps.classes[overlaps.detection], truth.classes[overlaps.object]
-        usable |= ignore_other_classes[own_class, other]
-    usable &= overlaps.iou >= min(iou, 1 - 1e-10)
-    found, ignored = _assign(
-        overlaps.detection[usable],
-        overlaps.object[usable],
-        overlaps.iou[usable],
-        (truth.crowd[overlaps.object] | ~own)[usable],
-        (~counted[overlaps.object] | ~own)[usable],
-        len(overlaps.scores),
-    )
-    return Matches(found, ~(ignored | (beside & (found < 0))), counted)
+        mine, other = overlaps.classes[pairs.detection], truth.classes[pairs.object]
+        own = own | ignore_other_classes[mine, other]
+    pairs = pairs[own]
+    return pairs[np.lexsort((-pairs.object, -pairs.iou, pairs.ignored, pairs.detection))]
 
 
-def _assign(
-    detection: np.ndarray,
-    target: np.ndarray,
-    iou: np.ndarray,
-    crowd: np.ndarray,
-    ignored: np.ndarray,
-    size: int,
-) -> tuple[np.ndarray, np.ndarray]:
+def _assign(pairs: _Pairs, num_detections: int, num_objects: int) -> tuple[np.ndarray, np.ndarray]:
     """Object of each detection (-1: none) and whether that one is to be ignored.
 
-    A detection prefers objects that count; among those that are free the one of highest IoU, the
-    later one of two that are equal; only crowd regions can be found again.
+    The best-scoring detection chooses first, and only shared objects can be found again. All choose at
+    once that nobody before them can disturb: those who want an object that no earlier one still may
+    want. The first of all is always among them, so it ends; with few contested objects after few rounds.
     """
-    found, is_ignored = np.full(size, -1), np.zeros(size, bool)
-    # best pair of a detection first: counted before ignored, high IoU before low, late before early
-    order = np.lexsort((-target, -iou, ignored, detection))
-    taken: set[int] = set()
-    done = -1
-    pairs = zip(
-        detection[order].tolist(), target[order].tolist(), crowd[order].tolist(),
-        ignored[order].tolist(), strict=True,
-    )  # fmt: skip
-    for one, other, many, ignore in pairs:
-        if one == done or (not many and other in taken):
-            continue
-        if not many:
-            taken.add(other)
-        found[one], is_ignored[one], done = other, ignore, one
-    return found, is_ignored
+    found, ignored = np.full(num_detections, -1), np.zeros(num_detections, bool)
+    taken, earliest = np.zeros(num_objects, bool), np.zeros(num_objects, int)
+    while len(pairs.detection):
+        earliest[pairs.object[::-1]] = pairs.detection[::-1]  # the last one written stays
+        favourite = np.r_[True, np.diff(pairs.detection) > 0]
+        sure = pairs[favourite & (pairs.shared | (earliest[pairs.object] == pairs.detection))]
+        found[sure.detection], ignored[sure.detection] = sure.object, sure.ignored
+        taken[sure.object[~sure.shared]] = True
+        pairs = pairs[(found[pairs.detection] < 0) & (pairs.shared | ~taken[pairs.object])]
+    return found, ignored
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -75,9 +75,16 @@ class Truth:
     def areas(self) -> np.ndarray:
         found = [one.get("area") for one in self._annotations]
         if None in found:
-            measured = mask_areas(self.masks)
-            found = [m if a is None else a for a, m in zip(found, measured, strict=True)]
+            found = [
+                measured if given is None else given
+                for given, measured in zip(found, self.mask_areas, strict=True)
+            ]
         return np.array(found, float)
+
+    @cached_property
+    def mask_areas(self) -> np.ndarray:
+        """(M,) pixels of each mask; `areas` has what the file says."""
+        return mask_areas(self.masks)
 
     @property
     def num_objects(self) -> np.ndarray:
@@ -89,7 +96,7 @@ class Truth:
         self.places_of_images(results.image_ids, "a result")
         self.places_of_categories(results.category_ids, "a result")
 
-    def places_of_images(self, ids: Iterable[int], whose: str) -> np.ndarray:
+    def places_of_images(self, ids: Sequence[int] | np.ndarray, whose: str) -> np.ndarray:
         """Place of each image id in `image_ids`.
 
         Raises:
@@ -97,7 +104,7 @@ class Truth:
         """
         return _places(self.image_ids, ids, whose, "image_id")
 
-    def places_of_categories(self, ids: Iterable[int], whose: str) -> np.ndarray:
+    def places_of_categories(self, ids: Sequence[int] | np.ndarray, whose: str) -> np.ndarray:
         """Place of each category id in `category_ids`.
 
         Raises:
@@ -145,12 +152,13 @@ class Truth:
         return [row | {"segmentation": mask} for row, mask in zip(rows, self.masks, strict=True)]
 
 
-def mask_areas(masks: Iterable[Any]) -> np.ndarray:
+def mask_areas(masks: Sequence[Any]) -> np.ndarray:
     """(N,) square pixels of run-length masks.
 
-    One by one: pycocotools 2.0.11 fails on a list of more than 255 with NumPy 2.
+    In portions: pycocotools 2.0.11 fails on a list of more than 255 with NumPy 2.
     """
-    return np.array([coco_mask.area(one) for one in masks], float)
+    portions = [masks[i : i + 255] for i in range(0, len(masks), 255)]
+    return np.concatenate([np.zeros(0), *(coco_mask.area(one) for one in portions)])
 
 
 def _rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
@@ -162,8 +170,8 @@ def _rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
     return segmentation
 
 
-def _places(known: np.ndarray, ids: Iterable[int], whose: str, key: str) -> np.ndarray:
-    wanted = np.fromiter(ids, np.int64)
+def _places(known: np.ndarray, ids: Sequence[int] | np.ndarray, whose: str, key: str) -> np.ndarray:
+    wanted = np.asarray(ids, np.int64)
     places = np.searchsorted(known, wanted)
     missing = wanted[known.take(places, mode="clip") != wanted] if len(known) else wanted
     if len(missing):
