@@ -39,7 +39,7 @@ EXPERIMENT: dict[str, Any] = {
         "warmup_start_lr": 0.0,
         "log_interval_steps": 1,
     },
-    "predict": {"num_pictures": 0},
+    "predict": {"num_pictures": 0, "report": False},
 }  # fmt: skip
 
 
@@ -87,9 +87,9 @@ def run(start: Callable[..., subprocess.Popen]) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def trained_alone(run: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run in one process, with seed 1."""
+    """The folder of a run in one process, with seed 1 and a page about it."""
     save_dir = tmp_path_factory.mktemp("trained_alone")
-    run(save_dir, "train.seed=1")
+    run(save_dir, "train.seed=1", "predict.report=true")
     return save_dir
 
 

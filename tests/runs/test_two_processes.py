@@ -32,8 +32,10 @@ def test_same_training(trained_alone, run, metrics, weights, tmp_path):
 
     With seed 0 rounding decides which of two proposals NMS keeps.
     """
-    printed = run(tmp_path, "train.seed=1", processes=2)
+    printed = run(tmp_path, "train.seed=1", "predict.report=true", processes=2)
     assert "on cpu in 2 processes" in printed
+    assert (trained_alone / "report.html").is_file()
+    assert (tmp_path / "report.html").is_file()
     assert_same_training(trained_alone, tmp_path, metrics, weights)
 
 
@@ -66,10 +68,11 @@ def test_evaluation_is_shared(run, trained_alone, tmp_path):
     """Three images over two processes: the numbers and result rows of one process."""
     found = []
     for processes in (1, 2):
-        model = ("--eval-only", "--model", str(trained_alone / "epoch_1"))
+        model = ("predict.report=true", "--eval-only", "--model", str(trained_alone / "epoch_1"))
         run(tmp_path / str(processes), *model, processes=processes)
         folder = tmp_path / str(processes) / "evaluation"
         found.append(json.loads((folder / "segm_results.json").read_text(encoding="utf-8")))
+        assert list((tmp_path / str(processes)).rglob("report.html"))
     assert found[0] == found[1] != []
 
 

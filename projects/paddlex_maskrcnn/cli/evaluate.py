@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch-size", type=int, default=1, metavar="N", help="images together; same numbers"
     )
     parser.add_argument(
-        "--backend", default="auto", help="auto, hotcoco, faster-coco-eval or pycocotools"
+        "--backend", default="auto", help="auto, built-in, hotcoco, faster-coco-eval or pycocotools"
     )
     parser.add_argument(
         "--output", type=Path, metavar="DIR",

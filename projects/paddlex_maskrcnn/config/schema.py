@@ -108,7 +108,7 @@ class EvaluateParams:
     epoch_id: int | None = row(None, "Epoch named in the log line.", python_only=True)
     metric: str | None = row(None, "COCO or VOC as in train; null: what train used, else COCO.", values=("COCO", "VOC"))  # fmt: skip
     return_details: bool = row(False, "Also return all detections and annotations.", python_only=True)  # fmt: skip
-    backend: str = row("auto", "Library that computes AP: auto takes the fastest installed; no effect on the numbers.", values=("auto", "hotcoco", "faster-coco-eval", "pycocotools"), extra=True)  # fmt: skip
+    backend: str = row("auto", "What computes AP: auto is built-in, the others are libraries, if installed; no effect on the numbers.", values=("auto", "built-in", "hotcoco", "faster-coco-eval", "pycocotools"), extra=True)  # fmt: skip
 
 
 @dataclass(kw_only=True)

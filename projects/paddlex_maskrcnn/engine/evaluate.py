@@ -124,7 +124,7 @@ def evaluate_network(
         batch_size: images evaluated together; without effect on the numbers.
         metric: COCO or VOC.
         keep_detections: keep every detection for `Evaluation.details`.
-        backend: auto, hotcoco, faster-coco-eval or pycocotools; without effect on the numbers.
+        backend: auto, built-in, hotcoco, faster-coco-eval or pycocotools; without effect on the numbers.
 
     Raises:
         ValueError: when the data set has other classes than the model, or the back end is not there.

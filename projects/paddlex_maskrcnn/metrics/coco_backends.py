@@ -1,4 +1,4 @@
-"""COCO's precision and recall arrays, by the fastest library that is installed.
+"""COCO's precision and recall arrays, computed here (coco_arrays.py) or by a library.
 
 pycocotools is the reference and always there. hotcoco and faster-coco-eval compute the same arrays
 from the same rules (a test holds them to it) in a fraction of the time. All get annotations with ids
