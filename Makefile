@@ -1,6 +1,6 @@
 # make train   set up .venv and run the quickstart
 # make test    set up .venv and run lint, types and the whole test suite, on as many cores as there are (4 at most)
-# make bench   ours, stock Detectron2 and torchvision side by side, 20 minutes; BENCH_ARGS="--device cuda"
+# make bench   ours, stock Detectron2 and torchvision side by side, a quarter of an hour; BENCH_ARGS="--device cuda"
 # make bench-compare A=old.json B=new.json   fails when something became more than 10 % slower
 PYTHON ?= python3
 VENV ?= .venv

@@ -4,8 +4,8 @@
         --variant "fast:model.rcnn_batch_size_per_im=128,model.test_post_nms_top_n=300"
 
 A training step and a prediction with masks, as trained and with each variant's rows, in turns; the
-median of the ratios within a round and their range. What a network finds decides what its heads
-cost, so that random weights tell less than these.
+median of the ratios within a round and their range, to the model as trained or to the variant that
+--against names. What a network finds decides what its heads cost, so that random weights tell less.
 """
 
 from __future__ import annotations
@@ -45,19 +45,23 @@ LEARNING_RATE = 1e-6  # the weights stay where they are, so that every step cost
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    args = parser.parse_args(arguments)
     logging.disable(logging.WARNING)  # rows that a variant leaves without effect, once for each
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded = load_experiment(args.config, args.overrides)
     variants = [Variant(AS_TRAINED), *(read_variant(one) for one in args.variant)]
+    if args.against not in [one.name for one in variants]:
+        parser.error(f"--against is {args.against!r}, but no --variant has this name")
     parts: dict[str, Callable[..., dict[str, Callable[[], Any]]]] = {
         "training step": steps, "prediction": predictions,
     }  # fmt: skip
     for name in args.parts.split(","):
         work = parts[name](args.model, loaded, variants, args.images)
         seconds = take_turns(work, args.rounds, clock=args.clock, device=device)
-        print("\n".join(_lines(f"{name}, {args.images} images", seconds)), flush=True)
+        title = f"{name}, {args.images} images"
+        print("\n".join(_lines(title, seconds, args.against)), flush=True)
     return 0
 
 
@@ -111,8 +115,8 @@ def predictions(
     return work
 
 
-def _lines(name: str, seconds: dict[str, list[float]]) -> Iterator[str]:
-    base = seconds[AS_TRAINED]
+def _lines(name: str, seconds: dict[str, list[float]], against: str) -> Iterator[str]:
+    base = seconds[against]
     for variant, values in seconds.items():
         found = ratios(base, values)
         yield (
@@ -131,6 +135,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--variant", action="append", default=[], metavar="NAME:SECTION.KEY=VALUE,...",
         help="rows that differ from those the model was trained with",
+    )  # fmt: skip
+    parser.add_argument(
+        "--against", default=AS_TRAINED, metavar="NAME",
+        help="variant that the others are compared with; %(default)s",
     )  # fmt: skip
     parser.add_argument("--parts", default="training step,prediction", help="%(default)s")
     parser.add_argument("--images", type=int, default=3, help="of a round; %(default)s")

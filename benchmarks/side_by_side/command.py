@@ -49,14 +49,20 @@ class Bench:
         settings = self.settings
         builders = training.steppers(self.pictures, self.weights, settings)
         steppers = {name: build() for name, build in builders.items()}
-        part = Part(checks=training.checks(builders, steppers, settings))
-        work = {name: one.step for name, one in steppers.items()}
-        seconds = take_turns(work, settings.rounds, clock=settings.clock, device=settings.device)
+        if settings.device == "cuda":
+            checks = training.checks_of_all_samples(self.pictures, self.weights, settings)
+        else:
+            checks = training.checks(builders, steppers)
+        turns = take_turns(
+            training.turns_of(steppers, settings), settings.rounds, clock=settings.clock,
+            device=settings.device, warm_up=training.warm_up_turns(settings),
+        )  # fmt: skip
+        steps = training.steps_of_a_turn(settings)
+        seconds = {name: [turn / steps for turn in found] for name, found in turns.items()}
         name = f"{settings.batch_size} images, short side {settings.size}"
         equal = {(OURS, STOCK): "losses", (LIKE_TORCHVISION, TORCHVISION): "3 of 5 losses"}
         pairs = training.pairs(settings)
-        part.rows += rows_of("training step", name, seconds, pairs, equal=equal)
-        return part
+        return Part(rows_of("training step", name, seconds, pairs, equal=equal), checks)
 
     def predict(self) -> Part:
         """Predictions, after the check that they find the same."""

@@ -41,6 +41,7 @@ def our_run(weights: Path, data: Any, settings: Settings, variant: Variant | Non
         "num_classes": len(data.labels) + 1,
         "device": settings.device,
         "rcnn_batch_size_per_im": settings.regions,
+        "rpn_batch_size_per_im": settings.anchors,
     }
     train = {
         "num_epochs": 10**6,
@@ -77,6 +78,7 @@ def stock_cfg(settings: Settings, num_classes: int) -> CfgNode:
             "MODEL.WEIGHTS", "",
             "MODEL.ROI_HEADS.NUM_CLASSES", num_classes,
             "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", settings.regions,
+            "MODEL.RPN.BATCH_SIZE_PER_IMAGE", settings.anchors,
             "MODEL.RPN.POST_NMS_TOPK_TRAIN", 2000,
             "MODEL.RPN.SMOOTH_L1_BETA", 1 / 9,
             "MODEL.ROI_BOX_HEAD.SMOOTH_L1_BETA", 1.0,
@@ -109,6 +111,7 @@ def torchvision_s(weights: SharedWeights, settings: Settings, *, training: bool)
         max_size=settings.longest,
         _skip_resize=training,
         box_batch_size_per_image=settings.regions,
+        rpn_batch_size_per_image=settings.anchors,
     )
     network.load_state_dict(torch.load(weights.torchvision, weights_only=True))
     return network.to(settings.device).train(training)

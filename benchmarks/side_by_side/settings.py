@@ -36,6 +36,7 @@ class Settings:
             of it.
         batch_size: images of a training step.
         regions: sampled an image in training, for the second stage.
+        anchors: sampled an image in training, for the first stage.
         clock: wall or cpu, the seconds of all threads of this process.
         quick: tiny work, to see that everything runs.
         tf32: whether a GPU may round factors to 10 bits, for all contestants alike.
@@ -49,6 +50,7 @@ class Settings:
     size: int = 800
     batch_size: int = 2
     regions: int = 512
+    anchors: int = 256
     clock: str = "wall"
     quick: bool = False
     tf32: bool = False

@@ -9,7 +9,9 @@ polygons, which is what their mappers give.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from detectron2.utils.events import EventStorage
 
 from paddlex_maskrcnn.det import transforms
 from paddlex_maskrcnn.engine.precision import DTYPES
+from paddlex_maskrcnn.engine.prefetch import Prefetcher, SideStream
 from paddlex_maskrcnn.engine.start import Run
 from paddlex_maskrcnn.engine.train import build_trainer
 from paddlex_maskrcnn.engine.trainer import LOSS_NAMES
@@ -36,6 +39,7 @@ from .weights import SharedWeights
 
 Batch = list[dict[str, Any]]
 Losses = dict[str, float]
+_ALL = 10**6  # more than there are anchors or proposals in an image
 NUM_BATCHES = 4  # that are stepped through again and again
 
 _TORCHVISION_LOSSES = {
@@ -86,20 +90,41 @@ def steppers(
 def checks(
     builders: Mapping[str, Callable[[], Stepper]],
     steppers: Mapping[str, Stepper],
-    settings: Settings,
+    *,
+    exact: float = 0.0,
+    leave_out: Sequence[str] = OTHERWISE_DEFINED,
 ) -> list[Check]:
-    """Losses of the first step: in Detectron2's way of computing they are its very bits."""
+    """Losses of the first step: in Detectron2's way of computing they are its very bits.
+
+    Args:
+        exact: largest relative difference in Detectron2's way.
+        leave_out: losses that torchvision defines in another way.
+    """
     losses = {name: one.first_losses() for name, one in steppers.items()}
     with plain_path():
         plain = builders[OURS]().first_losses()
-    exact = 1e-4 if settings.device == "cuda" else 0.0  # a GPU may add in any order
     like, theirs = losses[LIKE_TORCHVISION], losses[TORCHVISION]
     title = "losses of the first step"
     return [
         check_losses(f"{title}, {STOCK}, plain path", plain, losses[STOCK], tolerance=exact),
         check_losses(f"{title}, {STOCK}, as timed", losses[OURS], losses[STOCK]),
-        check_losses(f"{title}, {TORCHVISION}", like, theirs, leave_out=OTHERWISE_DEFINED),
+        check_losses(f"{title}, {TORCHVISION}", like, theirs, leave_out=leave_out),
     ]
+
+
+def checks_of_all_samples(
+    pictures: Pictures, weights: SharedWeights, settings: Settings
+) -> list[Check]:
+    """`checks` with every anchor and proposal in the losses: on a GPU ours draws other samples.
+
+    A GPU may also add in any order. Detectron2 divides the RPN's losses by the number of anchors that were
+    asked for, torchvision by those that were there.
+    """
+    everything = replace(settings, regions=_ALL, anchors=_ALL, variants=(), amp="off")
+    builders = steppers(pictures, weights, everything)
+    left_out = (*OTHERWISE_DEFINED, "loss_rpn_cls", "loss_rpn_bbox")
+    made = {name: build() for name, build in builders.items()}
+    return checks(builders, made, exact=1e-4, leave_out=left_out)
 
 
 def variants(settings: Settings) -> list[Variant]:
@@ -139,6 +164,28 @@ def endless(batches: list[Batch]) -> Iterator[Batch]:
     yield from itertools.cycle(batches)
 
 
+def steps_of_a_turn(settings: Settings) -> int:
+    """Steps that are timed together: on a GPU all batches, on a CPU, where a step takes seconds, one."""
+    return NUM_BATCHES if settings.device == "cuda" else 1
+
+
+def warm_up_turns(settings: Settings) -> int:
+    """Turns that do not count: where the first step of each shape is slow, two of each batch."""
+    compiled = any(one.train.get("compile") for one in settings.variants)
+    steps = 2 * NUM_BATCHES if compiled or settings.device == "cuda" else 1
+    return steps // steps_of_a_turn(settings)
+
+
+def turns_of(steppers: Mapping[str, Stepper], settings: Settings) -> dict[str, Callable[[], None]]:
+    """Contestant -> the steps of a turn."""
+
+    def take(step: Callable[[], None]) -> None:
+        for _ in range(steps_of_a_turn(settings)):
+            step()
+
+    return {name: partial(take, one.step) for name, one in steppers.items()}
+
+
 def ours(
     weights: Path,
     batches: list[Batch],
@@ -148,7 +195,7 @@ def ours(
 ) -> Stepper:
     """The engine's own trainer."""
     run = _run(weights, pictures, settings, variant)
-    trainer = build_trainer(run, endless(batches))
+    trainer = build_trainer(run, _sent_ahead(endless(batches), run.network.device))
     run.network.set_training()
 
     def step() -> None:
@@ -161,6 +208,13 @@ def ours(
         return found
 
     return Stepper(step, losses)
+
+
+def _sent_ahead(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
+    """As `engine.train` gives batches to its trainer."""
+    if device.type != "cuda":
+        return batches
+    return Prefetcher(batches, SideStream(device), sys.maxsize)
 
 
 def stock(

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from side_by_side import small_parts, training
@@ -77,6 +78,25 @@ def test_a_training_step_is_compared_with_both(bench):
     part = bench.step()
     assert [row.against for row in part.rows] == ["Detectron2", "torchvision"]
     assert [check.passed for check in part.checks] == [True] * 3, part.checks
+
+
+@pytest.mark.slow
+def test_all_samples_give_equal_losses_whatever_is_drawn(bench):
+    """As on a GPU, where the same seed gives other samples."""
+    found = training.checks_of_all_samples(bench.pictures, bench.weights, TINY)
+    assert [check.passed for check in found] == [True] * 3, found
+
+
+def test_turns_and_steps_that_warm_up():
+    compiled = read_variant("compiled:train.compile=true")
+    assert training.warm_up_turns(TINY) == training.steps_of_a_turn(TINY) == 1
+    assert training.warm_up_turns(replace(TINY, variants=[compiled])) == 8
+    gpu = replace(TINY, device="cuda")
+    assert (training.warm_up_turns(gpu), training.steps_of_a_turn(gpu)) == (2, 4)
+    steps = []
+    stepper = training.Stepper(lambda: steps.append(1), dict)
+    training.turns_of({"ours": stepper}, gpu)["ours"]()
+    assert len(steps) == 4
 
 
 @pytest.mark.parametrize(

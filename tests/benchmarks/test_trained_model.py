@@ -27,6 +27,19 @@ def test_tells_how_much_faster_a_variant_is(model, capsys):
     assert all("few" in line for line in lines[1::2])
 
 
+def test_compares_with_a_variant(model, capsys):
+    options = ["--parts", "prediction", "--images", "1", "--rounds", "1", "--threads", "1"]
+    variant = ["--variant", "few:model.test_post_nms_top_n=2", "--against", "few"]
+    assert trained_model.main([*model, *options, *variant]) == 0
+    assert "few   1.00 times as fast (1.00 to 1.00)" in capsys.readouterr().out.splitlines()[1]
+
+
+def test_a_name_that_no_variant_has(model, capsys):
+    with pytest.raises(SystemExit):
+        trained_model.main([*model, "--against", "few"])
+    assert "--against is 'few', but no --variant has this name" in capsys.readouterr().err
+
+
 def test_variants_have_their_rows(model):
     variants = [trained_model.Variant("few", model={"test_post_nms_top_n": 2})]
     work = trained_model.predictions(trained_model.Path(model[0]), None, variants, 1)

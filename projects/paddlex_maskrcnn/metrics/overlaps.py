@@ -63,7 +63,7 @@ def find_overlaps(
     others_as_crowd: bool = False,
     least: float = LEAST,
 ) -> Overlaps:
-    """Compare every detection with every object of its image, whatever their classes.
+    """Compare every detection with every object of its image.
 
     Args:
         truth: annotations.
