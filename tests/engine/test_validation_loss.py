@@ -9,6 +9,7 @@ from detectron2.utils.events import EventStorage
 from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.data.loader import build_loss_loader
 from paddlex_maskrcnn.data.mapper import TrainMapper
+from paddlex_maskrcnn.engine.compiled import compile_parts
 from paddlex_maskrcnn.engine.network import ModelCard, build_network
 from paddlex_maskrcnn.engine.validation_loss import validation_losses
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB
@@ -39,6 +40,23 @@ def test_mean_of_the_images_losses(network, tiny_shapes):
     parts = [value for name, value in found.items() if name != "val_loss"]
     assert sum(parts) == pytest.approx(found["val_loss"])
     assert set(found) >= {"val_loss_bbox", "val_loss_rpn_bbox", "val_loss_mask"}
+
+
+def test_it_is_not_compiled(network, tiny_shapes):
+    """Each image may have a size of its own, and each size costs minutes."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    dataset = tiny_shapes("val", num_images=1, transforms=EVAL)
+    expected = validation_losses(network, dataset, EVAL, seed=0)
+    compile_parts(network.module, backend=backend)
+    graphs.clear()  # of the small function that tries the backend
+    found = validation_losses(network, dataset, EVAL, seed=0)
+    assert not graphs
+    assert found == expected
 
 
 def test_nothing_of_the_network_changes_and_twice_is_the_same(network, tiny_shapes):

@@ -59,6 +59,40 @@ def test_pieces_write_into_tensors_of_the_callers_mode(threads, mode):
     assert out.sum() == 18
 
 
+def test_pieces_know_no_autocast(threads):
+    """torch keeps it for each thread, so that those of the pool never have it."""
+    out = []
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for_each(lambda _: out.append((torch.ones(2, 2) @ torch.ones(2, 2)).dtype), range(4))
+    assert out == [torch.float32] * 4
+
+
+def test_a_thread_that_cannot_start(monkeypatch):
+    """Those that have started end, and later threads still have all cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    monkeypatch.setattr(core_pieces, "_pools", {})
+    start, started = threading.Thread.start, []
+
+    def begin(thread):
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", begin)
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                for_each(lambda _: None, range(4))
+        for thread in started:
+            thread.join(timeout=20)
+            assert not thread.is_alive()
+        test_threads_that_start_later_have_all_cores(3)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_an_error_of_a_piece_reaches_the_caller(threads):
     def fail(place):
         if place == 2:

@@ -8,8 +8,8 @@ from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures import Boxes
 
 from paddlex_maskrcnn.modeling.fast_path import plain_path
-from paddlex_maskrcnn.modeling.gather_pooling import gather_on_cpu
 from paddlex_maskrcnn.modeling.inclusive_pooling import end_at_last_pixel
+from paddlex_maskrcnn.modeling.level_pooling import spare_waits_in
 
 HEIGHT, WIDTH = 96, 128
 EDGES = [[0, 0, 0, 0], [-20, -9, 30, 20], [100, 70, 160, 130], [0, 0, 128, 96], [5, 5, 5.5, 90]]
@@ -19,7 +19,7 @@ def pooled(layout, ratio=0, size=7, kind="ROIAlignV2", inclusive=False, scales=(
     """Output and gradients of the maps for boxes of every size, also empty and outside the image."""
     generator = torch.Generator().manual_seed(0)
     pooler = ROIPooler(size, scales, ratio, kind, canonical_box_size=40, canonical_level=2)
-    gather_on_cpu(pooler)
+    spare_waits_in(pooler)
     if inclusive:
         end_at_last_pixel(pooler)
     maps = [
@@ -59,7 +59,7 @@ def test_equals_torchvision(layout, settings):
 
 def test_no_boxes():
     pooler = ROIPooler(7, [1 / 4, 1 / 8], 0, "ROIAlignV2", canonical_level=2)
-    gather_on_cpu(pooler)
+    spare_waits_in(pooler)
     maps = [torch.ones(1, 3, 8, 8, requires_grad=True), torch.ones(1, 3, 4, 4)]
     out = pooler(maps, [Boxes(torch.zeros(0, 4))])
     assert out.shape == (0, 3, 7, 7)

@@ -10,6 +10,7 @@ from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import EventStorage
 
 from paddlex_maskrcnn.modeling.crowd import inside_crowd
+from paddlex_maskrcnn.modeling.fast_conv import fold_norms
 from paddlex_maskrcnn.modeling.fast_path import plain_path
 from paddlex_maskrcnn.modeling.rpn import CrowdRPN
 
@@ -34,6 +35,42 @@ def run(rpn, targets):
     with EventStorage():
         proposals, losses = rpn(images, features, targets)
     return proposals, losses
+
+
+@pytest.mark.parametrize("changed_by", ["fused", "data"])
+def test_proposals_follow_every_step(changed_by, make_cfg, make_targets):
+    """Steps of fused optimizers and writes to `.data` raise no version of a weight.
+
+    128 channels and 14 x 14 places: its 3x3 convolution uses matrices that are computed from the weights.
+    """
+    shape = {"res4": ShapeSpec(channels=128, stride=16)}
+    torch.manual_seed(0)
+    rpn = CrowdRPN(make_cfg(fpn=False), shape)
+    fold_norms(rpn)  # as the whole network does
+    optimizer = torch.optim.SGD(rpn.parameters(), lr=0.1, fused=True)
+    targets = [make_targets(2, 224)]
+    features = {"res4": torch.randn(1, 128, 14, 14)}
+    images = ImageList(torch.zeros(1, 3, 224, 224), [(224, 224)])
+
+    def step():
+        torch.manual_seed(1)
+        with EventStorage():
+            return rpn(images, features, targets)
+
+    for _ in range(3):
+        if changed_by == "fused":
+            optimizer.zero_grad()
+            sum(step()[1].values()).backward()
+            optimizer.step()
+        else:
+            step()
+            rpn.rpn_head.conv.weight.data.mul_(-1.5)
+    (found,), _ = step()
+    with plain_path():
+        (expected,), _ = step()
+    torch.testing.assert_close(
+        found.objectness_logits, expected.objectness_logits, rtol=1e-4, atol=1e-4
+    )
 
 
 def anchors_of(rpn):

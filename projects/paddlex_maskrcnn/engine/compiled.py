@@ -12,6 +12,7 @@ Results equal those without up to rounding, as inductor fuses operators.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import logging
@@ -48,6 +49,19 @@ _REMEDIES = (
 _OTHERWISE = "set train.compile: false; TORCHDYNAMO_VERBOSE=1 in the environment shows more"
 
 
+_uncompiled: list[None] = []
+
+
+@contextlib.contextmanager
+def uncompiled() -> Iterator[None]:
+    """Nothing is compiled while the block runs, whatever mode the network is in."""
+    _uncompiled.append(None)
+    try:
+        yield
+    finally:
+        _uncompiled.pop()
+
+
 class CompiledMethod:
     """Stands in place of a method of a module: compiled in training steps, elsewhere as it was.
 
@@ -75,7 +89,7 @@ class CompiledMethod:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As the method."""
-        if self.failure or not self._root.training:
+        if self.failure or _uncompiled or not self._root.training:
             return self._plain(*args, **kwargs)
         try:
             return self._compiled(*args, **kwargs)

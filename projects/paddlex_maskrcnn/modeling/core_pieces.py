@@ -22,14 +22,14 @@ _lock = threading.Lock()
 
 
 def for_each(work: Callable[[Piece], None], pieces: Sequence[Piece]) -> None:
-    """Do all pieces, on as many threads as torch has; without gradients.
+    """Do all pieces, on as many threads as torch has; without gradients and without autocast.
 
     Args:
         work: writes its result where no other piece does.
     """
     threads = torch.get_num_threads()
     if threads == 1 or len(pieces) < 2:
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):  # as on threads of their own
             for one in pieces:
                 work(one)
         return
@@ -65,9 +65,15 @@ def _started(threads: int) -> ThreadPoolExecutor:
         together.wait()
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix="pieces")
-    for one in [pool.submit(begin) for _ in range(threads)]:
-        one.result()
-    torch.set_num_threads(threads)
+    try:
+        for one in [pool.submit(begin) for _ in range(threads)]:
+            one.result()
+    except BaseException:  # a thread could not start: those that wait for it are to end
+        together.abort()
+        pool.shutdown(wait=False)
+        raise
+    finally:
+        torch.set_num_threads(threads)
     return pool
 
 

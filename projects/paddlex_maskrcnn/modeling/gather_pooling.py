@@ -75,11 +75,6 @@ class GatherPooler(ROIPooler):
                 yield from _taps_of_level(level, align, x[level].shape, here, rois[here])
 
 
-def gather_on_cpu(pooler: ROIPooler) -> None:
-    """Let a pooler sum pixels on a CPU; it has no weights, so only its way to compute changes."""
-    pooler.__class__ = GatherPooler
-
-
 def _taps_of_level(
     level: int, align: Any, shape: Sequence[int], numbers: torch.Tensor, rois: torch.Tensor
 ) -> Iterator[Taps]:

@@ -1,4 +1,9 @@
-"""What is computed from weights, computed anew only after these have changed."""
+"""What is computed from weights, computed anew only after these have changed.
+
+torch counts the changes of a tensor, but not those of its fused optimizers (the default, SGD, is one), nor
+those made through `.data`. Modules therefore forget what they kept when they change between training and
+evaluation, and whoever computes without gradients within a training step lets them forget first.
+"""
 
 from __future__ import annotations
 
@@ -33,3 +38,9 @@ def kept(
 def forget(module: nn.Module) -> None:
     """Keep nothing that was computed so far."""
     module.__dict__.pop("_kept", None)
+
+
+def forget_all(module: nn.Module) -> None:
+    """The same for all modules in it."""
+    for one in module.modules():
+        forget(one)

@@ -32,6 +32,7 @@ from .device_copies import spares_waits
 from .fast_path import is_fast
 from .grid_anchors import grid_anchors
 from .image_randomness import generator_of
+from .kept import forget_all
 from .matching import TouchingMatcher
 from .proposals import ProposalSettings, best_candidates, choose_proposals
 from .sampled_anchors import can_run_at_places, run_at_anchors
@@ -79,6 +80,7 @@ class CrowdRPN(RPN):
             assert gt_instances is not None
             # before the proposals: autocast would keep weights cast without gradients for these
             losses = self._losses_at_sample(maps, anchors, gt_instances)
+            forget_all(self.rpn_head)  # the optimizer may have stepped since, unnoticed
             with torch.no_grad():
                 logits, deltas = self._everywhere(maps)
         else:

@@ -66,7 +66,8 @@ def _patches(
         count = one.shape[2] * one.shape[3]
         is_here = (places >= first) & (places < first + count)
         if spares_waits(one):  # all are looked up in each map: a few megabytes, but no counting
-            found = _neighbourhoods(one, images, (places - first).clamp(0, count - 1))
+            # places of other maps fall anywhere: gradients of one pixel are added one after the other
+            found = _neighbourhoods(one, images, (places - first) % count)
             patches = torch.where(is_here[:, None, None], found, patches)
         else:
             here = torch.nonzero(is_here).flatten()

@@ -43,8 +43,9 @@ def pays(x: torch.Tensor, out_channels: int) -> bool:
 def transformed_weight(weight: torch.Tensor) -> torch.Tensor:
     """Weights (C', C, 3, 3) as the 36 matrices (36, C, C')."""
     matrix = torch.tensor(_FILTER, dtype=torch.float64)
-    both = torch.einsum("ia,ocab,jb->jico", matrix, weight.double(), matrix)
-    return both.reshape(36, weight.shape[1], weight.shape[0]).to(weight.dtype)
+    taps = weight.permute(3, 2, 1, 0).reshape(9, -1).double()
+    both = torch.kron(matrix, matrix) @ taps
+    return both.view(36, weight.shape[1], weight.shape[0]).to(weight.dtype)
 
 
 def convolve(
