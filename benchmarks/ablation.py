@@ -22,6 +22,8 @@ from pathlib import Path
 # before torch is imported: waiting threads that spin spoil every figure on a busy machine
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+from side_by_side.arguments import positive
+
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.cli.train import open_dataset
 from paddlex_maskrcnn.config.load import load_experiment
@@ -65,7 +67,7 @@ class Line:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=positive, default=2)
     parser.add_argument("--markdown", type=Path, help="write the table there")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="baseline and these")
     arguments = parser.parse_args()

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
+from side_by_side.arguments import positive
 
 from paddlex_maskrcnn.metrics.average_precision import average_precision
 from paddlex_maskrcnn.metrics.coco_backends import REFERENCE, coco_arrays, installed_backends
@@ -85,11 +86,13 @@ def medians(work: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--objects", type=int, default=20, help="annotated, an image")
-    parser.add_argument("--detections", type=int, default=40, help="an image")
-    parser.add_argument("--classes", type=int, default=20)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--images", type=positive, default=500, help="%(default)s")
+    parser.add_argument(
+        "--objects", type=positive, default=20, help="annotated, an image; %(default)s"
+    )
+    parser.add_argument("--detections", type=positive, default=40, help="an image; %(default)s")
+    parser.add_argument("--classes", type=positive, default=20, help="%(default)s")
+    parser.add_argument("--repeats", type=positive, default=3, help="%(default)s")
     args = parser.parse_args()
     data, rows = draw_data(args.images, args.objects, args.detections, args.classes)
     truth = Truth(data)

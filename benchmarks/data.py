@@ -28,6 +28,7 @@ import pycocotools.mask as mask_util
 import torch
 from detectron2.data import DatasetMapper
 from detectron2.data import transforms as d2
+from side_by_side.arguments import positive
 
 from paddlex_maskrcnn.data.mapper import TrainMapper
 from paddlex_maskrcnn.data.transforms import ComposedRCNNTransforms
@@ -39,8 +40,8 @@ QUALITY = 92
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=12, help="files of each size")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=positive, default=12, help="files of each size")
+    parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--only", choices=list(SIZES), help="one size")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -28,6 +28,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from side_by_side.arguments import positive
+
 MEASURED = {
     "detectron2": "Detectron2: load_coco_json + DatasetFromList",
     "ours": "CocoDetection",
@@ -140,9 +142,9 @@ def _mib(name: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--objects", type=int, default=7)
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--images", type=positive, default=20_000)
+    parser.add_argument("--objects", type=positive, default=7)
+    parser.add_argument("--workers", type=positive, default=4)
     parser.add_argument("--only", choices=MEASURED, nargs="+", default=list(MEASURED))
     parser.add_argument("--measure", choices=MEASURED, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import torch
+from side_by_side.arguments import positive
 
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.det import transforms
@@ -32,8 +33,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("image", type=Path)
-    parser.add_argument("--short-size", type=int, default=800)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--short-size", type=positive, default=800)
+    parser.add_argument("--runs", type=positive, default=5)
     arguments = parser.parse_args()
     network = pdx.load_model(arguments.model, "cpu").network
     pipeline = transforms.Compose([transforms.ResizeByShort(arguments.short_size, 1333)])

@@ -25,6 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from cost_growth.axes import AXES, BY_NAME, STEP, Axis, Point
 from cost_growth.fit import fit
+from side_by_side.arguments import output_file
 
 Curves = Mapping[Axis, Sequence[Point]]
 
@@ -34,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = ",".join(BY_NAME)
     parser.add_argument("--axes", default=names, help="some of %(default)s")
     parser.add_argument("--quick", action="store_true", help="tiny work, to see that all runs")
-    parser.add_argument("--json", type=Path, default=Path("output/growth.json"))
-    parser.add_argument("--picture", type=Path, help="where to draw the curves, a PNG")
+    parser.add_argument("--json", type=output_file, default=Path("output/growth.json"))
+    parser.add_argument("--picture", type=output_file, help="where to draw the curves, a PNG")
     parser.add_argument(
         "--profile", choices=list(BY_NAME), help="show what the largest point spends"
     )
@@ -48,8 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         profile(BY_NAME[args.profile], args.quick)
         return 0
     chosen = [one for one in args.axes.split(",") if one]
-    if unknown := [one for one in chosen if one not in BY_NAME]:
-        parser.error(f"--axes is {args.axes!r}; choose some of {names}, not {', '.join(unknown)}")
+    if not chosen or not set(chosen) <= BY_NAME.keys():
+        parser.error(f"--axes is {args.axes!r}; choose some of {names}")
+    if args.picture and args.picture.suffix != ".png":
+        parser.error(f"--picture is {args.picture}; a name that ends in .png is needed")
     curves = {axis: curve(axis, args.quick) for axis in AXES if axis.name in chosen}
     write(curves, args.json)
     if args.picture:

@@ -25,6 +25,7 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
+from side_by_side.arguments import positive
 from torchvision.ops import batched_nms
 
 from paddlex_maskrcnn.modeling.box_predictor import SeamBoxPredictor
@@ -118,8 +119,8 @@ def compare_predictors(device: str, repeats: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch on the CPU")
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--threads", type=positive, default=1, help="threads of torch on the CPU")
+    parser.add_argument("--repeats", type=positive, default=15)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)

@@ -26,6 +26,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
+from side_by_side.arguments import positive
 from side_by_side.arithmetic import best_speed
 from side_by_side.networks import our_model
 from side_by_side.pictures import draw_pictures
@@ -161,11 +162,11 @@ def table(found: Measured) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="prediction_parts.py", description="Where time goes.")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, default=2)
-    parser.add_argument("--size", type=int, default=512, help="short side; %(default)s")
+    parser.add_argument("--rounds", type=positive, default=5, help="%(default)s")
+    parser.add_argument("--images", type=positive, default=2)
+    parser.add_argument("--size", type=positive, default=512, help="short side; %(default)s")
     parser.add_argument("--clock", default="wall", choices=("wall", "cpu"))
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=positive, default=torch.get_num_threads())
     return parser
 
 

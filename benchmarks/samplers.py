@@ -19,6 +19,7 @@ import time
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
+from side_by_side.arguments import positive
 
 from paddlex_maskrcnn.modeling.registries import ROI_SAMPLER
 
@@ -39,8 +40,8 @@ def draw_image(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch on the CPU")
-    parser.add_argument("--repeats", type=int, default=1000)
+    parser.add_argument("--threads", type=positive, default=1, help="threads of torch on the CPU")
+    parser.add_argument("--repeats", type=positive, default=1000)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import yaml
 from all_reduce import ETHERNET, NVLINK, efficiency, ring_seconds
+from side_by_side.arguments import at_least, output_file, positive
 
 _SETTINGS: dict[str, dict] = {
     "model": {
@@ -49,11 +50,17 @@ STEP_SECONDS = (0.26, 0.065)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scaling.py", description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=8, help="of a run; the first two do not count")
-    parser.add_argument("--rounds", type=int, default=2, help="runs of each, in turns")
-    parser.add_argument("--size", type=int, default=256, help="side of the images, pixels")
+    parser.add_argument(
+        "--steps", type=at_least(3), default=8, help="of a run; the first two do not count"
+    )
+    parser.add_argument(
+        "--rounds", type=positive, default=2, help="runs of each, in turns; %(default)s"
+    )
+    parser.add_argument(
+        "--size", type=positive, default=256, help="side of the images, pixels; %(default)s"
+    )
     parser.add_argument("--paper-only", action="store_true")
-    parser.add_argument("--json", type=Path, default=Path("output/scaling.json"))
+    parser.add_argument("--json", type=output_file, default=Path("output/scaling.json"))
     args = parser.parse_args(arguments)
     found: dict = {"paper": paper(count_gradient_bytes())}
     if not args.paper_only:

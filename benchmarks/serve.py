@@ -31,6 +31,7 @@ import cv2
 import httpx
 import numpy as np
 import torch
+from side_by_side.arguments import positive
 
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.config.schema import ModelParams
@@ -143,13 +144,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?", type=Path, metavar="MODEL_DIR")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--requests", type=int, default=60, help="of a round")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--size", type=int, nargs=2, default=[480, 640], metavar=("H", "W"))
+    parser.add_argument("--requests", type=positive, default=60, help="of a round")
+    parser.add_argument("--clients", type=positive, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--rounds", type=positive, default=3)
+    parser.add_argument("--batch-size", type=positive, default=8)
+    parser.add_argument("--size", type=positive, nargs=2, default=[480, 640], metavar=("H", "W"))
     parser.add_argument(
-        "--short-size", type=int, default=128, help="of the untrained model's input"
+        "--short-size", type=positive, default=128, help="of the untrained model's input"
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

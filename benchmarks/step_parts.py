@@ -26,6 +26,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
+from side_by_side.arguments import positive
 from side_by_side.arithmetic import best_speed
 from side_by_side.pictures import draw_pictures
 from side_by_side.settings import OURS, STOCK, Settings
@@ -152,10 +153,10 @@ def table(found: Measured) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="step_parts.py", description="Where time goes.")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--size", type=int, default=320, help="short side; %(default)s")
-    parser.add_argument("--batch-size", type=int, default=2)
-    parser.add_argument("--objects", type=int, default=8, help="of an image; %(default)s")
+    parser.add_argument("--rounds", type=positive, default=5, help="%(default)s")
+    parser.add_argument("--size", type=positive, default=320, help="short side; %(default)s")
+    parser.add_argument("--batch-size", type=positive, default=2)
+    parser.add_argument("--objects", type=positive, default=8, help="of an image; %(default)s")
     return parser
 
 

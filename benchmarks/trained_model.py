@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import cv2
 import torch
 from detectron2.utils.events import EventStorage
+from side_by_side.arguments import positive
 from side_by_side.rounds import Spread, ratios, take_turns
 from side_by_side.settings import Variant, read_variant
 from side_by_side.training import endless
@@ -40,6 +41,7 @@ from paddlex_maskrcnn.engine.start import start
 from paddlex_maskrcnn.engine.train import build_trainer
 
 AS_TRAINED = "as trained"
+_TITLES = {"step": "training step", "predict": "prediction"}
 LEARNING_RATE = 1e-6  # the weights stay where they are, so that every step costs the same
 
 
@@ -50,17 +52,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.disable(logging.WARNING)  # rows that a variant leaves without effect, once for each
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    loaded = load_experiment(args.config, args.overrides)
-    variants = [Variant(AS_TRAINED), *(read_variant(one) for one in args.variant)]
+    try:
+        loaded = load_experiment(args.config, args.overrides)
+        variants = [Variant(AS_TRAINED), *(read_variant(one) for one in args.variant)]
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     if args.against not in [one.name for one in variants]:
         parser.error(f"--against is {args.against!r}, but no --variant has this name")
     parts: dict[str, Callable[..., dict[str, Callable[[], Any]]]] = {
-        "training step": steps, "prediction": predictions,
+        "step": steps, "predict": predictions,
     }  # fmt: skip
-    for name in args.parts.split(","):
+    names = args.parts.split(",")
+    if unknown := [name for name in names if name not in parts]:
+        parser.error(f"--parts has {unknown[0]!r}; choose some of {','.join(parts)}")
+    for name in names:
         work = parts[name](args.model, loaded, variants, args.images)
         seconds = take_turns(work, args.rounds, clock=args.clock, device=device)
-        title = f"{name}, {args.images} images"
+        title = f"{_TITLES[name]}, {args.images} images"
         print("\n".join(_lines(title, seconds, args.against)), flush=True)
     return 0
 
@@ -131,7 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", type=Path, help="a model directory")
     parser.add_argument("config", type=Path, help="the experiment it was trained with")
-    parser.add_argument("overrides", nargs="*", help="section.key=value, as for train_net.py")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], help="section.key=value, as for train_net.py"
+    )
     parser.add_argument(
         "--variant", action="append", default=[], metavar="NAME:SECTION.KEY=VALUE,...",
         help="rows that differ from those the model was trained with",
@@ -140,11 +150,11 @@ def _parser() -> argparse.ArgumentParser:
         "--against", default=AS_TRAINED, metavar="NAME",
         help="variant that the others are compared with; %(default)s",
     )  # fmt: skip
-    parser.add_argument("--parts", default="training step,prediction", help="%(default)s")
-    parser.add_argument("--images", type=int, default=3, help="of a round; %(default)s")
-    parser.add_argument("--rounds", type=int, default=5, help="that count; %(default)s")
+    parser.add_argument("--parts", default="step,predict", help="%(default)s")
+    parser.add_argument("--images", type=positive, default=3, help="of a round; %(default)s")
+    parser.add_argument("--rounds", type=positive, default=5, help="that count; %(default)s")
     parser.add_argument("--clock", default="wall", choices=("wall", "cpu"))
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=positive, default=torch.get_num_threads())
     return parser
 
 

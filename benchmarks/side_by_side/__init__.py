@@ -4,3 +4,8 @@
 file: its contestants take turns, and the ratio of two contestants is taken within each round, so that
 what else the machine does falls on both.
 """
+
+import warnings
+
+# of Detectron2's and torchvision's imports; nobody who runs a benchmark can do anything about it
+warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")

@@ -15,7 +15,10 @@ from typing import Any
 
 import torch
 
+from paddlex_maskrcnn.modeling.fast_path import PLAIN, asked_for_plain
+
 from . import own_process, predicting, small_parts, training
+from .arguments import output_file, positive
 from .equality import check_detections
 from .machine import about
 from .pictures import Pictures, draw_pictures
@@ -129,6 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         parts, settings = _parts(args.parts), _settings(args)
+        path = args.json or output_file(_default_json(parts, settings))
+        if args.write and (args.quick or set(parts) != set(PARTS)):
+            raise ValueError("--write replaces the whole table; leave out --quick and --parts")
         if args.write:
             around_markers(args.write)  # a page that cannot be written to is told before the work
     except ValueError as error:
@@ -137,10 +143,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for part in measure(parts, settings, Path(folder)):
             record.add(part)
-            record.save(args.json)  # what was measured stays if a later part fails
+            record.save(path)  # what was measured stays if a later part fails
     if args.write:
         write_between(args.write, page_part(record))
-    print(f"\nwritten: {args.json}" + (f", {args.write}" if args.write else ""))
+    print(f"\nwritten: {path}" + (f", {args.write}" if args.write else ""))
     for check in record.failed:
         print(f"NOT THE SAME WORK: {check.name}: {check.found}", file=sys.stderr)
     return 1 if record.failed else 0
@@ -170,6 +176,11 @@ def _same_precision(settings: Settings) -> None:
     torch.backends.cudnn.allow_tf32 = settings.tf32
 
 
+def _default_json(parts: Sequence[str], settings: Settings) -> str:
+    which = "_quick" if settings.quick else "" if set(parts) == set(PARTS) else "_parts"
+    return f"output/bench{which}.json"
+
+
 def _parts(text: str) -> list[str]:
     parts = [one.strip() for one in text.split(",") if one.strip()]
     unknown = [one for one in parts if one not in PARTS]
@@ -180,12 +191,14 @@ def _parts(text: str) -> list[str]:
 
 def _settings(args: argparse.Namespace) -> Settings:
     on_gpu = args.device == "cuda"
+    if asked_for_plain():
+        raise ValueError(f"{PLAIN} is set, so that ours would be Detectron2's way; unset it")
     if on_gpu and not torch.cuda.is_available():
         raise ValueError("--device is cuda, but torch sees no GPU here")
     if on_gpu and args.clock == "cpu":
         raise ValueError("--clock is cpu, which does not see what a GPU does; leave it out")
     rounds = args.rounds or (2 if args.quick else 7)
-    size = args.size or (96 if args.quick else 800 if on_gpu else 512)
+    size = args.size or (160 if args.quick else 800 if on_gpu else 512)
     return Settings(
         device=args.device,
         threads=args.threads,
@@ -210,13 +223,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument(
         "--threads",
-        type=int,
+        type=positive,
         default=torch.get_num_threads(),
         help="of torch; OMP_NUM_THREADS limits NumPy's too",
     )
-    parser.add_argument("--rounds", type=int, help="turns that count; 7, with --quick 2")
-    parser.add_argument("--size", type=int, help="short side in the network; 512, on a GPU 800")
-    parser.add_argument("--batch-size", type=int, help="images of a training step; 1, on a GPU 2")
+    parser.add_argument("--rounds", type=positive, help="turns that count; 7, with --quick 2")
+    parser.add_argument(
+        "--size", type=positive, help="short side in the network; 512, on a GPU 800"
+    )
+    parser.add_argument(
+        "--batch-size", type=positive, help="images of a training step; 1, on a GPU 2"
+    )
     parser.add_argument(
         "--clock", default="wall", choices=("wall", "cpu"),
         help="cpu: seconds of all threads of the process, for a machine that does other work",
@@ -230,7 +247,10 @@ def _parser() -> argparse.ArgumentParser:
         "--variant", action="append", default=[], metavar="NAME:SECTION.KEY=VALUE,...",
         help="one more row of ours with other settings, as in 'compiled:train.compile=true'",
     )  # fmt: skip
-    parser.add_argument("--json", type=Path, default=Path("output/bench.json"), help="%(default)s")
+    parser.add_argument(
+        "--json", type=output_file,
+        help="output/bench.json; of some parts bench_parts.json, with --quick bench_quick.json",
+    )  # fmt: skip
     parser.add_argument(
         "--write", type=Path, metavar="PAGE.md", help="put the table into this page"
     )

@@ -128,7 +128,8 @@ def summary(changes: Sequence[Change], new: Record) -> int:
     unsure = [one for one in changes if one.verdict == UNSURE and one.share < 0]
     if unsure:
         print(
-            f"{len(unsure)} rows fell by more than their spread can tell; repeat with --rounds 15"
+            f"{len(unsure)} rows fell by more than their spread can tell; repeat with --rounds 15 "
+            "(start-up has three rounds and memory two, whatever is asked for)"
         )
     if slower:
         print(f"{len(slower)} rows are slower", file=sys.stderr)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from paddlex_maskrcnn.config.check import check_section
+from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
+from paddlex_maskrcnn.config.yaml_io import parse_value
+
+_COMMA = re.compile(r",(?![^\[]*\])")  # outside brackets
 OURS, STOCK, TORCHVISION = "ours", "Detectron2", "torchvision"
 LIKE_TORCHVISION = "ours as torchvision"  # with its anchors and its region pooling
 
@@ -67,13 +73,11 @@ def read_variant(text: str) -> Variant:
     """A variant of the command line, `NAME:section.key=value,...`.
 
     Raises:
-        ValueError: for a text that is not of this form.
+        ValueError: for a text that is not of this form, and for rows and values that do not exist.
     """
-    import yaml
-
     name, _, changes = text.partition(":")
     parts: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
-    for change in filter(None, changes.split(",")):
+    for change in filter(None, _COMMA.split(changes)):
         key, equals, value = change.partition("=")
         section, dot, row = key.strip().partition(".")
         if not (equals and dot) or section not in parts:
@@ -81,9 +85,16 @@ def read_variant(text: str) -> Variant:
                 f"--variant is {text!r}: {change!r} is not model.KEY=VALUE or train.KEY=VALUE, as in "
                 "--variant bf16:train.amp=bf16"
             )
-        parts[section][row] = yaml.safe_load(value)
+        parts[section][row] = parse_value(value)
     if not name or not any(parts.values()):
         raise ValueError(
             f"--variant is {text!r}; give NAME:train.KEY=VALUE or NAME:model.KEY=VALUE"
         )
+    for section, kind in (("model", ModelParams), ("train", TrainParams)):
+        _, problems = check_section(kind, parts[section], f"{section}.")
+        for problem in problems:
+            if (
+                problem.key.partition(".")[2] in parts[section]
+            ):  # others are missing, as they should
+                raise ValueError(f"--variant is {text!r}: {problem}")
     return Variant(name, **parts)

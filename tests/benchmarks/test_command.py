@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from side_by_side import small_parts, training
+from side_by_side import command, small_parts, training
 from side_by_side.command import Bench, main
 from side_by_side.equality import check_losses
 from side_by_side.settings import Settings, read_variant
@@ -41,30 +41,35 @@ def test_other_weights_are_seen(bench, tmp_path):
     assert not check_losses("x", changed, expected, tolerance=0).passed
 
 
-def test_a_run_writes_what_it_measured(tmp_path, capsys):
+def test_a_run_writes_what_it_measured(tmp_path, capsys, monkeypatch):
     path, page = tmp_path / "bench.json", tmp_path / "page.md"
     from side_by_side.table import BEGIN, END
 
     page.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
-    arguments = [
-        "--quick",
-        "--threads",
-        "1",
-        "--parts",
-        "nms,coco",
-        "--rounds",
-        "1",
-    ]
+    monkeypatch.setattr(command, "PARTS", ("nms", "coco"))
+    arguments = ["--threads", "1", "--rounds", "1"]
     assert main([*arguments, "--json", str(path), "--write", str(page)]) == 0
     plain = json.loads(path.read_text(encoding="utf-8"))
     parts = {"NMS", "COCO evaluation"}
     assert {row["part"] for row in plain["rows"]} == parts
-    assert plain["command"].startswith("python benchmarks/run.py --quick --threads 1 --parts nms")
+    assert plain["command"].startswith("python benchmarks/run.py --threads 1 --rounds 1")
     assert plain["settings"]["rounds"] == 1
     assert len(plain["checks"]) == 3
     assert all(check["passed"] for check in plain["checks"])
     assert "NMS, 1000 proposals x 80 classes" in capsys.readouterr().out
     assert "| COCO evaluation |" in page.read_text(encoding="utf-8")
+
+
+def test_predictions_of_a_quick_run_are_compared(tmp_path, capsys):
+    arguments = ["--quick", "--threads", "1", "--parts", "predict", "--rounds", "1"]
+    assert main([*arguments, "--json", str(tmp_path / "bench.json")]) == 0
+    assert "   equal: detections, Detectron2: " in capsys.readouterr().out
+
+
+def test_files_of_other_runs_stay():
+    assert command._default_json(command.PARTS, Settings()) == "output/bench.json"
+    assert command._default_json(["nms"], Settings()) == "output/bench_parts.json"
+    assert command._default_json(command.PARTS, TINY) == "output/bench_quick.json"
 
 
 def test_masks_are_pasted_and_images_loaded_alike(bench):
@@ -105,6 +110,12 @@ def test_turns_and_steps_that_warm_up():
         (["--parts", "steps"], "--parts is 'steps'; choose some of step,predict"),
         (["--variant", "fast"], "--variant is 'fast'; give NAME:train.KEY=VALUE"),
         (["--variant", "a:amp=bf16"], "'amp=bf16' is not model.KEY=VALUE or train.KEY=VALUE"),
+        (["--variant", "a:train.ema=2"], "'a:train.ema=2': train.ema is 2"),
+        (["--variant", "a:train.emma=0.9"], "train.emma is not a known key; did you mean 'ema'?"),
+        (["--variant", "a:model.backbone=ResNet"], "model.backbone is 'ResNet'"),
+        (["--write", "x.md", "--quick"], "--write replaces the whole table; leave out --quick"),
+        (["--rounds", "0"], "argument --rounds: is '0'; a whole number from 1 on is needed"),
+        (["--json", "."], "argument --json: is '.', which is a folder; name a file"),
     ],
 )
 def test_mistakes_are_told(arguments, message, capsys):
@@ -114,8 +125,21 @@ def test_mistakes_are_told(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_the_plain_path_is_not_measured(monkeypatch, capsys):
+    monkeypatch.setenv("PADDLEX_MASKRCNN_PLAIN", "1")
+    with pytest.raises(SystemExit):
+        main(["--parts", "nms"])
+    assert "PADDLEX_MASKRCNN_PLAIN is set" in capsys.readouterr().err
+
+
 def test_a_variant_is_read():
     found = read_variant("fast:train.amp=bf16,train.ema=0.9,model.keep_top_k=50")
     assert found.name == "fast"
     assert found.train == {"amp": "bf16", "ema": 0.9}
     assert found.model == {"keep_top_k": 50}
+
+
+def test_a_variant_with_a_list():
+    found = read_variant("x:model.anchor_sizes=[16, 32,64],train.ema=0.9")
+    assert found.model == {"anchor_sizes": [16, 32, 64]}
+    assert found.train == {"ema": 0.9}

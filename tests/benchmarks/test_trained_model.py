@@ -28,7 +28,7 @@ def test_tells_how_much_faster_a_variant_is(model, capsys):
 
 
 def test_compares_with_a_variant(model, capsys):
-    options = ["--parts", "prediction", "--images", "1", "--rounds", "1", "--threads", "1"]
+    options = ["--parts", "predict", "--images", "1", "--rounds", "1", "--threads", "1"]
     variant = ["--variant", "few:model.test_post_nms_top_n=2", "--against", "few"]
     assert trained_model.main([*model, *options, *variant]) == 0
     assert "few   1.00 times as fast (1.00 to 1.00)" in capsys.readouterr().out.splitlines()[1]

@@ -48,7 +48,8 @@ def test_other_data_and_voc(untrained_run, capsys):
     [
         (["nowhere"], "there is no model directory nowhere"),
         (["MODEL", "--ann-file", "x"], "--data-dir and --ann-file belong together"),
-        (["MODEL", "--backend", "fastest"], "fastest"),
+        (["MODEL", "--backend", "builtin"], "did you mean 'built-in'?"),
+        (["MODEL", "--batch-size", "0"], "batch_size is 0"),
         (["MODEL", "data.eval=null"], "has no data.eval; give another --config"),
     ],
 )
@@ -58,3 +59,10 @@ def test_mistakes(untrained_run, capsys, arguments, message):
     assert status == 2
     assert message in errors
     assert "Traceback" not in errors
+
+
+def test_no_model(capsys):
+    """The settings that may follow are not asked for."""
+    with pytest.raises(SystemExit):
+        cli.main(["evaluate"])
+    assert capsys.readouterr().err.rstrip().endswith("arguments are required: MODEL_DIR")

@@ -78,9 +78,8 @@ def test_nothing_else_changes(load):
     assert fast == as_plain(plain)
 
 
-@pytest.mark.parametrize("name", ["default", None])
-def test_default_fills_in_nothing(load, name):
-    loaded = load({"profile": name, **PLAIN})
+def test_default_fills_in_nothing(load):
+    loaded = load({"profile": "default", **PLAIN})
     assert loaded.experiment == load(PLAIN).experiment
     assert loaded.profiled == {}
 
@@ -129,6 +128,7 @@ def test_a_file_without_a_model_and_without_a_run(load):
         ),
         ({"profile": "fats"}, ["did you mean 'fast'?"]),
         ({"profile": ["fast"]}, ["profile is ['fast']; choose one of default, fast"]),
+        ({"profile": None}, ["profile is empty; choose one of default, fast"]),
         ({"profile": 3}, ["profile is 3; choose one of default, fast"]),
         ({"profil": "fast"}, ["profil is not a section", "did you mean 'profile'?"]),
         ({"profile": "fast", "model": 7}, ["model is 7; a mapping of keys to values is needed"]),
@@ -149,7 +149,19 @@ def test_a_profile_without_effect_says_so(load, caplog):
         load({"profile": "fast", **PLAIN})
         assert not caplog.records
         load({"profile": "fast", **spelled_out(PLAIN, SET_BY_FAST)})
-    assert "profile fast has no effect" in caplog.text
+        assert "profile fast has no effect: " in caplog.text
+        assert "model.rcnn_batch_size_per_im is given as 128" in caplog.text
+
+
+def test_a_profile_whose_values_are_the_defaults_has_no_effect(load, caplog):
+    rows = {"rcnn_batch_size_per_im": 256, "keep_top_k": 400}
+    with caplog.at_level(logging.WARNING):
+        load({**PLAIN, "profile": "fast", "model": rows})
+    [found] = [one.getMessage() for one in caplog.records]
+    assert found == (
+        "profile fast has no effect: model.rcnn_batch_size_per_im is given as 256 and "
+        "model.test_post_nms_top_n stays 1000"
+    )
 
 
 def test_shown_with_its_origin_and_reads_back(load, tmp_path):

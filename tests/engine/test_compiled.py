@@ -301,6 +301,7 @@ def test_a_compiled_run_is_saved_resumed_and_evaluated(tiny_run, tiny_data, tmp_
         train_module, "compile_parts", lambda module, **_: in_place(module, checkpointed=True)
     )
     train(tiny_data, tmp_path, num_epochs=1, compile=True, ema=0.9)
+    assert "train.compile on a CPU: minutes of compiling" in (tmp_path / "train.log").read_text()
     more = {"resume_checkpoint": "auto", "allow_changes": True}
     model = train(tiny_data, tmp_path, num_epochs=2, compile=True, ema=0.9, **more)
     assert not placed(model.network.module)

@@ -22,7 +22,8 @@ def test_a_block_may_be_plain_inside_another():
 
 
 @pytest.mark.parametrize(
-    ("value", "fast"), [("1", False), ("true", False), ("0", True), ("", True)]
+    ("value", "fast"),
+    [("1", False), ("true", False), ("0", True), ("off", True), ("False", True), ("", True)],
 )
 def test_a_process_may_be_plain(monkeypatch, value, fast):
     monkeypatch.setenv("PADDLEX_MASKRCNN_PLAIN", value)

@@ -28,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to", metavar="FOLDER", help="where they go (default: save_dir/browse/train or eval)"
     )
     parser.add_argument(
-        "overrides", nargs="*", metavar="section.key=value", help="settings that win over the file"
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="section.key=value",
+        help="settings that win over the file",
     )
 
 

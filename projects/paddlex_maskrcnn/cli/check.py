@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--num-workers", type=int, metavar="N", help=workers)
     add("--seed", type=int, default=0, help="which samples are shown (default: 0)")
     overrides = "with --config: settings that win over the file"
-    add("overrides", nargs="*", metavar="section.key=value", help=overrides)
+    add("overrides", nargs="*", default=[], metavar="section.key=value", help=overrides)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..config.check import check_arguments
+from ..config.schema import EvaluateParams
 from ..requirements import require_detectron2
 from .held_out import add_held_out_arguments, evaluated, open_held_out
 from .processes import is_launched, join
@@ -33,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print the tables."""
+    settings = {
+        "batch_size": arguments.batch_size,
+        "metric": arguments.metric,
+        "backend": arguments.backend,
+    }
+    check_arguments(EvaluateParams, {"eval_dataset": None, **settings})  # before the slow imports
     require_detectron2()
     if is_launched():
         join(arguments.device)
@@ -40,13 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     model = load_model(arguments.model, arguments.device)
     dataset = open_held_out(arguments, arguments.model.parent / "config.yaml")
-    evaluation = evaluated(
-        model,
-        dataset,
-        batch_size=arguments.batch_size,
-        metric=arguments.metric,
-        backend=arguments.backend,
-    )
+    evaluation = evaluated(model, dataset, **settings)
     if arguments.output and evaluation is not None:
         evaluation.write(arguments.output, dataset)
         print(f"The results are in {arguments.output}")

@@ -29,6 +29,7 @@ def add_held_out_arguments(parser: argparse.ArgumentParser, recorded: str) -> No
     parser.add_argument(
         "overrides",
         nargs="*",
+        default=[],
         metavar="section.key=value",
         help="after the folder: settings that win over the file",
     )

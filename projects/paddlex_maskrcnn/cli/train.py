@@ -44,7 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="DIR", help="with --eval-only: the model (default: save_dir/best_model)"
     )
     parser.add_argument(
-        "overrides", nargs="*", metavar="section.key=value", help="settings that win over the file"
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="section.key=value",
+        help="settings that win over the file",
     )
 
 

@@ -64,9 +64,9 @@ def load_experiment(
     experiment = check_experiment(sections, places, problems)
     if problems or experiment is None:
         raise ConfigError({problem.key: problem for problem in reversed(problems)}.values())
-    name = given.get(profiles.KEY)
-    if name is not None and profiles.PROFILES[name] and not profiled:
-        logger.warning("profile %s has no effect: every row that it would set is given", name)
+    name = given.get(profiles.KEY, "default")
+    if why := profiles.without_effect(name, sections, profiled):
+        logger.warning("profile %s has no effect: %s", name, why)
     return LoadedExperiment(experiment, given, places, profiled)
 
 

@@ -9,7 +9,7 @@ Origin: ours; what each profile costs and gains is measured in docs/profiles.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -109,9 +109,9 @@ def fill_in(
         problems: extended when there is no such profile.
     """
     sections = {key: value for key, value in given.items() if key != KEY}
-    name = given.get(KEY)
-    if name is None:
+    if KEY not in given:
         return sections, {}
+    name = given[KEY]
     if problem := _unknown(KEY, name, PROFILES, place):
         problems.append(problem)
         return sections, {}
@@ -123,6 +123,25 @@ def fill_in(
             sections[section] = {**written, row.name: row.of(_mapping(given, section) or {})}
             added[row.key] = name
     return sections, added
+
+
+def without_effect(name: str, sections: Mapping[str, Any], added: Collection[str]) -> str:
+    """Why a profile changes nothing, in words; empty when it does, or means nothing.
+
+    Args:
+        name: of a profile.
+        sections: the experiment's, filled in.
+        added: full keys of the rows that have their value from the profile.
+    """
+    reasons = []
+    for row in PROFILES[name]:
+        section = row.key.partition(".")[0]
+        default = _defaults(_SECTIONS[section])[row.name]
+        value = (_mapping(sections, section) or {}).get(row.name, default)
+        if row.key in added and value != default:
+            return ""
+        reasons.append(f"{row.key} {'stays' if row.key in added else 'is given as'} {value}")
+    return " and ".join(reasons)
 
 
 def _mapping(sections: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
@@ -138,7 +157,8 @@ def _unknown(
 ) -> Problem | None:
     if isinstance(value, str) and value in known:
         return None
-    text = f"is {value!r}; choose one of {', '.join(known)}{suggestion(value, known)}"
+    shown = "is empty" if value is None else f"is {value!r}"
+    text = f"{shown}; choose one of {', '.join(known)}{suggestion(value, known)}"
     return Problem(key, text, place)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from detectron2.engine import HookBase
 
 from ..config.yaml_io import dump
+from ..modeling.fast_path import PLAIN, asked_for_plain
 from .best import Best
 from .checkpoint import Checkpoints
 from .checkpoint_search import new_run_id
@@ -216,3 +217,10 @@ def _announce(run: Run) -> None:
         run.progress.num_epochs, run.progress.steps_per_epoch, run.network.device,
         f" in {processes} processes" if processes > 1 else "", trainable / 1e6,
     )  # fmt: skip
+    if asked_for_plain():
+        logger.info("%s is set: all is computed in Detectron2's way, which is slower", PLAIN)
+    if run.params.compile and run.network.device.type == "cpu":
+        logger.warning(
+            "train.compile on a CPU: minutes of compiling, and steps that are no faster "
+            "(docs/speed_switches.md)"
+        )

@@ -28,9 +28,14 @@ def plain_path() -> Iterator[None]:
         _plain.pop()
 
 
+def asked_for_plain() -> bool:
+    """Whether the environment variable asks for Detectron2's way."""
+    return os.environ.get(PLAIN, "").lower() not in ("", "0", "false", "no", "off")
+
+
 def is_fast() -> bool:
     """Whether the faster ways may be taken here and now."""
-    if _plain or os.environ.get(PLAIN, "0") not in ("", "0"):
+    if _plain or asked_for_plain():
         return False
     if torch.jit.is_scripting() or torch.jit.is_tracing():
         return False
