@@ -125,15 +125,17 @@ def test_an_upload_without_end_is_not_kept(service):
 
 def test_a_client_that_leaves_is_not_computed_for(service):
     runs = service.metric("paddlex_maskrcnn_batch_size_count")
-    with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(service.post, SLOW, IN_TILES)
-        service.until(lambda: service.metric("paddlex_maskrcnn_requests_under_way") == 1)
+    with ThreadPoolExecutor(2) as pool:
+        # of two that cannot share a run one is in the queue, where the next one comes behind it
+        ways = (IN_TILES, IN_TILES.replace("0.1", "0.2"))
+        slow = [pool.submit(service.post, SLOW, one) for one in ways]
+        service.until(lambda: service.metric("paddlex_maskrcnn_queue_length") == 1)
         with pytest.raises(httpx.ReadTimeout):
             service.post(encoded(picture(1)), timeout=0.2)
-        assert slow.result().status_code == 200
+        assert [one.result().status_code for one in slow] == [200, 200]
     gone = 'paddlex_maskrcnn_requests_total{path="/predict",status="499"}'
     assert service.metric(gone) == 1
-    assert service.metric("paddlex_maskrcnn_batch_size_count") == runs + 1
+    assert service.metric("paddlex_maskrcnn_batch_size_count") == runs + 2
 
 
 def test_the_end(service):
