@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..requirements import require_detectron2
+from .overrides import add_overrides
 
 if TYPE_CHECKING:
     from ..config.load import LoadedExperiment
@@ -27,13 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to", metavar="FOLDER", help="where they go (default: save_dir/browse/train or eval)"
     )
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="section.key=value",
-        help="settings that win over the file",
-    )
+    add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

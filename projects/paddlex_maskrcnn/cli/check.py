@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..requirements import require_detectron2
+from .overrides import add_overrides
 
 if TYPE_CHECKING:
     from ..config.load import LoadedExperiment
@@ -43,8 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     workers = "processes that read images (default: half the cores, at most 8)"
     add("--num-workers", type=int, metavar="N", help=workers)
     add("--seed", type=int, default=0, help="which samples are shown (default: 0)")
-    overrides = "with --config: settings that win over the file"
-    add("overrides", nargs="*", default=[], metavar="section.key=value", help=overrides)
+    add_overrides(parser, "with --config: ")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .overrides import add_overrides
+
 if TYPE_CHECKING:
     from ..data.datasets.base import DetectionDataset
     from ..engine.evaluate import Evaluation
@@ -26,13 +28,7 @@ def add_held_out_arguments(parser: argparse.ArgumentParser, recorded: str) -> No
         "--data-dir", metavar="DIR", help="with --ann-file: images of other data, in COCO format"
     )
     parser.add_argument("--ann-file", metavar="FILE", help="with --data-dir: its annotations")
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="section.key=value",
-        help="after the folder: settings that win over the file",
-    )
+    add_overrides(parser, "after the folder: ")
 
 
 def open_held_out(arguments: argparse.Namespace, recorded: Path) -> DetectionDataset:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..requirements import require_detectron2
 from .held_out import evaluated
+from .overrides import add_overrides
 from .processes import is_launched, join, launch, was_restarted
 
 if TYPE_CHECKING:
@@ -43,13 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="DIR", help="with --eval-only: the model (default: save_dir/best_model)"
     )
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="section.key=value",
-        help="settings that win over the file",
-    )
+    add_overrides(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
