@@ -1,6 +1,6 @@
 """The default network against stock Detectron2 built from Detectron2's own configuration files.
 
-On the plain path bit for bit; on the fast one, which is the default, up to rounding.
+Plain bit for bit; accelerated, which is the default, up to rounding.
 """
 
 from contextlib import nullcontext
@@ -18,8 +18,8 @@ from detectron2.utils.events import EventStorage
 from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.engine.inference import detect
 from paddlex_maskrcnn.engine.network import ModelCard, build_network
-from paddlex_maskrcnn.modeling.fast_path import plain_path
 from paddlex_maskrcnn.weights.input_format import CAFFE_BGR
+from support.plain_path import plain_path
 
 ZOO = Path(detectron2.__file__).parent / "model_zoo" / "configs" / "COCO-InstanceSegmentation"
 LABELS = ["a", "b", "c"]
@@ -93,14 +93,14 @@ def pair(request):
 
 def losses_of(network, path) -> dict[str, float]:
     torch.manual_seed(1)
-    with EventStorage(), path():
+    with EventStorage(), path(network):
         losses = network.train()(batch(2))
     return {name: loss.item() for name, loss in losses.items()}
 
 
 @pytest.mark.parametrize(("path", "tolerance"), [(plain_path, 0), (nullcontext, 1e-5)])
 def test_same_losses(pair, path, tolerance, monkeypatch):
-    """On the fast path with the same proposals: rounding may let NMS keep another one of two."""
+    """Accelerated with the same proposals: rounding may let NMS keep another one of two."""
     stock, ours = pair
     proposals, propose = [], stock.proposal_generator.predict_proposals
 
@@ -124,7 +124,7 @@ def test_same_detections(pair, path, pixels):
         del one["instances"]
     with torch.no_grad():
         expected = [stock([one])[0]["instances"] for one in inputs]
-    with path():
+    with path(ours):
         detected = detect(ours, inputs)
     for one, objects, found in zip(inputs, expected, detected, strict=True):
         assert len(found) == len(objects) > 0
