@@ -1,6 +1,8 @@
-"""The default network against stock Detectron2 built from Detectron2's own configuration files.
+"""Networks on the plain path against stock Detectron2, bit for bit; on the fast one up to rounding.
 
-On the plain path bit for bit; on the fast one, which is the default, up to rounding.
+The default networks against Detectron2's own configuration files; those with parts that Detectron2
+lacks (HRNet, deformable convolutions, focal loss) against Detectron2's meta-architecture, RPN and heads
+around these parts.
 """
 
 from contextlib import nullcontext
@@ -17,9 +19,10 @@ from detectron2.utils.events import EventStorage
 
 from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.engine.inference import detect
-from paddlex_maskrcnn.engine.network import ModelCard, build_network
+from paddlex_maskrcnn.engine.network import ModelCard, build_network, detectron2_cfg
 from paddlex_maskrcnn.modeling.fast_path import plain_path
-from paddlex_maskrcnn.weights.input_format import CAFFE_BGR
+from paddlex_maskrcnn.weights.input_format import CAFFE_BGR, IMAGENET_RGB
+from support.tiny_training import SMALL
 
 ZOO = Path(detectron2.__file__).parent / "model_zoo" / "configs" / "COCO-InstanceSegmentation"
 LABELS = ["a", "b", "c"]
@@ -137,3 +140,74 @@ def test_same_detections(pair, path, pixels):
         different = (masks != objects.pred_masks.numpy()).mean()
         # pasting in a shifted window, and rounding before it, may move a pixel over the 0.5 line
         assert different < (1e-4 if pixels else 1e-5)
+
+
+PARENTS = {
+    "MODEL.META_ARCHITECTURE": "GeneralizedRCNN",
+    "MODEL.PROPOSAL_GENERATOR.NAME": "RPN",
+    "MODEL.ROI_MASK_HEAD.NAME": "MaskRCNNConvUpsampleHead",
+}
+PARENTS_OF_HEADS = {"SeamROIHeads": "StandardROIHeads", "SeamRes5ROIHeads": "Res5ROIHeads"}
+PARTS = {
+    "HRNet": {"backbone": "HRNet_W18"},
+    "DCN": {"with_dcn": True},
+    "DCN without FPN": {"with_dcn": True, "with_fpn": False, "anchor_sizes": [16, 32, 64]},
+    "focal": {"rpn_cls_loss": "SigmoidFocalLoss"},
+}
+
+
+def small_batch() -> list[dict]:
+    """Two images of 64 x 64 pixels with two objects each."""
+    generator = torch.Generator().manual_seed(5)
+    inputs = []
+    for _ in range(2):
+        objects = Instances((64, 64))
+        objects.gt_boxes = Boxes(torch.tensor([[4.0, 6, 30, 40], [28.0, 20, 60, 58]]))
+        objects.gt_classes = torch.randint(0, 3, (2,), generator=generator)
+        objects.gt_masks = BitMasks(torch.rand(2, 64, 64, generator=generator) > 0.5)
+        image = torch.randint(0, 256, (3, 64, 64), generator=generator, dtype=torch.uint8)
+        inputs.append({"image": image, "instances": objects, "height": 64, "width": 64})
+    return inputs
+
+
+def trained_once(network) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Losses and gradients."""
+    torch.manual_seed(1)
+    with EventStorage():
+        losses = network.train()(small_batch())
+    sum(losses.values()).backward()
+    grads = {name: one.grad for name, one in network.named_parameters() if one.grad is not None}
+    return losses, grads
+
+
+@pytest.mark.parametrize("settings", PARTS.values(), ids=PARTS)
+def test_plain_path_equals_the_parents_around_parts_of_ours(settings, monkeypatch):
+    """Losses, gradients, detections bit for bit; the focal loss itself is tested in test_focal_rpn."""
+    monkeypatch.setenv("PADDLEX_MASKRCNN_PLAIN", "1")
+    params = ModelParams(**{**SMALL, "score_threshold": 0.001, **settings})
+    card = ModelCard(params, LABELS, [1, 2, 3], IMAGENET_RGB, pretrained=False)
+    cfg = detectron2_cfg(card).clone()
+    cfg.defrost()
+    cfg.MODEL.ROI_HEADS.NAME = PARENTS_OF_HEADS[cfg.MODEL.ROI_HEADS.NAME]
+    cfg.merge_from_list([part for pair in PARENTS.items() for part in pair])
+    torch.manual_seed(0)
+    stock, ours = build_model(cfg), build_network(card, "cpu").module
+    ours.load_state_dict(stock.state_dict())
+    expected, losses = trained_once(stock), trained_once(ours)
+    focal = params.rpn_cls_loss == "SigmoidFocalLoss"
+    own = {"loss_rpn_cls", "loss_rpn_loc"} if focal else set()
+    assert losses[0].keys() == expected[0].keys()
+    for name in expected[0].keys() - own:
+        assert torch.equal(losses[0][name], expected[0][name]), name
+    heads = [name for name in expected[1] if not focal or name.startswith("roi_heads.")]
+    assert len(heads) > 5
+    for name in heads:
+        assert torch.equal(losses[1][name], expected[1][name]), name
+    with torch.no_grad():
+        pairs = zip(ours.eval()(small_batch()), stock.eval()(small_batch()), strict=True)
+    for mine, theirs in pairs:
+        mine, theirs = mine["instances"], theirs["instances"]
+        assert len(mine) == len(theirs) > 0
+        assert torch.equal(mine.pred_boxes.tensor, theirs.pred_boxes.tensor)
+        for name in ("scores", "pred_classes", "pred_masks"):
+            assert torch.equal(mine.get(name), theirs.get(name)), name
