@@ -20,8 +20,8 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from data import photograph
 from paddlex_maskrcnn.config.schema import ModelParams
-from paddlex_maskrcnn.engine.model_directory import save_model_directory
-from paddlex_maskrcnn.engine.network import ModelCard, build_network
+from paddlex_maskrcnn.inference.model_directory import save_model_directory
+from paddlex_maskrcnn.inference.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB, TORCHVISION_RGB, InputFormat
 from paddlex_maskrcnn.weights.keys.folded_norms import NORM_EPSILON
 from paddlex_maskrcnn.weights.keys.torchvision_maskrcnn import convert

@@ -18,8 +18,8 @@ from detectron2.structures import BitMasks, Boxes, Instances
 from detectron2.utils.events import EventStorage
 
 from paddlex_maskrcnn.config.schema import ModelParams
-from paddlex_maskrcnn.engine.inference import detect
-from paddlex_maskrcnn.engine.network import ModelCard, build_network, detectron2_cfg
+from paddlex_maskrcnn.inference.detections import detect
+from paddlex_maskrcnn.inference.network import ModelCard, build_network, detectron2_cfg
 from paddlex_maskrcnn.weights.input_format import CAFFE_BGR, IMAGENET_RGB
 from support.plain_path import plain_path
 from support.tiny_training import SMALL

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.data.transforms import Compose, Normalize, ResizeByShort
 from paddlex_maskrcnn.engine.evaluate import evaluate_network
-from paddlex_maskrcnn.engine.network import ModelCard, Network
+from paddlex_maskrcnn.inference.network import ModelCard, Network
 from paddlex_maskrcnn.metrics.coco_backends import installed_backends
 from paddlex_maskrcnn.weights.input_format import InputFormat
 

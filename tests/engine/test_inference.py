@@ -10,7 +10,12 @@ from detectron2.structures import Boxes, Instances
 from pycocotools import mask as coco_mask
 
 from paddlex_maskrcnn.engine.detection import BoxMask
-from paddlex_maskrcnn.engine.inference import HeadMask, detect, detect_each, paste_in_box
+from paddlex_maskrcnn.inference.detections import (
+    HeadMask,
+    detect,
+    detect_each,
+    paste_in_box,
+)
 
 HEIGHT, WIDTH = 60, 80
 BOXES = {
@@ -56,7 +61,7 @@ def test_equals_pasting_onto_the_whole_image_for_any_box():
 @pytest.mark.parametrize("strip", [1, 100, 2**20])
 def test_pasting_in_strips_changes_nothing(monkeypatch, strip):
     """Large boxes are pasted a few rows at a time."""
-    monkeypatch.setattr("paddlex_maskrcnn.engine.inference._STRIP", strip)
+    monkeypatch.setattr("paddlex_maskrcnn.inference.detections._STRIP", strip)
     mask = torch.rand(28, 28, generator=torch.Generator().manual_seed(1))
     for box in map(torch.tensor, BOXES.values()):
         expected = paste_masks_in_image(mask[None], box[None], (HEIGHT, WIDTH), 0.5)[0].numpy()

@@ -6,8 +6,8 @@ from detectron2.structures import BitMasks, Boxes, Instances
 from detectron2.utils.events import EventStorage
 
 from paddlex_maskrcnn.config.schema import ModelParams
-from paddlex_maskrcnn.engine.network import ModelCard, build_network
-from paddlex_maskrcnn.engine.precision import Precision
+from paddlex_maskrcnn.engine.device import Precision
+from paddlex_maskrcnn.inference.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB
 
 

@@ -3,7 +3,7 @@
 from paddlex_maskrcnn.config.schema import RETIRED, ModelParams, TrainParams
 from paddlex_maskrcnn.config.transform_rows import RandomHorizontalFlipParams
 from paddlex_maskrcnn.det import transforms
-from paddlex_maskrcnn.engine.settings import differences, name_of_optimizer, settings_of
+from paddlex_maskrcnn.engine.fingerprint import differences, name_of_optimizer, settings_of
 
 
 def settings(dataset, model=None, **train):

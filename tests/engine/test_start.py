@@ -4,8 +4,8 @@ import pytest
 
 from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.data.transforms import Compose, Normalize, ResizeByShort
-from paddlex_maskrcnn.engine.network import ModelCard
-from paddlex_maskrcnn.engine.start import check_num_classes, check_writable, choose_input_format
+from paddlex_maskrcnn.engine.setup import check_num_classes, check_writable, choose_input_format
+from paddlex_maskrcnn.inference.network import ModelCard
 from paddlex_maskrcnn.weights.input_format import CAFFE_BGR, IMAGENET_RGB, InputFormat
 from paddlex_maskrcnn.weights.source import WeightSource
 

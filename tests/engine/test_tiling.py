@@ -6,7 +6,7 @@ import pytest
 
 from paddlex_maskrcnn.data.datasets.drawing import draw_scene
 from paddlex_maskrcnn.engine.detection import BoxMask, Detection
-from paddlex_maskrcnn.engine.tiling import (
+from paddlex_maskrcnn.inference.tiling import (
     Tile,
     cropped,
     intersection,

@@ -6,7 +6,7 @@ from detectron2.config import get_cfg
 
 from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.config.yaml_io import dump
-from paddlex_maskrcnn.engine.network import ModelCard
+from paddlex_maskrcnn.inference.network import ModelCard
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB, PADDLEX_RGB, InputFormat
 from paddlex_maskrcnn.weights.source import open_file
 

@@ -8,7 +8,7 @@ from detectron2.config import get_cfg
 from detectron2.modeling import build_backbone
 
 from paddlex_maskrcnn.config.schema import ModelParams
-from paddlex_maskrcnn.engine.network import ModelCard, build_network
+from paddlex_maskrcnn.inference.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import CAFFE_BGR, IMAGENET_RGB
 from paddlex_maskrcnn.weights.keys import timm_hrnet, torchvision_resnet
 from paddlex_maskrcnn.weights.loading import adapt_stem, load_all_weights, load_weights

@@ -58,7 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     require_detectron2()
     from .. import load_model
-    from ..engine.processes import is_main, main_first, shard, to_main
+    from ..processes import (
+        is_main,
+        main_first,
+        shard,
+        to_main,
+    )
     from .predict_inputs import find_inputs
     from .predict_journal import JournalPart, done_names, join_parts, open_journal
     from .predict_run import Work, options
@@ -129,7 +134,7 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
 def _bar(total: int) -> Any:
     from tqdm import tqdm
 
-    from ..engine.processes import is_main
+    from ..processes import is_main
 
     # None: shown on terminals only
     return tqdm(total=total, unit="image", disable=None if is_main() else True)

@@ -7,8 +7,13 @@ import uuid
 from pathlib import Path
 
 from ..config.schema import TrainParams
-from .checkpoint import DIVERGED
-from .model_directory import STATE, SUCCESS, read_card, read_tensors
+from ..inference.model_directory import (
+    STATE,
+    SUCCESS,
+    read_card,
+    read_tensors,
+)
+from .checkpoints import DIVERGED
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from .hooks.log_lines import as_clock, peak_memory_mb
-from .start import Run
+from .hooks_pkg.log_lines import as_clock, peak_memory_mb
+from .setup import Run
 from .trainer import Trainer
 
 

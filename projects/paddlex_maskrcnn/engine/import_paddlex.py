@@ -8,10 +8,10 @@ from pathlib import Path
 from ..config.check import check_arguments
 from ..config.schema import ModelParams
 from ..data.transforms import Compose
+from ..inference.model_directory import save_model_directory
+from ..inference.network import ModelCard, Network, build_network
 from ..weights.loading import LoadReport, load_all_weights
 from ..weights.paddlex_model import PaddleXModel, read_paddlex_model
-from .model_directory import save_model_directory
-from .network import ModelCard, Network, build_network
 
 
 @dataclass(frozen=True)

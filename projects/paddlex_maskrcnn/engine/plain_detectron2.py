@@ -14,8 +14,8 @@ from typing import Any
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
-from .model_directory import WEIGHTS, read_card
-from .network import ModelCard, choose_device, detectron2_cfg
+from ..inference.model_directory import WEIGHTS, read_card
+from ..inference.network import ModelCard, choose_device, detectron2_cfg
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
-from .results import DENSE, MASK_FORMATS
+from ..inference.results import DENSE, MASK_FORMATS
 
 
 @dataclass(frozen=True, kw_only=True)

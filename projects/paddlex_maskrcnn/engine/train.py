@@ -14,25 +14,31 @@ from detectron2.engine import HookBase
 
 from ..acceleration import PLAIN_VARIABLE, accelerate, asks_for_plain, plain
 from ..config.yaml_io import dump
+from ..processes import (
+    across_processes,
+    from_main,
+    is_main,
+    shard,
+    wait_for_all,
+)
 from .best import Best
-from .checkpoint import Checkpoints
 from .checkpoint_search import new_run_id
+from .checkpoints import Checkpoints
 from .compiled import compile_parts, drop_compiled
 from .evaluate import Evaluation, evaluate_network
-from .hooks.epoch_end import EpochEnd, Found
-from .hooks.log_lines import LogLines, as_clock
-from .hooks.progress_bar import ProgressBar
-from .hooks.save_when_stopped import SaveWhenStopped
+from .failures import TrainingDivergedError
+from .hooks import EpochEnd, Found
+from .hooks_pkg.log_lines import LogLines, as_clock
+from .hooks_pkg.progress_bar import ProgressBar
+from .hooks_pkg.save_when_stopped import SaveWhenStopped
 from .layout import channels_first, match_layouts, usual_layout
 from .loggers import open_loggers, open_visualdl
-from .metrics_log import MetricsLog, NoMetricsLog
+from .logs import MetricsLog, NoMetricsLog
 from .prefetch import on_device
-from .processes import across_processes, from_main, is_main, shard, wait_for_all
 from .resume import restore, restore_random_state, resume_state
 from .run_log import run_log
-from .start import Run, check_writable
+from .setup import Run, check_writable
 from .trainer import Trainer
-from .trouble import TrainingDivergedError
 from .validation_loss import validation_losses
 
 logger = logging.getLogger(__name__)

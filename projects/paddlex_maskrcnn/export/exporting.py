@@ -9,7 +9,7 @@ from typing import Any
 
 from ..acceleration import plain
 from ..data.transforms import Compose
-from ..engine.network import Network
+from ..inference.network import Network
 from .metadata import metadata_of
 from .network import ExportableRCNN, step_of
 from .onnx_file import OnnxRunner, require_onnx, write_onnx

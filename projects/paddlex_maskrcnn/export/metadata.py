@@ -18,8 +18,8 @@ import torchvision
 from .. import __version__
 from ..data.transforms import CLAHE, Compose, Normalize, Padding, Resize, ResizeByShort
 from ..data.transforms.arguments import width_and_height
-from ..engine.inference import MASK_THRESHOLD
-from ..engine.network import ModelCard
+from ..inference.detections import MASK_THRESHOLD
+from ..inference.network import ModelCard
 
 FORMAT_VERSION = 1
 

@@ -13,7 +13,7 @@ from ..data.datasets.drawing import draw_scene
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
 from ..data.transforms.arguments import width_and_height
-from ..engine.network import ModelCard
+from ..inference.network import ModelCard
 
 MOST = 16  # pictures of a folder that are looked at
 _SIZES = ((480, 640), (640, 480), (240, 720), (512, 512), (203, 157))  # height, width

@@ -11,7 +11,7 @@ from torchvision.models.detection import (
 )
 
 from paddlex_maskrcnn.config.schema import ModelParams
-from paddlex_maskrcnn.engine.network import ModelCard, detectron2_cfg
+from paddlex_maskrcnn.inference.network import ModelCard, detectron2_cfg
 from paddlex_maskrcnn.weights.input_format import TORCHVISION_RGB
 from paddlex_maskrcnn.weights.keys.torchvision_maskrcnn import convert, to_detectron2
 

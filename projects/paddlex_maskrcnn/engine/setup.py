@@ -24,23 +24,28 @@ from ..data.datasets.base import DetectionDataset, check_dataset
 from ..data.loader import build_train_loader, share_of_batch
 from ..data.mapper import TrainMapper
 from ..data.transforms import Compose
+from ..inference.model_directory import WEIGHTS, read_card, read_tensors
+from ..inference.network import (
+    ModelCard,
+    Network,
+    build_network,
+    choose_device,
+)
 from ..modeling.backbone import SSLD_MULTIPLIERS
+from ..processes import join_processes, shard
 from ..weights.input_format import IMAGENET_RGB, InputFormat
 from ..weights.loading import load_weights
 from ..weights.paddle_files import is_paddle_folder
 from ..weights.source import WeightSource, open_weights
 from .checkpoint_search import find_checkpoint
+from .device import Precision
 from .ema import Ema
+from .fingerprint import settings_of
 from .freeze import freeze_parts
 from .layout import channels_last, wants_channels_last
 from .loggers import check_loggers
-from .model_directory import WEIGHTS, read_card, read_tensors
-from .network import ModelCard, Network, build_network, choose_device
 from .optimizer import build_optimizer
-from .precision import Precision
-from .processes import join_processes, shard
 from .schedule import factor_of
-from .settings import settings_of
 from .trainer import Progress
 
 logger = logging.getLogger(__name__)

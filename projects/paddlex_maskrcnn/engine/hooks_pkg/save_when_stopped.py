@@ -15,9 +15,9 @@ from typing import Any
 from detectron2.engine import HookBase
 
 from ...user_errors import RunInterruptedError, TrainingTroubleError
-from ..checkpoint import DIVERGED, LATEST, Checkpoints
+from ..checkpoints import DIVERGED, LATEST, Checkpoints
+from ..failures import TrainingDivergedError
 from ..trainer import Trainer
-from ..trouble import TrainingDivergedError
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..inference.model_directory import copy_model_directory, save_model_directory
+from ..inference.network import Network
+from ..processes import is_main
 from ..user_errors import TrainingTroubleError
 from .ema import Ema
-from .model_directory import copy_model_directory, save_model_directory
-from .network import Network
-from .processes import is_main
 
 # A state from the middle of an epoch: after a signal or an error, or every so many steps.
 LATEST = "latest"

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from detectron2.engine import HookBase
 
-from ..metrics_log import MetricsLog
+from ..logs import MetricsLog
 from ..trainer import StepRecord, Trainer
 
 logger = logging.getLogger(__name__)

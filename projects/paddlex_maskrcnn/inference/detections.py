@@ -16,7 +16,7 @@ import torch
 from detectron2.modeling import GeneralizedRCNN
 from detectron2.structures import Boxes, Instances
 
-from .detection import BoxMask, Detection
+from ..engine.detection import BoxMask, Detection
 
 MASK_THRESHOLD = 0.5
 _STRIP = 2**20  # pixels pasted at a time, as they are floats before they are bits

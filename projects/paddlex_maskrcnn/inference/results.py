@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from .detection import BoxMask, Detection
+from ..engine.detection import BoxMask, Detection
 
 DENSE, RLE, BOX = "dense", "rle", "box"
 MASK_FORMATS = (DENSE, RLE, BOX)

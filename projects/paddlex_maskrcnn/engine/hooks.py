@@ -8,11 +8,11 @@ from typing import Any
 
 from detectron2.engine import HookBase
 
-from ..best import Best
-from ..checkpoint import LATEST, Checkpoints
-from ..evaluate import Evaluation
-from ..metrics_log import MetricsLog
-from ..trainer import Trainer
+from .best import Best
+from .checkpoints import LATEST, Checkpoints
+from .evaluate import Evaluation
+from .logs import MetricsLog
+from .trainer import Trainer
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ import torch
 
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
+from ..engine.predict_options import PredictOptions
 from ..modeling.box_predictor import scores_above
-from .inference import detect, detect_each
+from .detections import detect, detect_each
 from .network import Network
-from .predict_options import PredictOptions
 from .results import as_object
 from .tiling import Tile, merge_tiles, tiles_of
 
