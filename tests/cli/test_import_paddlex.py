@@ -10,7 +10,7 @@ import yaml
 
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn import cli
-from paddlex_maskrcnn.engine.import_paddlex import as_network
+from paddlex_maskrcnn.inference.interop import as_network
 from paddlex_maskrcnn.weights.keys.paddle_arrays import convert
 from paddlex_maskrcnn.weights.paddlex_model import read_paddlex_model
 from reference.paddle_format import write_folder, write_pdparams

@@ -2,7 +2,7 @@
 
 from math import nan
 
-from paddlex_maskrcnn.engine.best import Best
+from paddlex_maskrcnn.engine.hooks import Best
 
 
 def test_only_a_strictly_better_value_is_new():

@@ -3,7 +3,7 @@
 import pytest
 
 from paddlex_maskrcnn.config.schema import PARTS, ModelParams
-from paddlex_maskrcnn.engine.freeze import freeze_parts
+from paddlex_maskrcnn.engine.setup import freeze_parts
 from paddlex_maskrcnn.inference.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB
 

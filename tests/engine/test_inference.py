@@ -9,8 +9,8 @@ from detectron2.layers import paste_masks_in_image
 from detectron2.structures import Boxes, Instances
 from pycocotools import mask as coco_mask
 
-from paddlex_maskrcnn.engine.detection import BoxMask
 from paddlex_maskrcnn.inference.detections import (
+    BoxMask,
     HeadMask,
     detect,
     detect_each,

@@ -8,14 +8,14 @@ import torch
 from torch import channels_last as last
 from torch import nn
 
-from paddlex_maskrcnn.engine.ema import Ema
-from paddlex_maskrcnn.engine.layout import (
+from paddlex_maskrcnn.engine.device import (
     channels_first,
     channels_last,
     match_layouts,
     usual_layout,
     wants_channels_last,
 )
+from paddlex_maskrcnn.engine.optimizer import Ema
 
 
 def network():

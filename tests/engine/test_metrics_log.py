@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from paddlex_maskrcnn.engine.loggers import check_loggers, open_loggers
-from paddlex_maskrcnn.engine.logs import MetricsLog
+from paddlex_maskrcnn.engine.logs import MetricsLog, check_loggers, open_loggers
 from paddlex_maskrcnn.engine.trainer import Progress
 
 

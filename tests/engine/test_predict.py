@@ -10,8 +10,7 @@ from detectron2.structures import Boxes, Instances
 from pycocotools import mask as coco_mask
 
 from paddlex_maskrcnn.data.transforms import Compose, Padding, Resize, ResizeByShort
-from paddlex_maskrcnn.engine.predict_options import PredictOptions
-from paddlex_maskrcnn.inference.predict import predict_images, warm_up
+from paddlex_maskrcnn.inference.predict import PredictOptions, predict_images, warm_up
 
 AS_IT_IS = Compose([ResizeByShort(64, 0)])
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from detectron2.utils.visualizer import Visualizer
 
-from paddlex_maskrcnn.engine.detection import BoxMask, Detection
-from paddlex_maskrcnn.inference.convert import to_instances, to_supervision
-from paddlex_maskrcnn.inference.results import as_object
+from paddlex_maskrcnn.inference.detections import BoxMask, Detection
+from paddlex_maskrcnn.inference.results import as_object, to_instances, to_supervision
 
 HEIGHT, WIDTH = 40, 60
 FOUND = [

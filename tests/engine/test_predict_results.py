@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from paddlex_maskrcnn.engine.detection import BoxMask, Detection
+from paddlex_maskrcnn.inference.detections import BoxMask, Detection
 from paddlex_maskrcnn.inference.results import FoundObject, as_object, dense_mask
 from paddlex_maskrcnn.report.pictures import draw_objects
 

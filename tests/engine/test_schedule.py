@@ -3,7 +3,7 @@
 import pytest
 
 from paddlex_maskrcnn.config.schema import TrainParams
-from paddlex_maskrcnn.engine.schedule import factor_of, learning_rate
+from paddlex_maskrcnn.engine.optimizer import factor_of, learning_rate
 
 
 def test_hand_computed():

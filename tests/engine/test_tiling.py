@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from paddlex_maskrcnn.data.datasets.drawing import draw_scene
-from paddlex_maskrcnn.engine.detection import BoxMask, Detection
+from paddlex_maskrcnn.inference.detections import BoxMask, Detection
 from paddlex_maskrcnn.inference.tiling import (
     Tile,
     cropped,

@@ -5,8 +5,8 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from paddlex_maskrcnn.engine.device import Precision
-from paddlex_maskrcnn.engine.ema import Ema
 from paddlex_maskrcnn.engine.failures import TrainingDivergedError
+from paddlex_maskrcnn.engine.optimizer import Ema
 from paddlex_maskrcnn.engine.trainer import Progress, StepRecord, Trainer
 from paddlex_maskrcnn.inference.network import Network
 from paddlex_maskrcnn.user_errors import TrainingTroubleError

@@ -9,7 +9,7 @@ from fastapi import Request
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.data.mapper import TestMapper
 from paddlex_maskrcnn.det import transforms
-from paddlex_maskrcnn.engine.predict_options import PredictOptions
+from paddlex_maskrcnn.inference.predict import PredictOptions
 from paddlex_maskrcnn.inference.tiling import tiles_of
 from paddlex_maskrcnn.serve.limits import Limits
 from paddlex_maskrcnn.serve.predicting import Predicting

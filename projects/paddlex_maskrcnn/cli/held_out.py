@@ -72,7 +72,7 @@ def evaluated(model: MaskRCNN, dataset: DetectionDataset, **settings: Any) -> Ev
     Returns:
         what was found; None in processes beside the main one.
     """
-    from ..engine.run_log import run_log
+    from ..engine.logs import run_log
     from ..processes import is_main
 
     with run_log() if is_main() else nullcontext():

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     _require_packages()
     require_detectron2()
     from .. import load_model
-    from ..engine.run_log import run_log
+    from ..engine.logs import run_log
     from ..serve.app import create_app
     from ..serve.server import run_server
 

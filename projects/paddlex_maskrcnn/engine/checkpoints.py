@@ -1,24 +1,38 @@
-"""Writing what a run can go on from: a model directory with a resume state."""
+"""Writing what a run can go on from, a model directory with a resume state, and finding it again."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..inference.model_directory import copy_model_directory, save_model_directory
+from ..config.schema import TrainParams
+from ..inference.model_directory import (
+    STATE,
+    SUCCESS,
+    copy_model_directory,
+    read_card,
+    read_tensors,
+    save_model_directory,
+)
 from ..inference.network import Network
 from ..processes import is_main
 from ..user_errors import TrainingTroubleError
-from .ema import Ema
+from .optimizer import Ema
 
 # A state from the middle of an epoch: after a signal or an error, or every so many steps.
 LATEST = "latest"
 # Before the step whose loss was not finite: to look at, not to go on from without being named.
 DIVERGED = "diverged"
+
+logger = logging.getLogger(__name__)
+
+_RUN_ID = ".run_id"
 
 
 class Checkpoints:
@@ -87,3 +101,48 @@ def _told(directory: Path) -> Iterator[None]:
 
 def _is_full(folder: Path) -> bool:
     return shutil.disk_usage(folder).free < 2**20
+
+
+def new_run_id(save_dir: Path) -> str:
+    """Mark `save_dir` as belonging to a run that begins now; models of earlier runs stay."""
+    run_id = uuid.uuid4().hex
+    (save_dir / _RUN_ID).write_text(run_id, encoding="utf-8")
+    return run_id
+
+
+def find_checkpoint(params: TrainParams) -> Path | None:
+    """The directory `resume_checkpoint` means; None for a new run, also when `auto` finds none.
+
+    Raises:
+        ValueError: when a directory is named that cannot be resumed from.
+    """
+    wanted = params.resume_checkpoint
+    if wanted is None:
+        return None
+    if wanted == "auto":
+        found = _newest(Path(params.save_dir))
+        if found is None:
+            logger.info("Nothing to resume from in %s: starting anew", params.save_dir)
+        return found
+    directory = Path(wanted)
+    read_card(directory)
+    if not (directory / STATE).is_file():
+        raise ValueError(f"{directory} cannot be resumed from: {STATE} is missing")
+    return directory
+
+
+def _newest(save_dir: Path) -> Path | None:
+    """The complete checkpoint with the most steps of the run that `save_dir` belongs to now."""
+    marker = save_dir / _RUN_ID
+    if not marker.is_file():
+        return None
+    run_id = marker.read_text(encoding="utf-8")
+    reached = {}
+    for state_file in save_dir.glob(f"*/{STATE}"):
+        directory = state_file.parent
+        if (directory / SUCCESS).is_file() and directory.name != DIVERGED:
+            state = read_tensors(state_file, only_look=True)
+            if state["run_id"] == run_id:
+                reached[directory] = (state["step"], state["closed_epochs"])
+    # best_model holds the same state as an epoch; either will do
+    return max(reached, key=lambda directory: reached[directory], default=None)

@@ -13,7 +13,7 @@ from ..data.datasets.base import DetectionDataset
 from ..data.loader import build_test_loader
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
-from ..inference.detections import detect
+from ..inference.detections import Detection, detect
 from ..inference.network import ModelCard, Network
 from ..metrics.average_precision import AveragePrecision, average_precision
 from ..metrics.coco_backends import AUTO, choose_backend
@@ -28,7 +28,6 @@ from ..processes import (
     shard,
     to_main,
 )
-from .detection import Detection
 from .stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)

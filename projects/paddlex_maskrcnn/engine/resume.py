@@ -17,8 +17,8 @@ from ..inference.model_directory import (
     read_tensors,
 )
 from ..inference.network import ModelCard
-from .best import Best
 from .fingerprint import differences
+from .hooks import Best
 from .setup import Run
 from .trainer import StepRecord
 

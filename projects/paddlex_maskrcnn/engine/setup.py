@@ -9,13 +9,14 @@ import logging
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -37,18 +38,23 @@ from ..weights.input_format import IMAGENET_RGB, InputFormat
 from ..weights.loading import load_weights
 from ..weights.paddle_files import is_paddle_folder
 from ..weights.source import WeightSource, open_weights
-from .checkpoint_search import find_checkpoint
-from .device import Precision
-from .ema import Ema
+from .checkpoints import find_checkpoint
+from .device import Precision, channels_last, wants_channels_last
 from .fingerprint import settings_of
-from .freeze import freeze_parts
-from .layout import channels_last, wants_channels_last
-from .loggers import check_loggers
-from .optimizer import build_optimizer
-from .schedule import factor_of
+from .logs import check_loggers
+from .optimizer import Ema, build_optimizer, factor_of
 from .trainer import Progress
 
 logger = logging.getLogger(__name__)
+
+# part -> how the names of its modules begin; without FPN res5 works on regions, as a box head does
+_PREFIXES = {
+    "backbone": ("backbone.",),
+    "neck": ("backbone.fpn_", "backbone.top_block", "backbone.reduction"),
+    "rpn": ("proposal_generator.",),
+    "box_head": ("roi_heads.box_", "roi_heads.res5"),
+    "mask_head": ("roi_heads.mask_",),
+}
 
 
 @dataclass
@@ -322,3 +328,31 @@ def choose_input_format(
     if form.channel_order == "BGR" and channels == 3:
         mean, std = mean[::-1], std[::-1]
     return replace(form, pixel_mean=tuple(mean), pixel_std=tuple(std))
+
+
+def freeze_parts(module: nn.Module, parts: Sequence[str]) -> list[nn.Module]:
+    """Stop the parameters of these parts; returns the modules that must stay in evaluation mode.
+
+    Args:
+        parts: of the row `freeze`.
+
+    Raises:
+        ValueError: when a part does not exist in this network, or nothing is left to train.
+    """
+    frozen = []
+    for part in parts:
+        found = [one for name, one in module.named_modules() if _belongs(name, part)]
+        if not found:
+            raise ValueError(f"freeze names {part!r}, which this network does not have")
+        frozen += found
+    for one in frozen:
+        one.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise ValueError(f"freeze is {list(parts)}: nothing would be left to train")
+    return frozen
+
+
+def _belongs(name: str, part: str) -> bool:
+    if part == "backbone" and name.startswith(_PREFIXES["neck"]):
+        return False
+    return name.startswith(_PREFIXES[part])

@@ -23,8 +23,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from ..inference.network import Network
 from ..processes import mean_of_all, on_the_way
 from .device import Precision
-from .ema import Ema
 from .failures import FailedStep, told
+from .optimizer import Ema
 
 # Detectron2's names of the loss parts -> the documented ones
 LOSS_NAMES = {"loss_box_reg": "loss_bbox", "loss_rpn_loc": "loss_rpn_bbox"}

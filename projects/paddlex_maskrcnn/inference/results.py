@@ -2,6 +2,8 @@
 
 Origin: the dicts of PaddleX 1.3's `predict`. Difference: the (H, W) mask of each object is made when
 it is first read, so that a hundred objects of a 12-megapixel image do not take 1.2 GB unread.
+Other programs' forms: `supervision.Detections` (https://supervision.roboflow.com, 0.20 and later) and
+Detectron2's `Instances`.
 """
 
 from __future__ import annotations
@@ -10,14 +12,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from detectron2.structures import Boxes, Instances
 from pycocotools import mask as coco_mask
 
-from ..engine.detection import BoxMask, Detection
+from .detections import BoxMask, Detection
 
 DENSE, RLE, BOX = "dense", "rle", "box"
 MASK_FORMATS = (DENSE, RLE, BOX)
 
 _MASK = "mask"
+
+Results = Sequence[Mapping[str, Any]]
 
 
 class _Unread:
@@ -170,3 +176,80 @@ def _window_of(mask: np.ndarray) -> BoxMask:
     top, left = int(rows[0]), int(columns[0])
     bits = mask[top : rows[-1] + 1, left : columns[-1] + 1]
     return BoxMask(left, top, np.ascontiguousarray(bits, dtype=np.uint8))
+
+
+def to_supervision(results: Results, height: int | None = None, width: int | None = None) -> Any:
+    """Predicted objects as `supervision.Detections`, in their order.
+
+    Args:
+        results: of one image, in any mask_format.
+        height, width: of the image, pixels; needed for mask_format 'box' only.
+
+    Returns:
+        Detections with `xyxy`, `mask` (N, H, W) bool, `confidence`, `class_id` (0 is the first
+        class) and the class names in `data["class_name"]`.
+
+    Raises:
+        ModuleNotFoundError: when supervision is not installed.
+        ValueError: for windows without the image's size.
+    """
+    try:
+        import supervision
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "to_supervision needs the package supervision; install it with: pip install supervision",
+            name="supervision",
+        ) from error
+    if not results:
+        return supervision.Detections.empty()
+    return supervision.Detections(
+        xyxy=_boxes(results),
+        mask=_masks(results, height, width),
+        confidence=np.array([one["score"] for one in results], np.float32),
+        class_id=_classes(results),
+        data={"class_name": np.array([one["category"] for one in results])},
+    )
+
+
+def to_instances(results: Results, height: int, width: int) -> Instances:
+    """Predicted objects as Detectron2's `Instances`, in their order.
+
+    Args:
+        results: of one image, in any mask_format.
+        height, width: of the image, pixels.
+
+    Returns:
+        Instances on the CPU with `pred_boxes`, `scores`, `pred_classes` (0 is the first class) and
+        `pred_masks` (N, H, W) bool, as `DefaultPredictor` gives them and `Visualizer` draws them.
+
+    Raises:
+        ValueError: when a mask is not of this size.
+    """
+    masks = _masks(results, height, width)
+    if masks.shape[1:] != (height, width):
+        raise ValueError(
+            f"height and width are {height} and {width}, but the results are of an image of "
+            f"{masks.shape[1]} and {masks.shape[2]}"
+        )
+    instances = Instances((height, width))
+    instances.pred_boxes = Boxes(torch.from_numpy(_boxes(results)))
+    instances.scores = torch.tensor([one["score"] for one in results], dtype=torch.float32)
+    instances.pred_classes = torch.from_numpy(_classes(results))
+    instances.pred_masks = torch.from_numpy(masks)
+    return instances
+
+
+def _boxes(results: Results) -> np.ndarray:
+    """(N, 4) x1, y1, x2, y2."""
+    xywh = np.array([one["bbox"] for one in results], np.float32).reshape(-1, 4)
+    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+
+
+def _classes(results: Results) -> np.ndarray:
+    return np.array([one["category_id"] - 1 for one in results], np.int64)
+
+
+def _masks(results: Results, height: int | None, width: int | None) -> np.ndarray:
+    if not results:
+        return np.zeros((0, height or 0, width or 0), bool)
+    return np.stack([dense_mask(one["mask"], height, width).astype(bool) for one in results])

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..engine.detection import BoxMask, Detection
+from .detections import BoxMask, Detection
 
 SAME = 0.5  # IoU in the shared zone, or share of a cut piece, from which two are one object
 _ALIKE = 0.5  # least ratio of their scores: doubtful ones must not tie sure ones together

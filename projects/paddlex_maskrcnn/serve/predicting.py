@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from ..engine.predict_options import PredictOptions
+from ..inference.predict import PredictOptions
 from .answers import Answer, Image, Timings, as_answers
 from .limits import Limits
 from .metrics import Metrics

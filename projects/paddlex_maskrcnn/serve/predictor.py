@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from .. import __version__
-from ..engine.predict_options import PredictOptions
-from ..inference.predict import warm_up
+from ..inference.predict import PredictOptions, warm_up
 from ..maskrcnn import MaskRCNN
 from .refusal import RefusalError
 

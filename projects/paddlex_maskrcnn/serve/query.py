@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..engine.predict_options import PredictOptions
+from ..inference.predict import PredictOptions
 
 _ALLOWED = {
     "score_threshold": "0 to 1",
