@@ -7,7 +7,7 @@ from paddlex_maskrcnn.data.transforms import Compose, Normalize, ResizeByShort
 from paddlex_maskrcnn.engine.network import ModelCard
 from paddlex_maskrcnn.engine.start import check_num_classes, check_writable, choose_input_format
 from paddlex_maskrcnn.weights.input_format import CAFFE_BGR, IMAGENET_RGB, InputFormat
-from paddlex_maskrcnn.weights.source import WeightSource
+from paddlex_maskrcnn.weights.loading import WeightSource
 
 PLAIN = Compose([ResizeByShort(32)])
 DEFAULT = Compose([Normalize()])

@@ -10,9 +10,15 @@ from detectron2.modeling import build_backbone
 from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.engine.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import CAFFE_BGR, IMAGENET_RGB
-from paddlex_maskrcnn.weights.keys import timm_hrnet, torchvision_resnet
-from paddlex_maskrcnn.weights.loading import adapt_stem, load_all_weights, load_weights
-from paddlex_maskrcnn.weights.source import WeightSource, open_file
+from paddlex_maskrcnn.weights.keys.backbones import map_timm_hrnet
+from paddlex_maskrcnn.weights.keys.torchvision import map_torchvision_resnet
+from paddlex_maskrcnn.weights.loading import (
+    WeightSource,
+    adapt_stem,
+    load_all_weights,
+    load_weights,
+)
+from paddlex_maskrcnn.weights.source import open_file
 
 
 class Detector(torch.nn.Module):
@@ -39,7 +45,7 @@ def detector(num_classes=1, **arguments):
 def resnet18():
     """torchvision's, under Detectron2's names, and its own."""
     state = torchvision.models.resnet18().state_dict()
-    names = torchvision_resnet.to_detectron2(state)
+    names = map_torchvision_resnet(state)
     return WeightSource("r18", {names[k] or k: v for k, v in state.items()}, IMAGENET_RGB), state
 
 
@@ -60,12 +66,15 @@ def test_the_head_without_a_pyramid_gets_its_stage(resnet18):
 
 
 @pytest.mark.parametrize(
-    ("backbone", "theirs", "keys"),
-    [("ResNet50_vd", "resnet50d", torchvision_resnet), ("HRNet_W18", "hrnet_w18", timm_hrnet)],
+    ("backbone", "theirs", "key_map"),
+    [
+        ("ResNet50_vd", "resnet50d", map_torchvision_resnet),
+        ("HRNet_W18", "hrnet_w18", map_timm_hrnet),
+    ],
 )
-def test_timm_s_networks_fill_ours(backbone, theirs, keys):
+def test_timm_s_networks_fill_ours(backbone, theirs, key_map):
     state = timm.create_model(theirs, pretrained=False).state_dict()
-    names = keys.to_detectron2(state)
+    names = key_map(state)
     source = WeightSource(theirs, {names[k] or k: v for k, v in state.items()}, IMAGENET_RGB)
     report = load_weights(detector(backbone=backbone), source)
     assert not [name for name in report.missing if name.startswith("backbone.bottom_up.")]

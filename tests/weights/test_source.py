@@ -12,7 +12,7 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from paddlex_maskrcnn.weights import source
 from paddlex_maskrcnn.weights.catalogue import find_entry
-from paddlex_maskrcnn.weights.folder import FOLDER_VARIABLE
+from paddlex_maskrcnn.weights.download import FOLDER_VARIABLE
 from paddlex_maskrcnn.weights.input_format import (
     CAFFE_BGR,
     IMAGENET_RGB,

@@ -26,9 +26,9 @@ from ..data.mapper import TrainMapper
 from ..data.transforms import Compose
 from ..modeling.backbones.lr_multipliers import SSLD_MULTIPLIERS
 from ..weights.input_format import IMAGENET_RGB, InputFormat
-from ..weights.loading import load_weights
+from ..weights.loading import WeightSource, load_weights
 from ..weights.paddle_files import is_paddle_folder
-from ..weights.source import WeightSource, open_weights
+from ..weights.source import open_weights
 from .checkpoint_search import find_checkpoint
 from .ema import Ema
 from .freeze import freeze_parts

@@ -9,13 +9,28 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from .weight_source import WeightSource
+from .input_format import InputFormat
 
 # Where detectors keep their backbone: with pyramid, without, and the last stage without.
 _BACKBONE_PREFIXES = ("backbone.bottom_up.", "backbone.", "roi_heads.")
 _STAGES = ("stem.", "res", "stage", "transition")  # how the names inside a backbone begin
 _BLOCK = re.compile(r"res[2-5]\.\d+\.")
 _MOST_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """Weights that can be loaded into a network.
+
+    Attributes:
+        name: for messages: the path, or the catalogue's name.
+        state: Detectron2's parameter names -> tensors; a bare backbone's begin at `stem.`.
+        input_format: how images must look for them.
+    """
+
+    name: str
+    state: dict[str, torch.Tensor]
+    input_format: InputFormat
 
 
 @dataclass

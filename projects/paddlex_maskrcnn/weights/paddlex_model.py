@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 
 from .input_format import PADDLEX_RGB, InputFormat
-from .keys.paddle_arrays import convert
+from .keys.paddle import convert_paddle
+from .loading import WeightSource
 from .paddle_files import INFERENCE, PARAMETERS, read_paddle, refuse_inference
 from .readers import as_tensors
-from .weight_source import WeightSource
 
 CARD = "model.yml"
 _LEVELS = 5  # of the pyramid, P2 to P6
@@ -67,7 +67,7 @@ def read_paddlex_model(folder: Path) -> PaddleXModel:
     card = _read_card(folder / CARD)
     params = _params(card)
     transforms, form = _transforms(card)
-    arrays = convert(read_paddle(folder), _sizes_on_one_map(params))
+    arrays = convert_paddle(read_paddle(folder), _sizes_on_one_map(params))
     source = WeightSource(str(folder), as_tensors(arrays), form)
     attributes = card.get("_Attributes") or {}
     return PaddleXModel(
