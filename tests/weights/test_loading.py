@@ -108,9 +108,9 @@ def test_the_same_classes_match_fully():
 
 def test_a_detector_s_backbone_moves_between_networks_with_and_without_pyramid():
     with_fpn, without = detector(), detector(with_fpn=False)
-    for one, other in ((with_fpn, without), (without, with_fpn)):
-        state = {name: torch.rand_like(value) for name, value in one.state_dict().items()}
-        report = load_weights(other, WeightSource("x", state, IMAGENET_RGB))
+    for origin, target in ((with_fpn, without), (without, with_fpn)):
+        state = {name: torch.rand_like(value) for name, value in origin.state_dict().items()}
+        report = load_weights(target, WeightSource("x", state, IMAGENET_RGB))
         left = [name for name in report.missing if ".res" in name or ".stem." in name]
         assert not left
     moved = with_fpn.state_dict()["backbone.bottom_up.res5.1.conv2.weight"]
@@ -167,6 +167,6 @@ def test_a_grey_image_gives_the_same_response_with_any_number_of_channels():
     grey = torch.randn(1, 1, 20, 20, generator=torch.Generator().manual_seed(1))
     expected = torch.conv2d(grey.expand(1, 3, 20, 20), weight)
     for channels in (1, 3, 6):
-        found = torch.conv2d(grey.expand(1, channels, 20, 20), adapt_stem(weight, channels))
-        assert torch.allclose(found, expected, atol=1e-5)
+        response = torch.conv2d(grey.expand(1, channels, 20, 20), adapt_stem(weight, channels))
+        assert torch.allclose(response, expected, atol=1e-5)
     assert adapt_stem(weight, 4).shape == (4, 4, 7, 7)

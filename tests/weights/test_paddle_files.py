@@ -41,10 +41,10 @@ def write_archive(path, files):
 
 def check(path):
     assert is_paddle(path)
-    found = read_paddle(path)
-    assert found.keys() == ARRAYS.keys()
+    arrays = read_paddle(path)
+    assert arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
-        np.testing.assert_array_equal(found[name], array)
+        np.testing.assert_array_equal(arrays[name], array)
 
 
 def test_folders_are_known_by_their_first_convolution(tmp_path):
@@ -176,10 +176,10 @@ def test_files_of_paddle_itself():
 @pytest.mark.parametrize("shape", [(1,), (300,), (2, 3, 1, 130), ()])
 def test_round_trip(dtype, shape):
     array = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
-    found = read(variable(array, lod=((0, 2, 5), (0, 1))))
-    np.testing.assert_array_equal(found, array)
-    assert found.shape == shape
-    assert found.dtype == dtype
+    restored = read(variable(array, lod=((0, 2, 5), (0, 1))))
+    np.testing.assert_array_equal(restored, array)
+    assert restored.shape == shape
+    assert restored.dtype == dtype
 
 
 @pytest.mark.parametrize("end", [0, 3, 12, 17, 22, 26, len(PARAMETER) - 1])
@@ -189,7 +189,7 @@ def test_a_file_that_is_cut_off(end):
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "message"),
+    ("offset", "value", "message"),
     [
         (0, 7, "is no PaddlePaddle variable"),
         (4, 200, "is damaged: a length of 200"),
@@ -200,9 +200,9 @@ def test_a_file_that_is_cut_off(end):
         (23, 9, "it has 24 bytes of data, not 108"),
     ],
 )
-def test_damaged_bytes(place, value, message):
+def test_damaged_bytes(offset, value, message):
     content = bytearray(PARAMETER)
-    content[place] = value
+    content[offset] = value
     with pytest.raises(ValueError, match=message):
         read(bytes(content))
 

@@ -26,7 +26,7 @@ class CatalogueEntry:
         file_name: what it is called here.
         input_format: how images must look.
         licence: of the weights, as their publisher states it.
-        top1: published ImageNet accuracy, percent; None where not known or not measured.
+        top1: published ImageNet accuracy, percent; None where unknown or not measured.
         box_ap, mask_ap: published AP on COCO val2017, percent; likewise.
         measured: how and where that is published.
         hash_prefix: beginning of its sha256; empty where the publisher gives none.
@@ -116,10 +116,10 @@ def find_entry(backbone: str, kind: str, with_fpn: bool = True) -> CatalogueEntr
         return _imagenet(backbone)
     entry = _coco(backbone, with_fpn) if kind == "COCO" else None
     if entry is None:
-        there_is = [one for one in KINDS if one == "IMAGENET" or _coco(backbone, with_fpn)]
+        kinds = [name for name in KINDS if name == "IMAGENET" or _coco(backbone, with_fpn)]
         raise ValueError(
             f"pretrain_weights is {kind!r}, but for backbone {backbone!r} there is: "
-            f"{', '.join(map(repr, there_is))}, a path to a weight file, or null"
+            f"{', '.join(map(repr, kinds))}, a path to a weight file, or null"
         )
     return entry
 

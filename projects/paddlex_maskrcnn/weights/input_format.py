@@ -14,9 +14,6 @@ from typing import Any
 
 import yaml
 
-# Whose definition of anchors, region pooling and the like a detector's weights were trained with.
-CONVENTIONS = ("detectron2", "torchvision", "paddlex")
-
 
 @dataclass(frozen=True)
 class InputFormat:
@@ -26,8 +23,9 @@ class InputFormat:
         channel_order: RGB or BGR; the order of `pixel_mean` and `pixel_std` too.
         pixel_mean, pixel_std: per channel, in pixel values (0 to 255 for 8-bit images).
         stride_in_1x1: whether a bottleneck's stride is in its first 1x1 convolution.
-        conventions: one of CONVENTIONS. Weights of a bare backbone fit all of them and say
-            detectron2.
+        conventions: whose definition of anchors, region pooling and the like a detector's weights
+            were trained with: detectron2, torchvision or paddlex. Weights of a bare backbone fit all
+            of them and say detectron2.
     """
 
     channel_order: str
@@ -50,7 +48,7 @@ PADDLEX_RGB = replace(IMAGENET_RGB, conventions="paddlex")
 # MSRA / Caffe weights, as Detectron2's ImageNetPretrained/MSRA: BGR, mean only.
 CAFFE_BGR = InputFormat("BGR", (103.53, 116.28, 123.675), (1.0, 1.0, 1.0), stride_in_1x1=True)
 
-DETECTRON2_CONFIG, OWN_CARD = "config.yaml", "model.yml"
+_DETECTRON2_CONFIG, _OWN_CARD = "config.yaml", "model.yml"
 
 
 def format_of_detectron2_file(path: Path, author: str) -> InputFormat:
@@ -63,7 +61,7 @@ def format_of_detectron2_file(path: Path, author: str) -> InputFormat:
     Raises:
         ValueError: when nothing says so, with how to say it.
     """
-    for name, read in ((OWN_CARD, _of_own_card), (DETECTRON2_CONFIG, _of_detectron2_config)):
+    for name, read in ((_OWN_CARD, _of_own_card), (_DETECTRON2_CONFIG, _of_detectron2_config)):
         beside = path.with_name(name)
         if beside.is_file() and (form := read(beside)) is not None:
             return form
@@ -73,7 +71,7 @@ def format_of_detectron2_file(path: Path, author: str) -> InputFormat:
         return CAFFE_BGR
     raise ValueError(
         f"{path} does not say how its images must look, and training with the wrong pixel order or "
-        f"scale would ruin accuracy without an error. Put the {DETECTRON2_CONFIG} that Detectron2 wrote "
+        f"scale would ruin accuracy without an error. Put the {_DETECTRON2_CONFIG} that Detectron2 wrote "
         "when it was trained into the same folder, or write one there: {INPUT: {FORMAT: BGR}, MODEL: "
         "{PIXEL_MEAN: [103.53, 116.28, 123.675], PIXEL_STD: [1, 1, 1], RESNETS: {STRIDE_IN_1X1: true}}} "
         "with its own values"

@@ -70,7 +70,7 @@ def read_paddle(path: Path) -> dict[str, NDArray]:
 def _read_folder(folder: Path) -> dict[str, NDArray]:
     if (folder / PARAMETERS).is_file():
         return read_paddle(folder / PARAMETERS)
-    refuse_inference((one.name for one in folder.iterdir()), str(folder))
+    refuse_inference((path.name for path in folder.iterdir()), str(folder))
     arrays = {}
     for path in sorted(folder.iterdir()):
         if path.is_file() and _may_be_variable(path.name):
@@ -133,10 +133,10 @@ def _files(archive: tarfile.TarFile, path: Path) -> Iterator[tuple[str, str, IO[
 
 def refuse_inference(names: Iterable[str], where: str) -> None:
     """Raise ValueError when there is a model exported for inference among the names."""
-    found = next((name for name in names if name in INFERENCE), None)
-    if found is not None:
+    exported = next((name for name in names if name in INFERENCE), None)
+    if exported is not None:
         raise ValueError(
-            f"{where} is a model exported for inference ({found} is in it), whose parameters have no "
+            f"{where} is a model exported for inference ({exported} is in it), whose parameters have no "
             f"names of their own; give the folder that training saved, with {PARAMETERS} in it"
         )
 
