@@ -1,6 +1,6 @@
 """Names of published backbones, against the libraries that wrote them.
 
-Whole HRNets are covered by modeling/backbones/test_published_networks.py.
+Whole HRNets are covered by modeling/test_published_networks.py.
 """
 
 import pytest

@@ -1,6 +1,6 @@
 """torchvision's own Mask R-CNN against a Detectron2 one: all names, and the order of classes.
 
-Whole ResNets are covered by modeling/backbones/test_published_networks.py.
+Whole ResNets are covered by modeling/test_published_networks.py.
 """
 
 import numpy as np
