@@ -12,7 +12,7 @@ from paddlex_maskrcnn.engine.setup import (
 )
 from paddlex_maskrcnn.inference.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import CAFFE_BGR, IMAGENET_RGB, InputFormat
-from paddlex_maskrcnn.weights.source import WeightSource
+from paddlex_maskrcnn.weights.loading import WeightSource
 
 PLAIN = Compose([ResizeByShort(32)])
 DEFAULT = Compose([Normalize()])

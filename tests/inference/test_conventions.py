@@ -14,10 +14,9 @@ from paddlex_maskrcnn.engine.setup import choose_input_format
 from paddlex_maskrcnn.inference.network import ModelCard, build_network, detectron2_cfg
 from paddlex_maskrcnn.modeling.conventions import InclusiveROIAlign
 from paddlex_maskrcnn.weights.input_format import PADDLEX_RGB, TORCHVISION_RGB
-from paddlex_maskrcnn.weights.keys.torchvision_maskrcnn import convert
-from paddlex_maskrcnn.weights.loading import load_all_weights
+from paddlex_maskrcnn.weights.keys.torchvision import convert_torchvision_maskrcnn
+from paddlex_maskrcnn.weights.loading import WeightSource, load_all_weights
 from paddlex_maskrcnn.weights.readers import as_tensors
-from paddlex_maskrcnn.weights.source import WeightSource
 
 SIZE = (96, 128)
 
@@ -49,7 +48,9 @@ def test_torchvision_s_mask_rcnn_predicts_the_same(torchvision_detector):
     card = ModelCard(params, ["a", "b", "c"], [1, 2, 3], TORCHVISION_RGB, pretrained=True)
     ours = build_network(card, "cpu").module.eval()
     arrays = {name: t.numpy() for name, t in torchvision_detector.state_dict().items()}
-    load_all_weights(ours, WeightSource("x", as_tensors(convert(arrays)), TORCHVISION_RGB))
+    load_all_weights(
+        ours, WeightSource("x", as_tensors(convert_torchvision_maskrcnn(arrays)), TORCHVISION_RGB)
+    )
     image = torch.randint(0, 256, (3, *SIZE), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         [expected] = torchvision_detector([image / 255])

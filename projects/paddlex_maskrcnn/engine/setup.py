@@ -35,9 +35,9 @@ from ..inference.network import (
 from ..modeling.backbone import SSLD_MULTIPLIERS
 from ..processes import join_processes, shard
 from ..weights.input_format import IMAGENET_RGB, InputFormat
-from ..weights.loading import load_weights
+from ..weights.loading import WeightSource, load_weights
 from ..weights.paddle_files import is_paddle_folder
-from ..weights.source import WeightSource, open_weights
+from ..weights.source import open_weights
 from .checkpoints import find_checkpoint
 from .device import Precision, channels_last, wants_channels_last
 from .fingerprint import settings_of

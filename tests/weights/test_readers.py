@@ -1,5 +1,6 @@
-"""Pickles of a stranger: arrays and containers only."""
+"""Pickles of a stranger: arrays and containers only. Other files: test_source.py."""
 
+import io
 import os
 import pickle
 from collections import OrderedDict
@@ -7,7 +8,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.weights.pickles import load_arrays
+from paddlex_maskrcnn.weights.readers import read_file, unpickle_arrays
 
 
 def write(tmp_path, content):
@@ -17,20 +18,16 @@ def write(tmp_path, content):
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_arrays_of_every_protocol(tmp_path, protocol):
+def test_arrays_of_every_protocol(protocol):
     content = OrderedDict(a=np.arange(6.0).reshape(2, 3), b=[np.float32(2), (1, "x")])
-    found = load_arrays(write(tmp_path, pickle.dumps(content, protocol)))
-    np.testing.assert_array_equal(found["a"], content["a"])
-    assert found["b"] == content["b"]
+    unpickled = unpickle_arrays(io.BytesIO(pickle.dumps(content, protocol)), "x")
+    np.testing.assert_array_equal(unpickled["a"], content["a"])
+    assert unpickled["b"] == content["b"]
 
 
 def test_a_pickle_of_python_2():
     """Its strings are bytes there: `{'w': 'caf\\xe9'}`."""
-    from io import BytesIO
-
-    from paddlex_maskrcnn.weights.pickles import read_arrays
-
-    assert read_arrays(BytesIO(b"(dp0\nS'w'\np1\nS'caf\\xe9'\np2\ns."), "x") == {"w": "café"}
+    assert unpickle_arrays(io.BytesIO(b"(dp0\nS'w'\np1\nS'caf\\xe9'\np2\ns."), "x") == {"w": "café"}
 
 
 class Call:
@@ -52,11 +49,11 @@ class Call:
 )
 def test_bombs_are_refused_before_they_run(tmp_path, bomb, shown):
     with pytest.raises(ValueError, match=f"is refused: .* but it wants to run {shown}"):
-        load_arrays(write(tmp_path, pickle.dumps({"model": [bomb]})))
+        read_file(write(tmp_path, pickle.dumps({"model": [bomb]})))
 
 
 @pytest.mark.parametrize("end", [0, 1, 5, 40, 100])
 def test_damage_is_told_as_damage(tmp_path, end):
     content = pickle.dumps({"a": np.arange(6.0), "b": "x" * 100}, protocol=2)
     with pytest.raises(ValueError, match=r"weights\.pkl is refused: it is damaged or no pickle"):
-        load_arrays(write(tmp_path, content[:end]))
+        read_file(write(tmp_path, content[:end]))

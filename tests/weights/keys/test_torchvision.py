@@ -1,4 +1,7 @@
-"""torchvision's own Mask R-CNN against a Detectron2 one: all names, and the order of classes."""
+"""torchvision's own Mask R-CNN against a Detectron2 one: all names, and the order of classes.
+
+Whole ResNets are covered by modeling/test_published_networks.py.
+"""
 
 import numpy as np
 import pytest
@@ -13,7 +16,11 @@ from torchvision.models.detection import (
 from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.inference.network import ModelCard, detectron2_cfg
 from paddlex_maskrcnn.weights.input_format import TORCHVISION_RGB
-from paddlex_maskrcnn.weights.keys.torchvision_maskrcnn import convert, to_detectron2
+from paddlex_maskrcnn.weights.keys.torchvision import (
+    convert_torchvision_maskrcnn,
+    map_torchvision_maskrcnn,
+    map_torchvision_resnet,
+)
 
 CATEGORIES = MaskRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"]
 NAMES = [name for name in CATEGORIES if name not in ("__background__", "N/A")]
@@ -45,9 +52,9 @@ def our_shapes(num_classes):
 @pytest.mark.parametrize(("theirs", "ours"), [(91, 80), (4, 3)])
 def test_every_parameter_has_its_place_and_shape(theirs, ours):
     arrays = as_arrays(torchvision_state(num_classes=theirs))
-    converted = {name: array.shape for name, array in convert(arrays).items()}
+    converted = {name: array.shape for name, array in convert_torchvision_maskrcnn(arrays).items()}
     assert converted == our_shapes(ours)
-    dropped = [name for name, ours in to_detectron2(arrays).items() if ours is None]
+    dropped = [name for name, ours in map_torchvision_maskrcnn(arrays).items() if ours is None]
     assert all(name.endswith("num_batches_tracked") for name in dropped)
 
 
@@ -60,7 +67,7 @@ def test_names_of_the_published_file():
         "roi_heads.mask_head.mask_fcn3.weight": "roi_heads.mask_head.2.0.weight",
     }
     for old, new in renamed.items():
-        assert to_detectron2([old])[old] == to_detectron2([new])[new]
+        assert map_torchvision_maskrcnn([old])[old] == map_torchvision_maskrcnn([new])[new]
     assert set(renamed.values()) <= set(torchvision_state())
 
 
@@ -72,7 +79,7 @@ def test_rows_follow_their_class_names():
         "roi_heads.box_predictor.bbox_pred.bias": np.repeat(rows, 4),
         "roi_heads.mask_predictor.mask_fcn_logits.bias": rows,
     }
-    converted = convert(arrays)
+    converted = convert_torchvision_maskrcnn(arrays)
     scores = converted["roi_heads.box_predictor.cls_score.bias"]
     assert [CATEGORIES[int(row)] for row in scores] == [*NAMES, "__background__"]
     boxes = converted["roi_heads.box_predictor.bbox_pred.bias"].reshape(80, 4)
@@ -86,16 +93,60 @@ def test_norms_have_the_epsilon_of_the_published_weights():
     """torchvision sets it to 0 for them; in a norm with 1e-5 the same variance does the same."""
     variance = torch.tensor([0.5, 2e-5])
     name = "backbone.body.bn1.running_var"
-    ours = convert({name: variance.numpy()})["backbone.bottom_up.stem.conv1.norm.running_var"]
+    ours = convert_torchvision_maskrcnn({name: variance.numpy()})[
+        "backbone.bottom_up.stem.conv1.norm.running_var"
+    ]
     frozen = torchvision.ops.FrozenBatchNorm2d(2, eps=0.0)
     frozen.running_var = variance
     x = torch.ones(1, 2, 1, 1)
-    found = torch.nn.functional.batch_norm(
+    outputs = torch.nn.functional.batch_norm(
         x, torch.zeros(2), torch.from_numpy(ours), eps=1e-5, training=False
     )
-    torch.testing.assert_close(found, frozen(x))
+    torch.testing.assert_close(outputs, frozen(x))
 
 
 def test_the_second_version_is_another_network():
     with pytest.raises(ValueError, match="is no parameter of torchvision's maskrcnn_resnet50_fpn"):
-        to_detectron2(torchvision_state(maskrcnn_resnet50_fpn_v2))
+        map_torchvision_maskrcnn(torchvision_state(maskrcnn_resnet50_fpn_v2))
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (
+            ["conv1.weight", "bn1.running_mean"],
+            ["stem.conv1.weight", "stem.conv1.norm.running_mean"],
+        ),
+        (
+            ["conv1.0.weight", "conv1.4.bias", "conv1.6.weight", "bn1.weight"],
+            [
+                "stem.conv1.weight",
+                "stem.conv2.norm.bias",
+                "stem.conv3.weight",
+                "stem.conv3.norm.weight",
+            ],
+        ),
+        (
+            ["layer1.2.conv3.weight", "layer4.0.bn2.running_var"],
+            ["res2.2.conv3.weight", "res5.0.conv2.norm.running_var"],
+        ),
+        (
+            ["layer2.0.downsample.0.weight", "layer2.0.downsample.1.weight"],
+            ["res3.0.shortcut.weight", "res3.0.shortcut.norm.weight"],
+        ),
+        (
+            ["layer2.0.downsample.1.weight", "layer2.0.downsample.2.weight"],
+            ["res3.0.shortcut.weight", "res3.0.shortcut.norm.weight"],
+        ),
+        (["fc.weight", "fc.bias", "bn1.num_batches_tracked"], [None, None, None]),
+    ],
+    ids=["stem", "deep stem", "blocks", "shortcut", "pooled shortcut", "dropped"],
+)
+def test_names_of_resnets(names, expected):
+    assert map_torchvision_resnet(names) == dict(zip(names, expected, strict=True))
+
+
+@pytest.mark.parametrize("name", ["patch_embed.weight", "layer1.0.se.fc1.weight", "head.fc.weight"])
+def test_other_resnets_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name!r} is no parameter"):
+        map_torchvision_resnet(["conv1.weight", name])
