@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from paddlex_maskrcnn.det import transforms
-from paddlex_maskrcnn.export import pictures
+from paddlex_maskrcnn.export import verification
 from paddlex_maskrcnn.export.exporting import export_network
+from paddlex_maskrcnn.export.files import OnnxRunner
 from paddlex_maskrcnn.export.network import ExportableRCNN
-from paddlex_maskrcnn.export.onnx_file import OnnxRunner
 
 SIZES = [(64, 96), (75, 61), (33, 140)]
 PADDED = transforms.Compose(
@@ -67,7 +67,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_exported_networks_pass_their_verification(case, build_tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "_SIZES", [(480, 640), (480, 170), (150, 151)])
+    monkeypatch.setattr(verification, "_SIZES", [(480, 640), (480, 170), (150, 151)])
     to, settings = CASES[case]
     network = build_tiny(**settings)
     before = {name: value.clone() for name, value in network.module.state_dict().items()}

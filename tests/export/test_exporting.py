@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from paddlex_maskrcnn.det import transforms
-from paddlex_maskrcnn.export.metadata import metadata_of
+from paddlex_maskrcnn.export.exporting import metadata_of
 
 
 def said(network, operators):

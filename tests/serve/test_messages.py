@@ -112,7 +112,7 @@ def rasterised(polygons, height, width):
 
 
 def test_an_empty_mask_has_no_polygons():
-    from paddlex_maskrcnn.serve.answers import as_answers
+    from paddlex_maskrcnn.serve.messages import as_answers
 
     class Empty(dict):
         def as_rle(self):

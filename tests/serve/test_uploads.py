@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from paddlex_maskrcnn.data.images import as_image, read_image
-from paddlex_maskrcnn.serve import pictures
-from paddlex_maskrcnn.serve.pictures import announced_sizes, read_picture
-from paddlex_maskrcnn.serve.refusal import RefusalError
+from paddlex_maskrcnn.serve import uploads
+from paddlex_maskrcnn.serve.messages import RefusalError
+from paddlex_maskrcnn.serve.uploads import announced_sizes, read_picture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 6), dtype=np.uint8)
 DEEP = PIXELS.astype(np.uint16) * 200
@@ -82,7 +82,7 @@ def test_other_numbers_of_channels(channels, data, fragment):
 def test_too_many_pixels_are_never_decoded(monkeypatch, suffix):
     data = encoded(np.zeros((50, 60, 3), np.uint8), suffix)
     assert read_picture(data, 3, 3000).shape == (50, 60, 3)
-    monkeypatch.setattr(pictures.images, "decode", None)
+    monkeypatch.setattr(uploads.images, "decode", None)
     with pytest.raises(RefusalError, match="60 x 50 pixels") as refusal:
         read_picture(data, 3, 2999)
     assert refusal.value.status == 413
@@ -109,7 +109,7 @@ def test_a_chunk_that_claims_gigabytes(monkeypatch):
     data = bytearray(FILES[3, "bgr.png"])
     place = data.index(b"IDAT")
     data[place - 4 : place] = b"\xff\xff\xff\xff"
-    monkeypatch.setattr(pictures.images, "decode", None)
+    monkeypatch.setattr(uploads.images, "decode", None)
     with pytest.raises(RefusalError, match="cut off"):
         read_picture(bytes(data), 3, 10**6)
     behind = FILES[3, "bgr.png"] + b"\xff" * 20

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.serve.answers import Answer
+from paddlex_maskrcnn.serve.messages import Answer
 
 SCENES = [np.random.default_rng(n).integers(0, 256, (48, 64, 3), np.uint8) for n in range(3)]
 PHOTOS = [cv2.imencode(".png", scene)[1].tobytes() for scene in SCENES]
