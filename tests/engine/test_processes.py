@@ -118,8 +118,7 @@ def test_running_statistics_are_those_of_the_whole_batch(runs):
         if "running_mean" in name:
             torch.testing.assert_close(one["state"][name], expected, rtol=1e-3, atol=1e-4, msg=name)
         if "running_var" in name:
-            stage, block = name.split(".")[2:4]
-            stride = strides[stage]
+            stride = strides[name.split(".")[2]]
             count = 4 * (64 // stride) ** 2  # 4 images of 64 pixels
             mine = (one["state"][name] - left) * count / (count - 1) + left
             torch.testing.assert_close(mine, expected, rtol=1e-3, atol=1e-4, msg=name)
