@@ -18,7 +18,10 @@ from support.few_steps import few_steps
 pytestmark = pytest.mark.slow
 
 CASES = {
-    "frozen norms": ({"norm": "FrozenBN"}, {"ema": 0.9, "clip_gradients": 1.0}),
+    "frozen norms": (
+        {"norm": "FrozenBN", "rcnn_batch_size_per_im": 128, "rcnn_fg_fraction": 1.0},
+        {"ema": 0.9, "clip_gradients": 1.0},
+    ),
     "synchronised norms": ({"norm": "SyncBN"}, {}),
     "everything": (
         {
