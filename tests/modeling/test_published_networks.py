@@ -16,7 +16,9 @@ from paddlex_maskrcnn.modeling.resnet import build_resnet_variant_backbone
 from paddlex_maskrcnn.weights.keys.backbones import map_timm_hrnet
 from paddlex_maskrcnn.weights.keys.torchvision import map_torchvision_resnet
 
-TOLERANCE = 1e-5
+# of the spread of a level: a hundred layers in a row, each of which rounds sums of thousands of products,
+# come to 1e-6 to 1e-5 of it; another stride, order or norm changes all of it
+TOLERANCE = 1e-4
 
 
 def randomise_norms(network):
@@ -48,7 +50,7 @@ def assert_equal_levels(ours, theirs, height=72, width=104):
     assert len(mine) == len(its) == 4
     for level, expected in zip(mine, its, strict=True):
         assert 0.05 < expected.std() < 50
-        assert (level - expected).abs().max() < TOLERANCE
+        assert (level - expected).abs().max() < TOLERANCE * expected.std()
 
 
 def build_empty_resnet(cfg):

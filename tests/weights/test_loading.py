@@ -168,5 +168,5 @@ def test_a_grey_image_gives_the_same_response_with_any_number_of_channels():
     expected = torch.conv2d(grey.expand(1, 3, 20, 20), weight)
     for channels in (1, 3, 6):
         response = torch.conv2d(grey.expand(1, channels, 20, 20), adapt_stem(weight, channels))
-        assert torch.allclose(response, expected, atol=1e-5)
+        assert torch.allclose(response, expected, atol=1e-4)  # sums of 147 products, about 12
     assert adapt_stem(weight, 4).shape == (4, 4, 7, 7)
