@@ -22,8 +22,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .plain_headers import HEAD, plain_size
-
 Size = tuple[int, int]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -60,11 +58,6 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         raise ValueError("not a file")
     if suffix == ".json":
         return _header_of(io.BytesIO(file_bytes(Path(path)).tobytes()))
-    with open(path, "rb", buffering=0) as file:
-        head = file.read(HEAD)
-        size = plain_size(head)
-        if size is not None and not _lacks_end(head[:8], _tail(file)):
-            return Header(size, size)
     with open(path, "rb") as file:
         return _header_of(file)
 
