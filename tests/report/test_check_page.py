@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from paddlex_maskrcnn.data.check.anchors import AnchorSet
+from paddlex_maskrcnn.data.check.collecting import open_part
+from paddlex_maskrcnn.data.check.inspection import inspect
+from paddlex_maskrcnn.data.check.plan import Plan
+from paddlex_maskrcnn.data.check.statistics import Histogram
 from paddlex_maskrcnn.data.datasets import CocoDetection
-from paddlex_maskrcnn.data.inspect.anchors import AnchorSet
-from paddlex_maskrcnn.data.inspect.collecting import open_part
-from paddlex_maskrcnn.data.inspect.inspection import inspect
-from paddlex_maskrcnn.data.inspect.plan import Plan
-from paddlex_maskrcnn.data.inspect.statistics import Histogram
 from paddlex_maskrcnn.report.check_page import crops
 from paddlex_maskrcnn.report.check_page.charts import histogram
 from paddlex_maskrcnn.report.check_page.page import as_page

@@ -13,9 +13,9 @@ from .overrides import add_overrides
 
 if TYPE_CHECKING:
     from ..config.load import LoadedExperiment
-    from ..data.inspect.collecting import Part
-    from ..data.inspect.inspection import Inspection
-    from ..data.inspect.plan import Plan
+    from ..data.check.collecting import Part
+    from ..data.check.inspection import Inspection
+    from ..data.check.plan import Plan
 
 HELP = "show what is in the data and what is wrong with it"
 FAIL_ON = ("errors", "warnings", "never")
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         loaded = load_experiment(arguments.config, arguments.overrides)
     choices = [] if loaded else _choices(arguments)
     require_detectron2()
-    from ..data.inspect.inspection import inspect
+    from ..data.check.inspection import inspect
 
     parts = _configured(loaded) if loaded else _given(choices)
     workers = "auto" if arguments.num_workers is None else arguments.num_workers
@@ -123,7 +123,7 @@ def _kind(arguments: argparse.Namespace) -> str:
 
 
 def _configured(loaded: LoadedExperiment) -> list[Part]:
-    from ..data.inspect.collecting import open_part
+    from ..data.check.collecting import open_part
     from .train import open_dataset
 
     data = loaded.experiment.data
@@ -135,7 +135,7 @@ def _configured(loaded: LoadedExperiment) -> list[Part]:
 
 def _given(choices: list[tuple[str, dict[str, Any]]]) -> list[Part]:
     from .. import datasets
-    from ..data.inspect.collecting import open_part
+    from ..data.check.collecting import open_part
 
     names = ("train", "eval") if len(choices) == 2 else ("data",)
     return [
@@ -147,8 +147,8 @@ def _given(choices: list[tuple[str, dict[str, Any]]]) -> list[Part]:
 def _plan(loaded: LoadedExperiment | None) -> Plan:
     """What the experiment, or one with the default values, does with the data."""
     from ..config.schema import ModelParams, OperatorLists
-    from ..data.inspect.anchors import AnchorSet
-    from ..data.inspect.plan import Plan, resizing_of
+    from ..data.check.anchors import AnchorSet
+    from ..data.check.plan import Plan, resizing_of
     from ..data.transforms import Compose
 
     model = loaded.experiment.model if loaded else ModelParams()

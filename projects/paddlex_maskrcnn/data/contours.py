@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .rle import runs_of
+from .masks import runs_of
 
 _SEARCHED = 256  # corners among which the end of a bridge is looked for
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from .batches import EpochBatches, Position
+from .batching import EpochBatches, Position
 from .datasets.base import DetectionDataset
 from .datasets.packed import PackedRecords
 from .mapper import TestMapper, TrainMapper

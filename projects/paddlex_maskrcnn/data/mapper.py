@@ -19,7 +19,7 @@ import torch
 from .images import as_image, read_image
 from .random_state import seeded
 from .reduced_reading import read_reduced
-from .targets import to_instances
+from .samples import to_instances
 from .transforms.compose import Compose
 from .transforms.padding import Padding
 from .transforms.scene import Scene

@@ -6,7 +6,7 @@ from detectron2.structures import PolygonMasks
 
 from paddlex_maskrcnn.data.contours import polygons_of_rle
 from paddlex_maskrcnn.data.random_state import seeded
-from paddlex_maskrcnn.data.targets import to_instances
+from paddlex_maskrcnn.data.samples import to_instances
 from paddlex_maskrcnn.data.transforms import (
     LargeScaleJitter,
     RandomCrop,

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ...data.inspect.findings import LEVELS, Finding
-from ...data.inspect.inspection import Inspection
+from ...data.check.findings import LEVELS, Finding
+from ...data.check.inspection import Inspection
 
 FORMAT = 1  # raised when a key changes its meaning
 

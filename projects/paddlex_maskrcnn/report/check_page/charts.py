@@ -4,7 +4,7 @@ from html import escape
 
 import numpy as np
 
-from ...data.inspect.statistics import Histogram
+from ...data.check.statistics import Histogram
 
 _WIDTH, _HEIGHT = 400, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 36, 16, 20, 34

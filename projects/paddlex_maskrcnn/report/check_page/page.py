@@ -5,10 +5,10 @@ from html import escape
 
 import numpy as np
 
-from ...data.inspect.anchor_findings import AnchorReport
-from ...data.inspect.collecting import Part
-from ...data.inspect.findings import LEVELS, Finding, Place
-from ...data.inspect.inspection import Inspection
+from ...data.check.anchor_findings import AnchorReport
+from ...data.check.collecting import Part
+from ...data.check.findings import LEVELS, Finding, Place
+from ...data.check.inspection import Inspection
 from . import text
 from .charts import histogram
 from .crops import embedded, object_picture, side_by_side, whole_picture

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from textwrap import fill
 
-from ...data.inspect.anchor_findings import AnchorReport
-from ...data.inspect.findings import LEVELS, Finding
-from ...data.inspect.inspection import Inspection
-from ...data.inspect.statistics import SIZE_NAMES, ClassRow, Summary
+from ...data.check.anchor_findings import AnchorReport
+from ...data.check.findings import LEVELS, Finding
+from ...data.check.inspection import Inspection
+from ...data.check.statistics import SIZE_NAMES, ClassRow, Summary
 
 _SHOWN = 3  # places of each finding
 _CLASSES = 25

@@ -8,7 +8,7 @@ from detectron2.data import transforms as d2
 from detectron2.structures import BoxMode, PolygonMasks
 
 from paddlex_maskrcnn.data.contours import polygons_of_rle
-from paddlex_maskrcnn.data.targets import to_instances as pack
+from paddlex_maskrcnn.data.samples import to_instances as pack
 from paddlex_maskrcnn.data.transforms.frames import Crop, Pad
 from paddlex_maskrcnn.data.transforms.resize import OpenCVResize
 from paddlex_maskrcnn.data.transforms.rotate import Rotation

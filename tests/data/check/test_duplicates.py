@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.data.inspect import duplicates
-from paddlex_maskrcnn.data.inspect.fingerprints import Fingerprint, difference_hash, fingerprint
+from paddlex_maskrcnn.data.check import duplicates
+from paddlex_maskrcnn.data.check.fingerprints import Fingerprint, difference_hash, fingerprint
 from support.flawed_coco import pattern
 
 

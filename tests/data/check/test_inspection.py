@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from paddlex_maskrcnn.data.check.collecting import open_part
+from paddlex_maskrcnn.data.check.inspection import inspect
+from paddlex_maskrcnn.data.check.scan import scan
 from paddlex_maskrcnn.data.datasets import CocoDetection, DatasetError
-from paddlex_maskrcnn.data.inspect.collecting import open_part
-from paddlex_maskrcnn.data.inspect.inspection import inspect
-from paddlex_maskrcnn.data.inspect.scan import scan
 from support.flawed_coco import FlawedCoco
 
 

@@ -4,8 +4,8 @@ import torch
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.structures import Boxes, pairwise_iou
 
-from paddlex_maskrcnn.data.inspect.anchor_search import CLEARLY, better_anchors
-from paddlex_maskrcnn.data.inspect.anchors import (
+from paddlex_maskrcnn.data.check.anchor_search import CLEARLY, better_anchors
+from paddlex_maskrcnn.data.check.anchors import (
     AnchorSet,
     ResizedBoxes,
     best_overlap,

@@ -9,7 +9,7 @@ import pycocotools.mask as mask_util
 
 from ..datasets.objects import ImageFrame, as_rle
 from ..datasets.packed import Record
-from ..rle import runs_of
+from ..masks import runs_of
 
 SAME_MASK = 0.9  # IoU from which two masks are of one object
 

@@ -4,7 +4,7 @@ import numpy as np
 import pycocotools.mask as mask_util
 import pytest
 
-from paddlex_maskrcnn.data.rle import checked_rle
+from paddlex_maskrcnn.data.masks import checked_rle
 
 
 def random_masks():

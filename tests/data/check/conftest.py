@@ -2,11 +2,11 @@
 
 import pytest
 
+from paddlex_maskrcnn.data.check.anchors import AnchorSet
+from paddlex_maskrcnn.data.check.collecting import open_part
+from paddlex_maskrcnn.data.check.inspection import inspect
+from paddlex_maskrcnn.data.check.plan import Plan, resizing_of
 from paddlex_maskrcnn.data.datasets import CocoDetection
-from paddlex_maskrcnn.data.inspect.anchors import AnchorSet
-from paddlex_maskrcnn.data.inspect.collecting import open_part
-from paddlex_maskrcnn.data.inspect.inspection import inspect
-from paddlex_maskrcnn.data.inspect.plan import Plan, resizing_of
 from paddlex_maskrcnn.data.transforms import Compose, ResizeByShort
 from support.flawed_coco import FlawedCoco
 

@@ -3,8 +3,8 @@ import numpy as np
 import pycocotools.mask as mask_util
 import pytest
 
-from paddlex_maskrcnn.data.inspect.objects import Objects, measured
-from paddlex_maskrcnn.data.rle import as_text
+from paddlex_maskrcnn.data.check.objects import Objects, measured
+from paddlex_maskrcnn.data.masks import as_text
 
 
 def record_of(masks, **changes):
