@@ -4,7 +4,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.data.loader import EpochBatches
+from paddlex_maskrcnn.data.batching import EpochBatches, repeat_factors
 
 RATIOS = np.random.default_rng(0).choice([0.5, 0.9, 1.0, 1.5], 37)
 
@@ -93,3 +93,14 @@ def test_a_record_drawn_twice_is_augmented_twice():
     assert max(Counter(index for _, index in positions[:4]).values()) > 1
     later = EpochBatches(4, 1, None, 5, True, start_step=7, repeats=repeats)
     assert list(islice(later, 33)) == steps[7:]
+
+
+@pytest.mark.parametrize("threshold", [0.01, 0.3, 1.0])
+def test_repeat_factors_are_detectron2_s(tiny_coco, threshold):
+    from detectron2.data.samplers import RepeatFactorTrainingSampler
+
+    records = tiny_coco.open().records
+    expected = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(
+        list(records), threshold
+    )
+    assert repeat_factors(records, threshold) == pytest.approx(expected.numpy())

@@ -1,4 +1,9 @@
+"""Random numbers, targets and pinned copies of training samples."""
+
+import contextlib
 import copy
+import pickle
+import random
 
 import numpy as np
 import pycocotools.mask as mask_util
@@ -7,13 +12,18 @@ import torch
 from detectron2.data import transforms as d2
 from detectron2.structures import BoxMode, PolygonMasks
 
-from paddlex_maskrcnn.data.contours import polygons_of_rle
+from paddlex_maskrcnn.data.loader import build_loss_loader, build_test_loader, build_train_loader
+from paddlex_maskrcnn.data.mapper import TestMapper, TrainMapper
+from paddlex_maskrcnn.data.masks import polygons_of_rle
+from paddlex_maskrcnn.data.samples import PinnableBatch, seeded, with_tensors
 from paddlex_maskrcnn.data.samples import to_instances as pack
+from paddlex_maskrcnn.data.transforms import Compose, Padding, ResizeByShort
 from paddlex_maskrcnn.data.transforms.frames import Crop, Pad
 from paddlex_maskrcnn.data.transforms.resize import OpenCVResize
 from paddlex_maskrcnn.data.transforms.rotate import Rotation
 from paddlex_maskrcnn.data.transforms.scene import Layer
 
+PADDED = Compose([ResizeByShort(40), Padding(coarsest_stride=32)])
 SIZE = (60, 80)
 BLOB = [20.0, 10.0, 60.0, 15.0, 50.0, 45.0, 25.0, 50.0]
 
@@ -262,3 +272,66 @@ def test_parts_and_holes_are_cut_and_moved_to_the_pixel(seed):
     expected[9:50, 20:70] = mask[7:48, 13:63]
     found = to_instances([rle(mask)], *after((70, 90), *steps))
     np.testing.assert_array_equal(drawn(found), expected[::-1] > 0)
+
+
+def test_global_random_state_is_put_back_even_after_an_error():
+    np.random.seed(3)
+    random.seed(3)
+    expected = np.random.random(), random.random()
+    np.random.seed(3)
+    random.seed(3)
+    with contextlib.suppress(RuntimeError), seeded(1, 2, 3):
+        assert (np.random.random(), random.random()) != expected
+        raise RuntimeError
+    assert (np.random.random(), random.random()) == expected
+
+
+def samples(tiny_coco, **arguments):
+    mapper = TrainMapper(PADDED, "RGB", 3, seed=4)
+    return list(build_loss_loader(tiny_coco.open(), mapper, **arguments))
+
+
+def test_every_tensor_is_changed_and_all_else_stays(tiny_coco):
+    """Boxes, classes, crowd marks and the image; also of an image without objects."""
+    for [sample] in samples(tiny_coco):
+        before = pickle.dumps(sample)
+        seen = []
+        found = with_tensors(sample, lambda tensor, seen=seen: seen.append(tensor) or tensor + 1)
+        assert pickle.dumps(sample) == before, "the sample itself is as it was"
+        objects, changed = sample["instances"], found["instances"]
+        assert len(seen) == 3 + objects.has("gt_crowd")
+        assert torch.equal(found["image"], sample["image"] + 1)
+        assert torch.equal(changed.gt_boxes.tensor, objects.gt_boxes.tensor + 1)
+        assert torch.equal(changed.gt_classes, objects.gt_classes + 1)
+        assert changed.gt_masks is objects.gt_masks
+        assert changed.image_size == objects.image_size
+        assert {k: found[k] for k in found.keys() - {"image", "instances"}} == {
+            k: sample[k] for k in sample.keys() - {"image", "instances"}
+        }
+        assert isinstance(found["pad_to"], tuple), "it is a key of a dict when predicting"
+
+
+def test_the_loader_pins_by_the_batch_s_own_method(tiny_coco, monkeypatch):
+    """As torch's thread does it, with the call to CUDA left out."""
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda t: pinned.append(t) or t.clone())
+    batch = PinnableBatch([one for [one] in samples(tiny_coco)])
+    batch = pickle.loads(pickle.dumps(batch))  # on its way from a worker
+    found = torch.utils.data._utils.pin_memory.pin_memory(batch)
+    assert len(pinned) == 4 * 3 + 1
+    assert [one["image_id"] for one in found] == [1, 2, 3, 4]
+    test_sample = TestMapper(PADDED, "RGB", 3)(np.zeros((40, 40, 3), np.uint8))
+    assert len(PinnableBatch([test_sample]).pin_memory()) == 1
+
+
+def test_loaders_pin_only_when_asked(tiny_coco):
+    dataset, train = tiny_coco.open(), TrainMapper(PADDED, "RGB", 3, seed=4)
+    test = TestMapper(PADDED, "RGB", 3)
+    for pinned in (False, True):
+        loaders = [
+            build_train_loader(dataset, train, batch_size=1, seed=0, pinned=pinned),
+            build_test_loader(dataset, test, batch_size=1, pinned=pinned),
+            build_loss_loader(dataset, train, pinned=pinned),
+        ]
+        assert {one.pin_memory for one in loaders} == {pinned}
+        assert {one.collate_fn is PinnableBatch for one in loaders} == {pinned}

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from .datasets.packed import PackedRecords
+
 Position = tuple[int, int]  # (epoch, index of the record): what its augmentation depends on
-_FAR_AWAY = 2**32
+_FAR_AWAY = 2**32  # epochs: no training gets there
 
 
 class EpochBatches:
@@ -86,6 +88,7 @@ class EpochBatches:
         order = np.arange(self.num_samples)
         random = np.random.default_rng([self.seed, epoch])
         if self.repeats is not None:
+            # fractional repeats are rounded up or down at random, anew in each epoch
             whole = np.floor(self.repeats)
             times = whole + (random.random(self.num_samples) < self.repeats - whole)
             order = random.permutation(order.repeat(times.astype(int)))[: self.num_samples]
@@ -106,8 +109,21 @@ class EpochBatches:
         batches: list[tuple[int, np.ndarray]] = []
         left: list[np.ndarray] = []
         for group in (np.flatnonzero(landscape), np.flatnonzero(~landscape)):
-            batches += [(int(places[-1]), order[places]) for places in self._cut(group)]
+            batches += [(int(members[-1]), order[members]) for members in self._cut(group)]
             left.append(group[len(group) // self.batch_size * self.batch_size :])
         batches.sort(key=lambda batch: batch[0])
         rest = np.sort(np.concatenate(left))
-        return [batch for _, batch in batches] + [order[places] for places in self._cut(rest)]
+        return [batch for _, batch in batches] + [order[members] for members in self._cut(rest)]
+
+
+def repeat_factors(records: PackedRecords, threshold: float) -> np.ndarray:
+    """How often each record is drawn, (N,) >= 1: the largest sqrt(threshold / f) of its classes.
+
+    f is the share of images with the class. Paper: LVIS, https://arxiv.org/abs/1908.03195.
+    """
+    image = np.repeat(np.arange(len(records)), records.num_objects)
+    image, classes = np.unique(np.stack([image, records.classes]), axis=1)
+    share = np.bincount(classes) / max(len(records), 1)
+    factors = np.ones(len(records))
+    np.maximum.at(factors, image, np.sqrt(threshold / share[classes]))
+    return factors

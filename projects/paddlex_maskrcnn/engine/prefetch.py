@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import torch
 
-from ..data.sample_tensors import with_tensors
+from ..data.samples import with_tensors
 
 Batch = list[dict[str, Any]]
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from ..data.contours import polygons_of_rle
-from ..data.masks import runs_of
+from ..data.masks import polygons_of_rle, runs_of
 
 Polygon = list[int]
 
