@@ -2,10 +2,8 @@
 
 import pytest
 
-from paddlex_maskrcnn.data.check.anchors import AnchorSet
-from paddlex_maskrcnn.data.check.collecting import open_part
-from paddlex_maskrcnn.data.check.inspection import inspect
-from paddlex_maskrcnn.data.check.plan import Plan, resizing_of
+from paddlex_maskrcnn.data.check.inspection import inspect, open_part
+from paddlex_maskrcnn.data.check.plan import AnchorSet, Plan, resizing_of
 from paddlex_maskrcnn.data.datasets import CocoDetection
 from paddlex_maskrcnn.data.transforms import Compose, ResizeByShort
 from support.flawed_coco import FlawedCoco

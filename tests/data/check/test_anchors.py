@@ -4,14 +4,14 @@ import torch
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.structures import Boxes, pairwise_iou
 
-from paddlex_maskrcnn.data.check.anchor_search import CLEARLY, better_anchors
 from paddlex_maskrcnn.data.check.anchors import (
-    AnchorSet,
-    ResizedBoxes,
+    CLEARLY,
     best_overlap,
     best_overlaps,
+    better_anchors,
     recall,
 )
+from paddlex_maskrcnn.data.check.plan import AnchorSet, ResizedBoxes
 
 USUAL = AnchorSet((32, 64, 128, 256, 512), (0.5, 1.0, 2.0))
 
@@ -27,7 +27,7 @@ def random_boxes(count, height, width, seed=0):
 
 
 def by_brute_force(found, anchors, padded):
-    """Every anchor of Detectron2's generator against every box: (N, S, R) best IoU over places."""
+    """Every anchor of Detectron2's generator against every box: (N, S, R) best IoU over the grid."""
     strides = anchors.strides.astype(int).tolist()
     is_fpn = anchors.with_fpn
     generator = DefaultAnchorGenerator(
@@ -43,9 +43,9 @@ def by_brute_force(found, anchors, padded):
     xywh = torch.tensor(found.boxes, dtype=torch.float32)
     boxes = Boxes(torch.cat([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], dim=1))
     best = []
-    per_place = len(anchors.ratios) * (1 if is_fpn else len(anchors.sizes))
+    per_point = len(anchors.ratios) * (1 if is_fpn else len(anchors.sizes))
     for level in generator(maps):
-        overlaps = pairwise_iou(boxes, level).reshape(len(boxes), -1, per_place)
+        overlaps = pairwise_iou(boxes, level).reshape(len(boxes), -1, per_point)
         best.append(overlaps.max(dim=1).values)
     return torch.cat(best, dim=1).reshape(len(boxes), len(anchors.sizes), -1).numpy()
 

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 
 from paddlex_maskrcnn.data.check import duplicates
-from paddlex_maskrcnn.data.check.fingerprints import Fingerprint, difference_hash, fingerprint
+from paddlex_maskrcnn.data.check.scan import Fingerprint, difference_hash, fingerprint
 from support.flawed_coco import pattern
 
 
 def of_pixels(pixels):
     """The fingerprint of a picture in memory."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-    small = cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA)
+    thumbnail = cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA)
     digest = hashlib.md5(pixels.tobytes()).hexdigest()
-    return Fingerprint(digest, difference_hash(grey), small, "colour 8 bits")
+    return Fingerprint(digest, difference_hash(grey), thumbnail, "colour 8 bits")
 
 
 def test_near_pairs_equal_brute_force():
@@ -105,23 +105,3 @@ def test_orientation_does_not_hide_a_copy(tmp_path, suffix):
     ]
     assert prints[1].orientation == 6
     assert duplicates.alike(prints) == [[0, 1]]
-
-
-def test_kinds_of_files(tmp_path):
-    grey = pattern(4)[:, :, 0]
-    wide = grey.astype(np.uint16) * 256
-    cv2.imwrite(str(tmp_path / "wide.png"), np.dstack([wide] * 3))
-    cv2.imwrite(str(tmp_path / "grey.jpg"), grey)
-    cv2.imwrite(str(tmp_path / "wide.tif"), wide)
-    np.save(tmp_path / "five.npy", np.zeros((8, 9, 5), np.float32))
-    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
-    found = {path.name: fingerprint(str(path), (72, 96)) for path in tmp_path.iterdir()}
-    assert {name: one.kind for name, one in found.items() if not one.fault} == {
-        "wide.png": "colour 16 bits",
-        "grey.jpg": "grey 8 bits",
-        "wide.tif": "grey 16 bits",
-        "five.npy": "5 channels float32",
-    }
-    assert found["broken.jpg"].fault == "its pixels cannot be decoded"
-    assert fingerprint(str(tmp_path / "none.png"), (72, 96)).fault
-    assert found["wide.png"].look == found["wide.tif"].look != 0

@@ -66,7 +66,7 @@ def test_twins_equal_brute_force():
         for b in range(a + 1, 5)
     ]
     expected = [(pair, iou) for pair, iou in expected if iou > 0.9]
-    assert [twin.places for twin in twins] == [pair for pair, _ in expected]
+    assert [twin.indices for twin in twins] == [pair for pair, _ in expected]
     assert [twin.iou for twin in twins] == pytest.approx([iou for _, iou in expected])
     assert len(twins) >= 1
 

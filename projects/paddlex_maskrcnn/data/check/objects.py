@@ -20,7 +20,7 @@ class Objects:
 
     Attributes:
         image: position of the image in its part.
-        place: position of the annotation in its image.
+        index: position of the annotation in its image.
         number: annotation id.
         category: class, from 0.
         is_crowd: whether it is a region of uncounted objects.
@@ -34,7 +34,7 @@ class Objects:
     """
 
     image: np.ndarray
-    place: np.ndarray
+    index: np.ndarray
     number: np.ndarray
     category: np.ndarray
     is_crowd: np.ndarray
@@ -54,8 +54,8 @@ class Objects:
         """All rows one after the other."""
         tables = tables or [measured({"height": 1, "width": 1, "annotations": []}, 0)[0]]
         columns = {
-            one.name: np.concatenate([getattr(table, one.name) for table in tables])
-            for one in fields(Objects)
+            column.name: np.concatenate([getattr(table, column.name) for table in tables])
+            for column in fields(Objects)
         }
         return Objects(**columns)
 
@@ -66,13 +66,13 @@ class Twin:
 
     Attributes:
         image: position of the image in its part.
-        places: positions of the annotations in their image.
+        indices: positions of the annotations in their image.
         iou: of the masks.
         same_class: whether they are of one class.
     """
 
     image: int
-    places: tuple[int, int]
+    indices: tuple[int, int]
     iou: float
     same_class: bool
 
@@ -86,23 +86,23 @@ def measured(record: Record, image: int) -> tuple[Objects, list[Twin]]:
     """
     annotations = record["annotations"]
     height, width = record["height"], record["width"]
-    rles = [as_rle(one["segmentation"], ImageFrame(height, width)) for one in annotations]
+    rles = [as_rle(a["segmentation"], ImageFrame(height, width)) for a in annotations]
     count = len(annotations)
-    boxes = np.array([one["bbox"] for one in annotations], np.float64).reshape(-1, 4)
+    boxes = np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)
     around = np.array(mask_util.toBbox(rles) if rles else [], np.float64).reshape(-1, 4)
     shapes = [
-        _outlines_and_holes(one["segmentation"], rle, box)
-        for one, rle, box in zip(annotations, rles, around, strict=True)
+        _outlines_and_holes(annotation["segmentation"], rle, box)
+        for annotation, rle, box in zip(annotations, rles, around, strict=True)
     ]
-    category = np.array([one["category_id"] for one in annotations], np.int64)
-    is_crowd = np.array([bool(one.get("iscrowd")) for one in annotations], bool)
+    category = np.array([a["category_id"] for a in annotations], np.int64)
+    is_crowd = np.array([bool(a.get("iscrowd")) for a in annotations], bool)
     ends = around[:, :2] + around[:, 2:]
     reaches = np.concatenate([around[:, :2] < 1, ends > (width - 1, height - 1)], axis=1)
     iou, offset = _agreement(boxes, around)
     table = Objects(
         image=np.full(count, image),
-        place=np.arange(count),
-        number=np.array([one["id"] for one in annotations], object),  # ids have no limit
+        index=np.arange(count),
+        number=np.array([a["id"] for a in annotations], object),  # ids have no limit
         category=category,
         is_crowd=is_crowd,
         box=boxes,
@@ -128,14 +128,14 @@ def _agreement(boxes: np.ndarray, around: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _twins(rles: list[Any], category: np.ndarray, is_crowd: np.ndarray, image: int) -> list[Twin]:
-    places = np.flatnonzero(~is_crowd)
-    if len(places) < 2:
+    indices = np.flatnonzero(~is_crowd)
+    if len(indices) < 2:
         return []
-    chosen = [rles[place] for place in places]
+    chosen = [rles[index] for index in indices]
     overlaps = np.triu(mask_util.iou(chosen, chosen, [0] * len(chosen)), 1)
     return [
-        Twin(image, (int(places[a]), int(places[b])), float(overlaps[a, b]),
-             bool(category[places[a]] == category[places[b]]))
+        Twin(image, (int(indices[a]), int(indices[b])), float(overlaps[a, b]),
+             bool(category[indices[a]] == category[indices[b]]))
         for a, b in np.argwhere(overlaps > SAME_MASK)
     ]  # fmt: skip
 
@@ -144,9 +144,9 @@ def _outlines_and_holes(segmentation: Any, rle: dict[str, Any], box: np.ndarray)
     """Polygons are counted as drawn, and have no holes; RLE masks are traced."""
     if isinstance(segmentation, list):
         return len(segmentation), 0
-    found, tree = cv2.findContours(_cropped(rle, box), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    contours, tree = cv2.findContours(_cropped(rle, box), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     inner = int((tree[0, :, 3] >= 0).sum()) if tree is not None else 0
-    return len(found) - inner, inner
+    return len(contours) - inner, inner
 
 
 def _cropped(rle: dict[str, Any], box: np.ndarray) -> np.ndarray:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .anchors import SIZE_BOUNDS
 from .plan import Plan, resized_boxes
 from .scan import Scan
 
-SIZE_NAMES = ("small", "medium", "large")
+SIZE_NAMES = ("small", "medium", "large")  # COCO's
+SIZE_BOUNDS = (32**2, 96**2)  # square pixels, between them
+_BARS = 24
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ def summary(scan: Scan, plan: Plan) -> Summary:
     objects = scan.objects
     counted = ~objects.is_crowd
     kinds: dict[str, int] = {}
-    for one in scan.prints:
-        kinds[one.kind or "unreadable"] = kinds.get(one.kind or "unreadable", 0) + 1
+    for taken in scan.fingerprints:
+        kind = taken.kind or "unreadable"
+        kinds[kind] = kinds.get(kind, 0) + 1
     areas = objects.area[counted]
     return Summary(
         part=scan.name,
@@ -105,8 +107,10 @@ def summary(scan: Scan, plan: Plan) -> Summary:
 
 def resized_areas(scan: Scan, plan: Plan) -> np.ndarray:
     """Area of each object's mask as the network sees it, pixels; no crowd regions."""
-    found, rows = resized_boxes(scan, plan)
-    zoom = found.boxes[:, 2:].prod(axis=1) / np.maximum(scan.objects.box[rows, 2:].prod(axis=1), 1)
+    resized, rows = resized_boxes(scan, plan)
+    zoom = resized.boxes[:, 2:].prod(axis=1) / np.maximum(
+        scan.objects.box[rows, 2:].prod(axis=1), 1
+    )
     return scan.objects.area[rows] * zoom
 
 
@@ -116,8 +120,8 @@ def class_table(scans: list[Scan]) -> list[ClassRow]:
     columns = [_class_counts(scan) for scan in scans]
     rows = []
     for name in names:
-        found = [column.get(name, (-1, 0, 0.0)) for column in columns]
-        objects, images, share = zip(*found, strict=True)
+        counts = [column.get(name, (-1, 0, 0.0)) for column in columns]
+        objects, images, share = zip(*counts, strict=True)
         rows.append(ClassRow(name, objects, images, share))
     return rows
 
@@ -138,24 +142,20 @@ def _class_counts(scan: Scan) -> dict[str, tuple[int, int, float]]:
 
 def histograms(scans: list[Scan], plan: Plan) -> list[Histogram]:
     """The distributions that the page shows."""
-    resized = [resized_boxes(scan, plan)[0].boxes[:, 2:] for scan in scans]
-    sides = [np.sqrt(one.prod(axis=1)) for one in resized]
+    sides = [resized_boxes(scan, plan)[0].boxes[:, 2:] for scan in scans]
     anchors = tuple((size, f"{size:g}") for size in plan.anchors.sizes)
-    found = [
+    drawn = [
         _log("Side of objects as the network sees them", "pixels, sqrt of width x height",
-             scans, sides, anchors),
-        _log("Shape of objects", "height / width", scans, [one[:, 1] / np.maximum(one[:, 0], 1e-6)
-             for one in resized], tuple((r, f"{r:g}") for r in plan.anchors.ratios)),
+             scans, [np.sqrt(side.prod(axis=1)) for side in sides], anchors),
+        _log("Shape of objects", "height / width", scans, [side[:, 1] / np.maximum(side[:, 0], 1e-6)
+             for side in sides], tuple((r, f"{r:g}") for r in plan.anchors.ratios)),
         _counts("Objects per image", scans, [scan.per_image for scan in scans]),
         _log("Side of images", "pixels, sqrt of width x height", scans,
              [np.sqrt(scan.sizes.astype(float).prod(axis=1)) for scan in scans]),
         _log("Shape of images", "height / width", scans,
              [scan.sizes[:, 0] / scan.sizes[:, 1] for scan in scans]),
     ]  # fmt: skip
-    return [one for one in found if one is not None]
-
-
-_BARS = 24
+    return [histogram for histogram in drawn if histogram is not None]
 
 
 def _log(
@@ -170,14 +170,14 @@ def _log(
     if not len(everything):
         return None
     low, high = np.log(everything.min()), np.log(everything.max())
-    if high - low < 0.2:
+    if high - low < 0.2:  # all about the same: bars as narrow as a hair otherwise
         low, high = low - 0.4, high + 0.4
     edges = np.exp(np.linspace(low - 1e-9, high + 1e-9, _BARS + 1))
     return Histogram(title, unit, edges, _shares(scans, values, edges), True, marks)
 
 
 def _counts(title: str, scans: list[Scan], values: list[np.ndarray]) -> Histogram | None:
-    most = max((int(one.max(initial=0)) for one in values), default=0)
+    most = max((int(counts.max(initial=0)) for counts in values), default=0)
     step = max(1, -(-(most + 1) // _BARS))
     edges = np.arange(0, most + step + 1, step, dtype=float)
     return Histogram(title, "objects", edges, _shares(scans, values, edges))
@@ -187,14 +187,14 @@ def _shares(
     scans: list[Scan], values: list[np.ndarray], edges: np.ndarray
 ) -> dict[str, np.ndarray]:
     return {
-        scan.name: np.histogram(one, edges)[0] / max(1, len(one))
-        for scan, one in zip(scans, values, strict=True)
+        scan.name: np.histogram(measured, edges)[0] / max(1, len(measured))
+        for scan, measured in zip(scans, values, strict=True)
     }
 
 
 def _size_shares(areas: np.ndarray) -> tuple[float, ...]:
     bounds = np.digitize(areas, SIZE_BOUNDS)
-    return tuple(_share(bounds == k) for k in range(3))
+    return tuple(_share(bounds == k) for k in range(len(SIZE_NAMES)))
 
 
 def _share(chosen: np.ndarray) -> float:
