@@ -47,11 +47,10 @@ def side_by_side(records: Sequence[Record], side: int = OBJECT) -> np.ndarray | 
     if not readable:
         return None
     height = max(picture.shape[0] for picture in readable)
-    border = {"borderType": cv2.BORDER_CONSTANT, "value": (PAPER,) * 3}
-    panels = [
-        cv2.copyMakeBorder(picture, 0, height - picture.shape[0], _GAP, 0, **border)
-        for picture in readable
-    ]
+    panels, paper = [], (PAPER,) * 3
+    for picture in readable:
+        edges = (0, height - picture.shape[0], _GAP, 0)  # top, bottom, left, right
+        panels.append(cv2.copyMakeBorder(picture, *edges, cv2.BORDER_CONSTANT, value=paper))
     return np.hstack(panels)[:, _GAP:]
 
 

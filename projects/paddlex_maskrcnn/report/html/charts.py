@@ -184,8 +184,9 @@ def _log_ticks(low: float, high: float) -> list[float]:
     ticks = [k * 10.0**power for power in powers for k in (1, 2, 5)]
     ticks = [tick for tick in ticks if low <= tick <= high]
     if len(ticks) < 2:  # a narrow range
-        ticks = MaxNLocator(4).tick_values(low, high).tolist()
-        ticks = [tick for tick in ticks if low <= tick <= high]
+        ticks = [
+            float(tick) for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high
+        ]
     return ticks[:: -(-len(ticks) // _MOST_TICKS)]
 
 
