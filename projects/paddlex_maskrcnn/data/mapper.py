@@ -2,7 +2,7 @@
 
 Origin: Detectron2's `DatasetMapper`. Differences: the randomness of a sample depends on (seed,
 epoch, index) alone, so that it is the same with any number of workers and after resuming; crowd
-regions are kept and marked instead of dropped; polygons stay polygons and RLE stays exact, image
+regions stay and are marked instead of dropped; polygons stay polygons and RLE stays exact, image
 by image; images of any number of channels; large JPEG files are decoded at a smaller scale for
 training; the size that `Padding` asks for travels along.
 """
@@ -12,14 +12,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import cv2
 import numpy as np
-import torch
 
 from .images import as_image, read_image
-from .random_state import seeded
 from .reduced_reading import read_reduced
-from .targets import to_instances
+from .samples import planes, seeded, to_instances
 from .transforms.compose import Compose
 from .transforms.padding import Padding
 from .transforms.scene import Scene
@@ -77,7 +74,7 @@ class TrainMapper:
         """
         with seeded(self.seed, epoch, index):
             scene = self._scene(record, len(self.operators), records)
-        sample = _sample(scene.image, record, self.padding)
+        sample = _packed(scene.image, record, self.padding)
         sample["height"], sample["width"] = record["height"], record["width"]
         sample["instances"] = to_instances(scene.outlines(), scene.size)
         return sample
@@ -85,8 +82,8 @@ class TrainMapper:
     def _scene(self, record: Record, stop: int, records: Sequence[Record] | None) -> Scene:
         """A record gone through the first operators, as many as `stop` says."""
         scene = self._open(record)
-        for place, operator in enumerate(self.operators[:stop]):
-            scene.another = partial(self._any_scene, place, records) if records else None
+        for index, operator in enumerate(self.operators[:stop]):
+            scene.another = partial(self._any_scene, index, records) if records else None
             operator(scene)
         return scene
 
@@ -157,7 +154,7 @@ class TestMapper:
         scene = Scene(image, self.setting)
         for operator in self.operators:
             operator(scene)
-        return {**_sample(scene.image, record, self.padding), "height": height, "width": width}
+        return {**_packed(scene.image, record, self.padding), "height": height, "width": width}
 
 
 def _read_checked(record: Record, setting: Setting) -> np.ndarray:
@@ -172,19 +169,12 @@ def _read_checked(record: Record, setting: Setting) -> np.ndarray:
     return image
 
 
-def _sample(image: np.ndarray, record: Record, padding: Padding | None) -> dict[str, Any]:
+def _packed(image: np.ndarray, record: Record, padding: Padding | None) -> dict[str, Any]:
     sample = {
-        "image": torch.from_numpy(_planes(image)),
+        "image": planes(image),
         "image_id": record.get("image_id"),
         "file_name": record.get("file_name"),
     }
     if padding is not None:
         sample["pad_to"] = padding.padded_size(*image.shape[:2])
     return sample
-
-
-def _planes(image: np.ndarray) -> np.ndarray:
-    """(H, W, C) as (C, H, W); OpenCV takes an eighth of the time of a transposed copy."""
-    planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
-    cv2.split(np.ascontiguousarray(image), list(planes))
-    return planes

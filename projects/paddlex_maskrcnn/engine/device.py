@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from ..data.sample_tensors import with_tensors
+from ..data.samples import with_tensors
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

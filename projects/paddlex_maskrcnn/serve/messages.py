@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..data.contours import polygons_of_rle
-from ..data.rle import runs_of
+from ..data.masks import polygons_of_rle, runs_of
 from ..inference.predict import PredictOptions
 
 CLIENT_GONE = 499  # nginx's number: nobody reads the answer, the metrics count it

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from paddlex_maskrcnn.data.random_state import seeded
+from paddlex_maskrcnn.data.samples import seeded
 from paddlex_maskrcnn.data.transforms import ColorJitter
 from paddlex_maskrcnn.data.transforms.color import brighten, contrast, saturate, turn_hue
 from paddlex_maskrcnn.data.transforms.colors import luma

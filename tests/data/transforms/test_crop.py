@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.data.random_state import seeded
+from paddlex_maskrcnn.data.samples import seeded
 from paddlex_maskrcnn.data.transforms import RandomCrop
 from paddlex_maskrcnn.data.transforms.frames import Crop
 from reference.iou_crop import iou_crop

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from paddlex_maskrcnn.data.random_state import seeded
+from paddlex_maskrcnn.data.samples import seeded
 from paddlex_maskrcnn.data.transforms import RandomBlur, RandomNoise
 from paddlex_maskrcnn.data.transforms.setting import Setting
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.data.random_state import seeded
+from paddlex_maskrcnn.data.samples import seeded
 from paddlex_maskrcnn.data.transforms import RandomDistort
 from paddlex_maskrcnn.data.transforms.setting import Setting
 from reference.distort import distort

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from detectron2.structures import PolygonMasks
 
-from paddlex_maskrcnn.data.contours import polygons_of_rle
-from paddlex_maskrcnn.data.random_state import seeded
-from paddlex_maskrcnn.data.targets import to_instances
+from paddlex_maskrcnn.data.masks import polygons_of_rle
+from paddlex_maskrcnn.data.samples import seeded, to_instances
 from paddlex_maskrcnn.data.transforms import (
     LargeScaleJitter,
     RandomCrop,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from detectron2.data import transforms as d2
 
-from paddlex_maskrcnn.data.random_state import seeded
+from paddlex_maskrcnn.data.samples import seeded
 from paddlex_maskrcnn.data.transforms import LargeScaleJitter, ResizeByShort
 from paddlex_maskrcnn.data.transforms.setting import Setting
 

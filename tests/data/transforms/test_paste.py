@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.data.random_state import seeded
-from paddlex_maskrcnn.data.targets import to_instances
+from paddlex_maskrcnn.data.samples import seeded, to_instances
 from paddlex_maskrcnn.data.transforms import (
     CopyPaste,
     MixupImage,

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ..image_headers import Size
-from ..rle import rle_of_pixels
+from ..masks import rle_of_pixels
 from .text_files import UnusableFileError, read_bytes
 
 _DEEP_MODES = ("I;16", "I;16B", "I;16L", "I")

@@ -17,7 +17,7 @@ import numpy as np
 import pycocotools.mask as mask_util
 from PIL import Image
 
-from ..rle import as_text, rle_of_pixels
+from ..masks import as_text, rle_of_pixels
 from .objects import ImageFrame, are_drawable, as_rle
 from .problems import Kind
 

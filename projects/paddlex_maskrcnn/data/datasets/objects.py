@@ -13,7 +13,7 @@ import numpy as np
 import pycocotools.mask as mask_util
 from detectron2.structures import BoxMode
 
-from ..rle import checked_rle
+from ..masks import checked_rle
 from .ordinary import in_good_order
 from .problems import Kind, Problems
 

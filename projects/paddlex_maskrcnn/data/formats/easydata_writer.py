@@ -7,7 +7,7 @@ from typing import Any
 
 from ..datasets.base import DetectionDataset
 from ..datasets.objects import ImageFrame, as_rle
-from ..rle import as_text
+from ..masks import as_text
 from . import pictures
 from .upright import upright
 

@@ -13,7 +13,7 @@ from ..datasets.objects import bounds_of
 from ..datasets.packed import Record
 from ..image_headers import file_bytes, orientation_of, read_header, swaps_sides
 from ..images import turned
-from ..rle import as_text
+from ..masks import as_text
 
 
 def upright(record: Record) -> Record:

@@ -12,9 +12,9 @@ import numpy as np
 import pycocotools.mask as mask_util
 import yaml
 
-from ..contours import bridged, polygons_of_rle
 from ..datasets.base import DetectionDataset
 from ..datasets.objects import ImageFrame, as_rle
+from ..masks import bridged, polygons_of_rle
 from ..transforms.polygons import clip_polygon
 from . import pictures
 from .upright import upright

@@ -17,7 +17,7 @@ from detectron2.data import transforms as d2
 from detectron2.structures import BoxMode
 from fvcore.transforms.transform import BlendTransform, Transform
 
-from ..contours import polygons_of_rle
+from ..masks import polygons_of_rle
 from .polygons import clip_polygon
 
 # Under these a box around an object stays the box around the object.
