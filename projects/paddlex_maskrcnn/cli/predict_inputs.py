@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.datasets.image_files import files_below, is_picture
+from ..data.datasets.files import files_below, is_picture
 from ..data.videos import is_video
 
 

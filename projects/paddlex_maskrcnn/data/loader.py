@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from .batches import EpochBatches, Position
 from .datasets.base import DetectionDataset
-from .datasets.packed import PackedRecords
+from .datasets.records import PackedRecords
 from .mapper import TestMapper, TrainMapper
 from .random_state import sample_seed
 from .sample_tensors import PinnableBatch

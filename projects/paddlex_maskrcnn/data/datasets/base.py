@@ -15,11 +15,11 @@ from pycocotools.coco import COCO
 
 from ..images import IMAGE_SUFFIXES
 from ..transforms.compose import Compose
+from .files import pictures_in, read_headers
 from .ground_truth import build_coco
-from .image_files import pictures_in, read_headers
 from .options import check_reading_options
-from .packed import PackedRecords, Record
 from .problems import DatasetError
+from .records import PackedRecords, Record
 from .summary import describe
 
 

@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from ..transforms.compose import Compose
+from .annotations import RawObject
 from .base import DetectionDataset
 from .coco_file import CocoFile, is_id
 from .misplaced import point_to_pictures
-from .objects import RawObject
 from .options import check_flag, check_reading_options, note_without_effect
-from .packed import PackedRecords
 from .problems import DatasetError, Kind
 from .reading import MISSING_IMAGE, Parsed, Picture, Reading
+from .records import PackedRecords
 
 UNKNOWN_CATEGORY = Kind(
     "category id that is not in categories", "add the category, or correct category_id"

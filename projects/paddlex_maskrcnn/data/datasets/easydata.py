@@ -9,8 +9,8 @@ it as its box and then could not train).
 
 from typing import Any
 
+from .annotations import ImageFrame, RawObject
 from .listed import ListedDetection, ListedFormat, ListedPicture, Parser, class_of
-from .objects import ImageFrame, RawObject
 from .reading import BAD_ANNOTATION, Parsed
 from .text_files import UnusableFileError, read_json
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pycocotools.coco import COCO
 
-from .packed import Record
+from .records import Record
 
 
 def build_coco(records: Iterable[Record], categories: list[dict[str, Any]]) -> COCO:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..transforms.compose import Compose
 from .base import DetectionDataset, check_dataset
-from .packed import PackedRecords, Record
+from .records import PackedRecords, Record
 from .text_files import as_categories
 
 

@@ -18,11 +18,11 @@ from typing import Any
 from ..image_headers import Size
 from ..images import IMAGE_SUFFIXES
 from ..transforms.compose import Compose
+from .annotations import ImageFrame, RawObject
 from .base import DetectionDataset
-from .image_files import files_below, in_threads, is_picture
+from .files import files_below, in_threads, is_picture
 from .labelme_shapes import Instance, instances_of
 from .listed import class_of
-from .objects import ImageFrame, RawObject
 from .options import check_flag, check_reading_options
 from .problems import DatasetError, Problems
 from .reading import BAD_ANNOTATION, OUTSIDE_FILE, Parsed, Picture, Reading, leaves_folder

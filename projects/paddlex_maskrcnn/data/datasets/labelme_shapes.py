@@ -18,7 +18,7 @@ import pycocotools.mask as mask_util
 from PIL import Image
 
 from ..rle import as_text, rle_of_pixels
-from .objects import ImageFrame, are_drawable, as_rle
+from .annotations import ImageFrame, are_drawable, as_rle
 from .problems import Kind
 
 NO_AREA = Kind(

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..image_headers import Header, Size
-from .image_files import in_threads, read_headers
-from .objects import ImageFrame, ObjectChecker, RawObject
-from .packed import PackedRecords, Record
+from .annotations import ImageFrame, ObjectChecker, RawObject
+from .files import in_threads, read_headers
 from .problems import DatasetError, Kind, Problems
+from .records import PackedRecords, Record
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from .packed import PackedRecords
+from .records import PackedRecords
 
 _LISTED = 20
 

@@ -9,10 +9,10 @@ matched by the IoU of their boxes, and that is noted. Difficult objects train li
 neither for nor against in evaluation.
 """
 
+from .annotations import RawObject, bounds_of
 from .index_masks import IndexMask, read_index_mask
 from .listed import ListedDetection, ListedFormat, ListedPicture, Parser, class_of
 from .matching import match_by_box
-from .objects import RawObject, bounds_of
 from .problems import DatasetError, Kind
 from .reading import BAD_ANNOTATION, Parsed
 from .text_files import UnusableFileError

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..transforms.compose import Compose
+from .annotations import ImageFrame, RawObject
 from .base import DetectionDataset
-from .objects import ImageFrame, RawObject
 from .options import check_flag, check_reading_options
 from .problems import DatasetError, Kind
 from .reading import BAD_ANNOTATION, Parsed, Picture, Reading

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from .image_files import files_below, is_picture
+from .files import files_below, is_picture
 from .problems import DatasetError, Problems
 from .reading import OUTSIDE_FILE, leaves_folder
 from .text_files import UnusableFileError, read_lines, read_text

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ..datasets.base import DetectionDataset
-from ..datasets.packed import PackedRecords
+from ..datasets.records import PackedRecords
 from ..loader import one_opencv_thread, worker_count
 from .fingerprints import Fingerprint, fingerprint
 from .objects import Objects, Twin, measured

@@ -13,10 +13,10 @@ import pycocotools.mask as mask_util
 import yaml
 
 from ..contours import bridged, polygons_of_rle
+from ..datasets.annotations import ImageFrame, as_rle
 from ..datasets.base import DetectionDataset
-from ..datasets.objects import ImageFrame, as_rle
 from ..transforms.polygons import clip_polygon
-from . import pictures
+from . import images as pictures
 from .upright import upright
 
 _DIGITS = 12

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ..datasets.base import DetectionDataset
 from ..datasets.problems import DatasetError
-from . import pictures
+from . import images as pictures
 from .coco_writer import coco_json, common_folder
 from .easydata_writer import write_easydata
-from .labelme_writer import write_labelme
 from .output import fresh_folder, keep_apart, write_file
 from .voc_writer import write_voc
+from .writers import write_labelme
 from .yolo_writer import write_yolo
 
 FORMATS = ("coco", "labelme", "voc", "yolo", "easydata")

@@ -5,7 +5,7 @@ import gc
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.data.datasets.packed import PackedRecords
+from paddlex_maskrcnn.data.datasets.records import PackedRecords
 
 
 def record(number, classes):

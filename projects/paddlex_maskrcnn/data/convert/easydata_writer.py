@@ -5,10 +5,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ..datasets.annotations import ImageFrame, as_rle
 from ..datasets.base import DetectionDataset
-from ..datasets.objects import ImageFrame, as_rle
 from ..rle import as_text
-from . import pictures
+from . import images as pictures
 from .upright import upright
 
 

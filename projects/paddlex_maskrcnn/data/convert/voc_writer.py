@@ -14,12 +14,12 @@ import numpy as np
 import pycocotools.mask as mask_util
 from PIL import Image
 
+from ..datasets.annotations import ImageFrame, as_rle
 from ..datasets.base import DetectionDataset
 from ..datasets.index_masks import voc_palette
-from ..datasets.objects import ImageFrame, as_rle
-from ..datasets.packed import Record
+from ..datasets.records import Record
 from ..datasets.voc import MASK_FOLDER
-from . import pictures
+from . import images as pictures
 from .upright import upright
 
 _MOST_OF_8_BITS = 254  # 255 is void

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from paddlex_maskrcnn.data.formats.splitting import Group, deal
-from paddlex_maskrcnn.data.formats.swapping import swap
+from paddlex_maskrcnn.data.convert.split import Group, deal
+from paddlex_maskrcnn.data.convert.swapping import swap
 
 
 def groups_of(seed=0, count=200, images=1):

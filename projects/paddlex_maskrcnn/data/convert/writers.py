@@ -14,10 +14,10 @@ import numpy as np
 import pycocotools.mask as mask_util
 from PIL import Image
 
+from ..datasets.annotations import ImageFrame, as_rle
 from ..datasets.base import DetectionDataset
 from ..datasets.labelme_shapes import has_holes
-from ..datasets.objects import ImageFrame, as_rle
-from . import pictures
+from . import images as pictures
 from .upright import upright
 
 _VERSION = "5.4.1"  # whose files have mask shapes

@@ -7,6 +7,7 @@ import pycocotools.mask as mask_util
 import pytest
 from PIL import Image
 
+from paddlex_maskrcnn.data.convert.convert import convert
 from paddlex_maskrcnn.data.datasets import (
     CocoDetection,
     EasyDataDet,
@@ -14,7 +15,6 @@ from paddlex_maskrcnn.data.datasets import (
     VOCDetection,
     YoloSegmentation,
 )
-from paddlex_maskrcnn.data.formats.convert import convert
 
 WIDTH, HEIGHT = 60, 40
 

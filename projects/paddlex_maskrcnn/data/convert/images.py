@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..datasets.packed import Record
+from ..datasets.records import Record
 from ..image_headers import file_bytes
 
 HOW = ("copy", "symlink")

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pycocotools.mask as mask_util
 
-from ..datasets.objects import bounds_of
-from ..datasets.packed import Record
+from ..datasets.annotations import bounds_of
+from ..datasets.records import Record
 from ..image_headers import file_bytes, orientation_of, read_header, swaps_sides
 from ..images import turned
 from ..rle import as_text

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from paddlex_maskrcnn.data.datasets.objects import ImageFrame, ObjectChecker, RawObject
+from paddlex_maskrcnn.data.datasets.annotations import ImageFrame, ObjectChecker, RawObject
 from paddlex_maskrcnn.data.datasets.ordinary import in_good_order
 from paddlex_maskrcnn.data.datasets.problems import Problems
 
