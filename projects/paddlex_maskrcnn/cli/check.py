@@ -12,6 +12,7 @@ from ..requirements import require_detectron2
 from .overrides import add_overrides
 
 if TYPE_CHECKING:
+    from ..config.dataset_rows import DatasetChoice
     from ..config.load import LoadedExperiment
     from ..data.inspect.collecting import Part
     from ..data.inspect.inspection import Inspection
@@ -84,10 +85,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--num-workers is {arguments.num_workers}; at least 0 is needed")
 
 
-def _choices(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
-    """Class and arguments of each data set that the options name, checked as in a file."""
+def _choices(arguments: argparse.Namespace) -> list[DatasetChoice]:
+    """The data sets that the options name, checked as in a file."""
     from ..config.check import check_section
-    from ..config.dataset_rows import DATASETS, JOINED
+    from ..config.dataset_rows import DATASETS, JOINED, DatasetChoice
     from ..config.problems import ConfigError
 
     kind = arguments.type or _kind(arguments)
@@ -102,14 +103,14 @@ def _choices(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     count = max(map(len, values.values()))
     if count > 2:
         raise ValueError("at most two parts can be checked together: training and held-out data")
-    found = []
+    choices = []
     for k in range(count):
         chosen = {name: one[min(k, len(one) - 1)] for name, one in values.items()}
-        _, problems = check_section(DATASETS[kind], chosen, "", lambda key: "command line")
+        params, problems = check_section(DATASETS[kind], chosen, "", lambda key: "command line")
         if problems:
             raise ConfigError(problems)
-        found.append((kind, chosen))
-    return found
+        choices.append(DatasetChoice(type=kind, arguments=params))
+    return choices
 
 
 def _kind(arguments: argparse.Namespace) -> str:
@@ -133,14 +134,14 @@ def _configured(loaded: LoadedExperiment) -> list[Part]:
     return [open_part(name, partial(open_dataset, loaded, name)) for name in names]
 
 
-def _given(choices: list[tuple[str, dict[str, Any]]]) -> list[Part]:
+def _given(choices: list[DatasetChoice]) -> list[Part]:
     from .. import datasets
     from ..data.inspect.collecting import open_part
 
     names = ("train", "eval") if len(choices) == 2 else ("data",)
     return [
-        open_part(name, partial(getattr(datasets, kind), **values))
-        for name, (kind, values) in zip(names, choices, strict=True)
+        open_part(name, partial(datasets.open_dataset, choice))
+        for name, choice in zip(names, choices, strict=True)
     ]
 
 

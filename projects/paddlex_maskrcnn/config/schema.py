@@ -9,6 +9,7 @@ The rows before the first `extra=True` of a class are those of PaddleX 1.3's doc
 from dataclasses import dataclass, field
 from typing import Any
 
+from .dataset_rows import DatasetChoice
 from .rows import REQUIRED, row
 
 BACKBONES = (
@@ -118,14 +119,6 @@ class PredictParams:
     num_pictures: int = row(8, "Held-out images drawn with predictions beside the truth, after training or evaluation.", at_least=0, extra=True)  # fmt: skip
     picture_threshold: float = row(0.5, "Score from which a prediction is drawn.", at_least=0, at_most=1, extra=True)  # fmt: skip
     report: bool = row(True, "Also write report.html, with curves, tables and the worst images, after training or evaluation.", extra=True)  # fmt: skip
-
-
-@dataclass(kw_only=True)
-class DatasetChoice:
-    """A data set: its class (a key of DATASETS) and that class's arguments."""
-
-    type: str
-    arguments: Any
 
 
 @dataclass(kw_only=True)

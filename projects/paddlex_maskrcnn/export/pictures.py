@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..data.datasets.drawing import draw_scene
+from ..data.datasets.drawn import draw_scene
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
 from ..data.transforms.arguments import width_and_height

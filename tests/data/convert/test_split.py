@@ -5,8 +5,7 @@ from collections import Counter
 
 import pytest
 
-from paddlex_maskrcnn.data.convert.split import Group, deal
-from paddlex_maskrcnn.data.convert.swapping import swap
+from paddlex_maskrcnn.data.convert.split import Group, deal, exchange
 
 
 def groups_of(seed=0, count=200, images=1):
@@ -77,7 +76,7 @@ def test_a_class_with_one_group_is_learned_whatever_the_sizes_of_groups():
 def test_exchanging_brings_parts_nearer_to_their_shares():
     """All of one class here, all of the other there; sizes that differ stay where they are."""
     objects = [Counter({1: 2})] * 10 + [Counter({2: 2})] * 10 + [Counter({1: 5})]
-    parts = swap([1] * 20 + [3], objects, [range(10), range(10, 21)], [0.5, 0.5], seed=0)
+    parts = exchange([1] * 20 + [3], objects, [range(10), range(10, 21)], [0.5, 0.5], seed=0)
     assert [len(part) for part in parts] == [10, 11]
     assert 20 in parts[1]
     first, second = (sum((objects[k] for k in part), Counter()) for part in parts)

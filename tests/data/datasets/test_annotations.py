@@ -5,8 +5,12 @@ import random
 
 import pytest
 
-from paddlex_maskrcnn.data.datasets.annotations import ImageFrame, ObjectChecker, RawObject
-from paddlex_maskrcnn.data.datasets.ordinary import in_good_order
+from paddlex_maskrcnn.data.datasets.annotations import (
+    AnnotationChecker,
+    ImageFrame,
+    RawAnnotation,
+    in_good_order,
+)
 from paddlex_maskrcnn.data.datasets.problems import Problems
 
 FRAME = ImageFrame(48, 64)
@@ -46,7 +50,7 @@ def spoiled(seed):
 
 
 def raw(one):
-    return RawObject("here", 0, one["segmentation"], one["bbox"], one["area"])
+    return RawAnnotation("here", 0, one["segmentation"], one["bbox"], one["area"])
 
 
 def is_fine(ones):
@@ -67,7 +71,7 @@ def test_what_is_fine_at_once_is_fine_one_by_one(start):
         one = spoiled(seed)
         problems = Problems("test")
         (answer,) = is_fine([one])
-        expected = ObjectChecker(problems).check(raw(copy.deepcopy(one)), FRAME)
+        expected = AnnotationChecker(problems).check(raw(copy.deepcopy(one)), FRAME)
         if answer:
             seen += 1
             assert not problems.found
@@ -91,9 +95,11 @@ def test_one_odd_object_does_not_spoil_the_others():
         [GOOD, {**GOOD, "bbox": [1, "2", 3, 4]}],
     ):
         together, apart = Problems("test"), Problems("test")
-        checker = ObjectChecker(apart)
+        checker = AnnotationChecker(apart)
         expected = [checker.check(raw(one), FRAME) for one in ones]
-        found = ObjectChecker(together).check_all([raw(one) for one in ones], [FRAME] * len(ones))
+        found = AnnotationChecker(together).check_all(
+            [raw(one) for one in ones], [FRAME] * len(ones)
+        )
         assert found == expected
         assert together.found == apart.found
         assert together.repaired == apart.repaired

@@ -276,13 +276,13 @@ def test_a_subfolder_in_file_name_is_fine(tiny_coco):
 
 def test_problems_can_be_collected_instead_of_stopping(tiny_coco, caplog):
     """What `check` does: it wants the set and all that is wrong with it."""
-    from paddlex_maskrcnn.data.datasets.reading import collecting
+    from paddlex_maskrcnn.data.datasets.problems import collect_problems
 
     tiny_coco.image(4)["file_name"] = "gone.png"
     tiny_coco.annotation(11)["bbox"] = "none"
     tiny_coco.annotation(12)["bbox"] = [50, 30, 40.5, 60]
     tiny_coco.save()
-    with collecting() as found:
+    with collect_problems() as found:
         dataset = tiny_coco.open()
     assert not caplog.records
     (problems,) = found

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from paddlex_maskrcnn.data.datasets import DatasetError, DrawnShapes
-from paddlex_maskrcnn.data.datasets.drawing import SHAPES, draw_scene
+from paddlex_maskrcnn.data.datasets.drawn import SHAPES, draw_scene
 
 SMALL = {"num_images": 6, "image_size": [64, 80], "num_workers": 0}
 

@@ -1,6 +1,6 @@
 """Masks to boxes: by number where that can be, by overlap where it cannot."""
 
-from paddlex_maskrcnn.data.datasets.matching import match_by_box
+from paddlex_maskrcnn.data.datasets.index_masks import match_by_box
 
 A, B, C = [0, 0, 10, 10], [20, 0, 10, 10], [40, 0, 10, 10]
 

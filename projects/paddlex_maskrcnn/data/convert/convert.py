@@ -8,15 +8,18 @@ from pathlib import Path
 
 from ..datasets.base import DetectionDataset
 from ..datasets.problems import DatasetError
-from . import images as pictures
-from .coco_writer import coco_json, common_folder
-from .easydata_writer import write_easydata
+from .images import names_for, put
 from .output import fresh_folder, keep_apart, write_file
 from .voc_writer import write_voc
-from .writers import write_labelme
-from .yolo_writer import write_yolo
+from .writers import coco_json, common_folder, write_easydata, write_labelme, write_yolo
 
-FORMATS = ("coco", "labelme", "voc", "yolo", "easydata")
+_FOLDER_WRITERS = {
+    "labelme": write_labelme,
+    "voc": write_voc,
+    "yolo": write_yolo,
+    "easydata": write_easydata,
+}
+FORMATS = ("coco", *_FOLDER_WRITERS)
 
 
 @dataclass(frozen=True)
@@ -60,34 +63,32 @@ def convert(
         DatasetError: if the place is taken, or the pictures have to be written and may not.
     """
     objects = len(dataset.records.classes)
-    keep_apart(out, [*originals, *(one["file_name"] for one in dataset.records)])
+    keep_apart(out, [*originals, *(record["file_name"] for record in dataset.records)])
     if form == "coco":
         return Converted(dataset.num_samples, objects, _coco(dataset, out, images, force))
-    lost: Counter[str] = Counter()
     with fresh_folder(out, force) as folder:
-        how = images or "copy"
-        if form == "yolo":
-            lost = write_yolo(dataset, folder, how, split)
-            reader = f"YoloSegmentation({str(out / 'data.yaml')!r}, {split!r})"
-        elif form == "labelme":
-            write_labelme(dataset, folder, how)
-            reader = f"LabelMeDetection({str(out)!r}, {str(out / 'labels.txt')!r})"
-        else:
-            write = {"voc": write_voc, "easydata": write_easydata}[form]
-            lost = write(dataset, folder, how, split) or lost
-            name = {"voc": "VOCDetection", "easydata": "EasyDataDet"}[form]
-            lists = f"{str(out / f'{split}_list.txt')!r}, {str(out / 'labels.txt')!r}"
-            reader = f"{name}({str(out)!r}, {lists})"
+        lost = _FOLDER_WRITERS[form](dataset, folder, images or "copy", split)
     left_out = sum(count for words, count in lost.items() if "left out" in words)
-    return Converted(dataset.num_samples, objects - left_out, reader, lost)
+    return Converted(dataset.num_samples, objects - left_out, _reader(form, out, split), lost)
+
+
+def _reader(form: str, out: Path, split: str) -> str:
+    """The Python that reads a folder that was written."""
+    labels, listed = repr(str(out / "labels.txt")), repr(str(out / f"{split}_list.txt"))
+    return {
+        "labelme": f"LabelMeDetection({str(out)!r}, {labels})",
+        "voc": f"VOCDetection({str(out)!r}, {listed}, {labels})",
+        "yolo": f"YoloSegmentation({str(out / 'data.yaml')!r}, {split!r})",
+        "easydata": f"EasyDataDet({str(out)!r}, {listed}, {labels})",
+    }[form]
 
 
 def _coco(dataset: DetectionDataset, out: Path, images: str | None, force: bool) -> str:
     if images is None:
         root = common_folder(dataset)
         names = {
-            one["image_id"]: Path(one["file_name"]).relative_to(root).as_posix()
-            for one in dataset.records
+            record["image_id"]: Path(record["file_name"]).relative_to(root).as_posix()
+            for record in dataset.records
         }
         if any(name.lower().endswith(".json") for name in names.values()):
             raise DatasetError(
@@ -96,16 +97,17 @@ def _coco(dataset: DetectionDataset, out: Path, images: str | None, force: bool)
             )
         write_file(out, coco_json(dataset, names), force)
         return f"CocoDetection({root!r}, {str(out)!r})"
-    bare = pictures.names_for(dataset.records)
+    bare = names_for(dataset.records)
     names = {number: f"images/{name}" for number, name in bare.items()}
-    targets = {one["image_id"]: out.parent / names[one["image_id"]] for one in dataset.records}
-    for one in dataset.records:
-        target = targets[one["image_id"]]
-        keep_apart(target, [one["file_name"]])
+    targets = {number: out.parent / name for number, name in names.items()}
+    for record in dataset.records:
+        target = targets[record["image_id"]]
+        keep_apart(target, [record["file_name"]])
         if target.exists() and not force:
             raise DatasetError(f"{str(target)!r} exists; say --force to replace it")
     write_file(out, coco_json(dataset, names), force)
-    for one in dataset.records:
-        targets[one["image_id"]].unlink(missing_ok=True)
-        pictures.put(one["file_name"], targets[one["image_id"]], images)
+    for record in dataset.records:
+        target = targets[record["image_id"]]
+        target.unlink(missing_ok=True)
+        put(record["file_name"], target, images)
     return f"CocoDetection({str(out.parent)!r}, {str(out)!r})"

@@ -36,7 +36,7 @@ def fresh_folder(target: Path, force: bool) -> Iterator[Path]:
     try:
         yield fresh
         fresh.chmod(0o755)
-        _put_in_place(fresh, target)
+        _move_into(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -86,13 +86,13 @@ def write_file(target: Path, text: str, force: bool) -> None:
         raise DatasetError(f"cannot write {str(target)!r}: {error.strerror}") from error
 
 
-def _put_in_place(fresh: Path, target: Path) -> None:
+def _move_into(fresh: Path, target: Path) -> None:
     if not target.exists():
         fresh.rename(target)
         return
     for path in sorted(fresh.rglob("*")):
-        place = target / path.relative_to(fresh)
+        destination = target / path.relative_to(fresh)
         if path.is_dir() and not path.is_symlink():
-            place.mkdir(exist_ok=True)
+            destination.mkdir(exist_ok=True)
         else:
-            os.replace(path, place)
+            os.replace(path, destination)

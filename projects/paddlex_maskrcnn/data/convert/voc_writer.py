@@ -6,6 +6,7 @@ object too thin for a pixel has its outline in the xml.
 """
 
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,42 +20,42 @@ from ..datasets.base import DetectionDataset
 from ..datasets.index_masks import voc_palette
 from ..datasets.records import Record
 from ..datasets.voc import MASK_FOLDER
-from . import images as pictures
-from .upright import upright
+from .images import names_for, put, upright
+from .writers import write_lines
 
 _MOST_OF_8_BITS = 254  # 255 is void
 
 
-def write_voc(dataset: DetectionDataset, folder: Path, images: str, split: str) -> None:
+def write_voc(dataset: DetectionDataset, folder: Path, images: str, split: str) -> Counter[str]:
     """Write JPEGImages, Annotations, SegmentationObject, SPLIT_list.txt and labels.txt.
 
     Args:
-        folder: an empty one.
+        folder: an empty folder.
         images: 'copy' or 'symlink'.
         split: the part of the set that this is.
+
+    Returns:
+        what the format has no words for, which is nothing.
     """
-    names = pictures.names_for(dataset.records)
+    names = names_for(dataset.records)
     for part in ("Annotations", MASK_FOLDER):
         (folder / part).mkdir(parents=True)
     lines = []
     for record in map(upright, dataset.records):
         name = names[record["image_id"]]
         stem = Path(name).stem
-        pictures.put(record["file_name"], folder / "JPEGImages" / name, images)
+        put(record["file_name"], folder / "JPEGImages" / name, images)
         frame = ImageFrame(record["height"], record["width"])
-        rles = [as_rle(one["segmentation"], frame) for one in record["annotations"]]
+        rles = [as_rle(annotation["segmentation"], frame) for annotation in record["annotations"]]
         _write_masks(rles, frame, folder / MASK_FOLDER, stem)
         tree = _xml(record, rles, name, dataset.labels)
         ET.indent(tree)
         path = folder / "Annotations" / f"{stem}.xml"
         ET.ElementTree(tree).write(path, encoding="utf-8", xml_declaration=True)
         lines.append(f"JPEGImages/{name}\tAnnotations/{stem}.xml")
-    _write_lines(folder / f"{split}_list.txt", lines)
-    _write_lines(folder / "labels.txt", dataset.labels)
-
-
-def _write_lines(path: Path, lines: list[str]) -> None:
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_lines(folder / f"{split}_list.txt", lines)
+    write_lines(folder / "labels.txt", dataset.labels)
+    return Counter()
 
 
 def _write_masks(rles: list[dict[str, Any]], frame: ImageFrame, folder: Path, stem: str) -> None:
@@ -73,16 +74,16 @@ def _layers(rles: list[dict[str, Any]], frame: ImageFrame) -> Iterator[np.ndarra
     for k, mask in enumerate(masks):
         mask.of(layer)[mask.pixels] = k + 1
     yield layer
-    left = [k for k, one in enumerate(masks) if (one.of(layer)[one.pixels] != k + 1).any()]
+    left = [k for k, mask in enumerate(masks) if (mask.of(layer)[mask.pixels] != k + 1).any()]
     while left:
         layer = np.zeros((frame.height, frame.width), np.uint16)
         covered = []
         for k in left:
-            place = masks[k].of(layer)
-            if place[masks[k].pixels].any():
+            box = masks[k].of(layer)
+            if box[masks[k].pixels].any():
                 covered.append(k)
             else:
-                place[masks[k].pixels] = k + 1
+                box[masks[k].pixels] = k + 1
         yield layer
         left = covered
 
@@ -92,12 +93,12 @@ class _Patch:
 
     def __init__(self, rle: dict[str, Any]) -> None:
         x, y, width, height = (int(side) for side in mask_util.toBbox(rle))
-        self._place = slice(y, y + height), slice(x, x + width)
-        self.pixels = mask_util.decode(rle)[self._place].astype(bool)
+        self._box = slice(y, y + height), slice(x, x + width)
+        self.pixels = mask_util.decode(rle)[self._box].astype(bool)
 
     def of(self, image: np.ndarray) -> np.ndarray:
         """The part of an image that the box covers."""
-        return image[self._place]
+        return image[self._box]
 
 
 def _xml(record: Record, rles: list[dict[str, Any]], name: str, labels: list[str]) -> ET.Element:
@@ -107,15 +108,15 @@ def _xml(record: Record, rles: list[dict[str, Any]], name: str, labels: list[str
     for key, value in (("width", record["width"]), ("height", record["height"]), ("depth", 3)):
         _add(size, key, value)
     _add(root, "segmented", 1)
-    for one, rle in zip(record["annotations"], rles, strict=True):
+    for annotation, rle in zip(record["annotations"], rles, strict=True):
         node = ET.SubElement(root, "object")
-        _add(node, "name", labels[one["category_id"]])
-        _add(node, "difficult", one.get("ignore", 0))
-        if one["iscrowd"]:
+        _add(node, "name", labels[annotation["category_id"]])
+        _add(node, "difficult", annotation.get("ignore", 0))
+        if annotation["iscrowd"]:
             _add(node, "iscrowd", 1)
-        _add_box(node, one["bbox"])
+        _add_box(node, annotation["bbox"])
         if not mask_util.area(rle):
-            _add_outlines(node, one["segmentation"])
+            _add_outlines(node, annotation["segmentation"])
     return root
 
 

@@ -1,12 +1,16 @@
-"""One object of an image, from any format, checked and brought into Detectron2's form.
+"""An annotation of any format, checked and brought into Detectron2's form.
 
-All readers hand their boxes and masks to `ObjectChecker`, so that the same faults are named,
-skipped or repaired alike in every format.
+All readers hand their boxes and masks to `AnnotationChecker`, so that the same faults are named,
+skipped or repaired alike in every format. Most annotations are in good order; `in_good_order` tells
+these from the rest on arrays of hundreds at once, which takes a fraction of the time one by one. It
+only ever says "nothing to object to, nothing to repair": every other annotation goes through
+`AnnotationChecker.check`, which names what is wrong.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +18,6 @@ import pycocotools.mask as mask_util
 from detectron2.structures import BoxMode
 
 from ..rle import checked_rle
-from .ordinary import in_good_order
 from .problems import Kind, Problems
 
 NO_MASK = Kind(
@@ -56,6 +59,9 @@ CLIPPED = "box partly outside the image, cut at its border"
 BOX_FROM_MASK = "annotation without bbox, taken from its mask"
 
 _TOLERANCE = 1.0  # pixels: the +1 of inclusive boxes and rounding are not worth a note
+_LARGEST = 1e15  # of a number: beyond, pixels and even their halves are lost in a float64
+_LEAST_POLYGON = 6  # numbers in a polygon: three points
+_EXACT_NUMBERS = {int, float}  # by type, since True is an int to `isinstance`
 
 
 @dataclass(frozen=True)
@@ -67,11 +73,11 @@ class ImageFrame:
 
 
 @dataclass(slots=True)
-class RawObject:
-    """An object as its file has it, unchecked.
+class RawAnnotation:
+    """An annotation as its file has it, unchecked.
 
     Attributes:
-        where: what names the object in messages, as a text or made into one by `str`.
+        where: what names it in messages, as a text or made into one by `str`.
         category: its class, from 0.
         segmentation: polygons or RLE as in COCO files, pixels.
         bbox: [x, y, width, height] in pixels; None to take it from the mask.
@@ -92,15 +98,15 @@ class RawObject:
 
 
 class _UnusableError(Exception):
-    """Why an object cannot be used."""
+    """Why an annotation cannot be used."""
 
     def __init__(self, kind: Kind, detail: str = "") -> None:
         super().__init__(detail)
         self.kind = kind
 
 
-class ObjectChecker:
-    """Checks objects one by one and collects what is wrong in `problems`."""
+class AnnotationChecker:
+    """Checks annotations and collects what is wrong in `problems`."""
 
     def __init__(self, problems: Problems, boxes_expected: bool = True) -> None:
         """Keep the list that problems go to.
@@ -112,34 +118,34 @@ class ObjectChecker:
         self.boxes_expected = boxes_expected
 
     def check_all(
-        self, found: Sequence[RawObject], frames: Sequence[ImageFrame]
+        self, annotations: Sequence[RawAnnotation], frames: Sequence[ImageFrame]
     ) -> list[dict[str, Any] | None]:
-        """`check` of each object in its frame, most of them at once."""
+        """`check` of each annotation in its frame, most of them at once."""
         fine = in_good_order(
-            [one.segmentation for one in found],
-            [one.bbox for one in found],
-            [one.area for one in found],
+            [annotation.segmentation for annotation in annotations],
+            [annotation.bbox for annotation in annotations],
+            [annotation.area for annotation in annotations],
             [(frame.height, frame.width) for frame in frames],
         )
         return [
-            _as_it_is(one) if is_fine else self.check(one, frame)
-            for one, frame, is_fine in zip(found, frames, fine, strict=True)
+            _unchanged(annotation) if is_fine else self.check(annotation, frame)
+            for annotation, frame, is_fine in zip(annotations, frames, fine, strict=True)
         ]
 
-    def check(self, found: RawObject, frame: ImageFrame) -> dict[str, Any] | None:
-        """Box, mask and area of one object, or None after noting why it cannot be used.
+    def check(self, annotation: RawAnnotation, frame: ImageFrame) -> dict[str, Any] | None:
+        """Box, mask and area of an annotation, or None after noting why it cannot be used.
 
         Returns:
             bbox (inside the image), bbox_mode, segmentation (polygons or compressed RLE), area.
         """
         try:
-            mask = _checked_mask(found.segmentation, frame)
-            box = self._box(found.bbox, mask, frame, found.where)
+            mask = _checked_mask(annotation.segmentation, frame)
+            box = self._box(annotation.bbox, mask, frame, annotation.where)
         except _UnusableError as fault:
-            where = str(found.where)
+            where = str(annotation.where)
             self.problems.add(fault.kind, f"{where}: {fault}" if str(fault) else where)
             return None
-        area = found.area
+        area = annotation.area
         if not _is_finite(area) or area <= 0:
             area = float(mask_util.area(as_rle(mask, frame)))
         return {
@@ -165,15 +171,6 @@ class ObjectChecker:
         return _clipped(x, y, width, height, frame)
 
 
-def _as_it_is(found: RawObject) -> dict[str, Any]:
-    return {
-        "bbox": [float(value) for value in found.bbox],
-        "bbox_mode": BoxMode.XYWH_ABS,
-        "segmentation": found.segmentation,
-        "area": float(found.area),
-    }
-
-
 def bounds_of(mask: Any) -> list[float]:
     """[x, y, width, height] around polygons (their corners) or an RLE mask (its pixels)."""
     if isinstance(mask, dict):
@@ -181,6 +178,30 @@ def bounds_of(mask: Any) -> list[float]:
     xs = [x for polygon in mask for x in polygon[0::2]]
     ys = [y for polygon in mask for y in polygon[1::2]]
     return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+
+
+def as_rle(mask: Any, frame: ImageFrame) -> dict[str, Any]:
+    """The pixels of polygons (of any of them, drawn by pycocotools) or of an RLE mask."""
+    if isinstance(mask, dict):
+        return mask
+    return mask_util.merge(mask_util.frPyObjects(mask, frame.height, frame.width))
+
+
+def are_drawable(polygons: list[Any], frame: ImageFrame) -> bool:
+    """Whether these polygons would pass the check."""
+    try:
+        return bool(_checked_polygons(polygons, frame))
+    except _UnusableError:
+        return False
+
+
+def _unchanged(annotation: RawAnnotation) -> dict[str, Any]:
+    return {
+        "bbox": [float(value) for value in annotation.bbox],
+        "bbox_mode": BoxMode.XYWH_ABS,
+        "segmentation": annotation.segmentation,
+        "area": float(annotation.area),
+    }
 
 
 def _clipped(x: float, y: float, width: float, height: float, frame: ImageFrame) -> list[float]:
@@ -232,14 +253,6 @@ def _checked_polygons(polygons: list[Any], frame: ImageFrame) -> list[Any]:
     return polygons
 
 
-def are_drawable(polygons: list[Any], frame: ImageFrame) -> bool:
-    """Whether these polygons would pass the check."""
-    try:
-        return bool(_checked_polygons(polygons, frame))
-    except _UnusableError:
-        return False
-
-
 def _points(polygon: Any) -> np.ndarray | None:
     """(N, 2) array of a flat list of coordinates; None if it is not one."""
     if not isinstance(polygon, list) or len(polygon) % 2:
@@ -255,11 +268,76 @@ def _points(polygon: Any) -> np.ndarray | None:
 
 def _is_finite(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) < 1e15 and math.isfinite(value)
+    return is_number and abs(value) < _LARGEST and math.isfinite(value)
 
 
-def as_rle(mask: Any, frame: ImageFrame) -> dict[str, Any]:
-    """The pixels of polygons (of any of them, drawn by pycocotools) or of an RLE mask."""
-    if isinstance(mask, dict):
-        return mask
-    return mask_util.merge(mask_util.frPyObjects(mask, frame.height, frame.width))
+def in_good_order(
+    segmentations: Sequence[Any],
+    boxes: Sequence[Any],
+    areas: Sequence[Any],
+    sizes: Sequence[tuple[int, int]],
+) -> list[bool]:
+    """Which annotations stay exactly as they are: polygons near enough, box inside the image.
+
+    Args:
+        segmentations: as annotation files have them.
+        boxes: likewise, [x, y, width, height] in pixels.
+        areas: likewise.
+        sizes: (height, width) in pixels of the image that each annotation is in.
+    """
+    fits = [_has_form(*fields) for fields in zip(segmentations, boxes, areas, strict=True)]
+    candidates = [index for index, has_form in enumerate(fits) if has_form]
+    if not candidates:
+        return fits
+    numbers = [[*boxes[index], areas[index]] for index in candidates]
+    parts = [segmentations[index] for index in candidates]
+    counts = [len(part) for part in parts]
+    polygons = list(chain.from_iterable(parts))
+    coordinates = list(chain.from_iterable(polygons))
+    if not set(map(type, chain(coordinates, chain.from_iterable(numbers)))) <= _EXACT_NUMBERS:
+        return [False] * len(fits)
+    frames = np.array([sizes[index] for index in candidates], dtype=np.float64)[:, ::-1]
+    try:
+        fine = _boxes_fit(np.array(numbers, dtype=np.float64), frames)
+        points = np.array(coordinates, dtype=np.float64).reshape(-1, 2)
+    except OverflowError:  # an integer that no float can hold
+        return [False] * len(fits)
+    lengths = [len(polygon) // 2 for polygon in polygons]
+    fine &= _polygons_fit(points, np.array(lengths), np.array(counts), frames)
+    for index, is_fine in zip(candidates, fine.tolist(), strict=True):
+        fits[index] = is_fine
+    return fits
+
+
+def _has_form(segmentation: Any, box: Any, area: Any) -> bool:
+    if type(segmentation) is not list or type(box) is not list or len(box) != 4:
+        return False
+    if not segmentation or type(area) not in _EXACT_NUMBERS:
+        return False
+    for polygon in segmentation:
+        if type(polygon) is not list or len(polygon) < _LEAST_POLYGON or len(polygon) % 2:
+            return False
+    return True
+
+
+def _boxes_fit(numbers: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """(N,) of rows x, y, width, height, area; frames are (N, 2) width and height."""
+    corner, side, area = numbers[:, :2], numbers[:, 2:4], numbers[:, 4]
+    end = corner + side
+    inside = (corner >= 0) & (side > 0) & (end > corner) & (end <= frames)
+    return inside.all(axis=1) & (area > 0) & (area < _LARGEST)  # both false for NaN
+
+
+def _polygons_fit(
+    points: np.ndarray, lengths: np.ndarray, counts: np.ndarray, frames: np.ndarray
+) -> np.ndarray:
+    """(N,) of annotations with `counts` polygons each, of `lengths` points each, in a row."""
+    starts = np.cumsum(lengths) - lengths
+    low, high = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
+    frame = np.repeat(frames, counts, axis=0)
+    farthest = 2 * frame.max(axis=1)
+    # NaN, which the reductions hand on, is near nothing
+    near = (low.min(axis=1) > -farthest) & (high.max(axis=1) < 2 * farthest)
+    shows = (high > np.maximum(low, 0)).all(axis=1) & (low < frame).all(axis=1)
+    first = np.cumsum(counts) - counts
+    return np.logical_and.reduceat(near, first) & np.logical_or.reduceat(shows, first)

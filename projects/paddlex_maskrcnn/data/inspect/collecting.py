@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..datasets.base import DetectionDataset
-from ..datasets.problems import DatasetError, Problems
-from ..datasets.reading import collecting
+from ..datasets.problems import DatasetError, Problems, collect_problems
 
 
 @dataclass
@@ -32,7 +31,7 @@ def open_part(name: str, build: Callable[[], DetectionDataset]) -> Part:
     Raises:
         DatasetError: when nothing can be understood, as with a file that is no json.
     """
-    with collecting() as problems:
+    with collect_problems() as problems:
         try:
             dataset = build()
         except DatasetError as error:
