@@ -192,7 +192,7 @@ def open_dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
 
     data = loaded.experiment.data
     choice: Any = getattr(data, part)
-    transforms = Compose.from_config(getattr(data.transforms, part))
+    transforms = Compose.from_choices(getattr(data.transforms, part))
     return getattr(datasets, choice.type)(**asdict(choice.arguments), transforms=transforms)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, fields
 from itertools import pairwise
 from typing import Any
@@ -34,11 +34,12 @@ def check_section(
 ) -> tuple[Any, list[Problem]]:
     """A section's object from what was given, and the problems.
 
-    A wrong value leaves its default in the object, so that rules between rows can still be checked;
-    the object is None when a required value is missing.
+    A wrong value leaves its default in the object, so that rules between sections can still be
+    checked; the object is None when a required value is missing.
 
     Args:
-        kind: the dataclass whose fields are rows.
+        kind: the dataclass whose fields are rows. Rules between them are its method `broken_rules`,
+            which yields (name, what is wrong) and is asked when each value is right by itself.
         given: key -> value, as parsed.
         prefix: what stands before the key in the user's file, `model.` for instance.
         locate: where a full key was written.
@@ -47,7 +48,8 @@ def check_section(
     problems, values = [], {}
     for key, value in given.items():
         if key not in by_name:
-            message = f"is not a known key{suggestion(key, by_name)}"
+            near = suggestion(key, by_name) or f"; keys are {', '.join(by_name)}"
+            message = f"is not a known key{near}"
         else:
             converted, message = check_value(by_name[key], value)
             if not message:
@@ -56,16 +58,27 @@ def check_section(
             problems.append(Problem(prefix + str(key), message, locate(prefix + str(key))))
     problems += _missing(by_name, given, prefix, locate)
     required = {name for name, this in by_name.items() if default_of(this) is REQUIRED}
-    return (kind(**values) if required <= values.keys() else None), problems
+    if not required <= values.keys():
+        return None, problems
+    section = kind(**values)
+    if not problems and hasattr(section, "broken_rules"):
+        problems = [
+            Problem(prefix + name, message, locate(prefix + name))
+            for name, message in section.broken_rules()
+        ]
+    return section, problems
 
 
-def check_arguments(kind: type, given: Mapping[str, Any]) -> Any:
+def check_arguments(kind: type, given: Mapping[str, Any], prefix: str = "") -> Any:
     """The section's object from Python keyword arguments.
+
+    Args:
+        prefix: what errors write before an argument's name, `Padding.` for instance.
 
     Raises:
         ConfigError: naming every argument that cannot be used.
     """
-    section, problems = check_section(kind, given)
+    section, problems = check_section(kind, given, prefix)
     if problems:
         raise ConfigError(problems)
     return section
@@ -99,7 +112,7 @@ def _convert(value: Any, kind: Any) -> tuple[Any, bool]:
 
 
 def _convert_list(value: Any, item: Any) -> tuple[Any, bool]:
-    if not isinstance(value, (list, tuple)):
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         return value, False
     pairs = [_convert(entry, item) for entry in value]
     return [entry for entry, _ in pairs], all(fits for _, fits in pairs)
@@ -109,7 +122,10 @@ def _convert_number(value: Any, kind: Any) -> tuple[Any, bool]:
     # numbers.Number would admit complex; numpy scalars have __index__ or __float__
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
         return value, False
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):  # arrays, and integers too long for a float
+        return value, False
     if not math.isfinite(number) or (kind is int and number != int(number)):
         return value, False
     return (int(value) if kind is int else number), True
@@ -121,15 +137,25 @@ def _out_of_bounds(value: Any, row: Row) -> str:
         for one in (one for one in chosen if one not in row.values):
             return f"is {value!r}; choose one of {row.allowed()}{suggestion(one, row.values)}"
         return ""
-    numbers = value if isinstance(value, list) else [value]
-    numbers = [number for number in numbers if isinstance(number, (int, float))]
+    is_list = isinstance(value, list)
+    numbers = [
+        number for number in (value if is_list else [value]) if isinstance(number, (int, float))
+    ]
     wrong = not all(_inside(number, row) for number in numbers)
-    if isinstance(value, list):
-        wrong |= row.length is not None and len(value) != row.length
-        wrong |= row.increasing and any(a >= b for a, b in pairwise(value))
+    wrong |= is_list and _is_misshapen(value, row)
     if isinstance(value, str) and row.values is None and row.allowed() and value != "auto":
         return f"is {value!r}; a number {row.allowed()} or 'auto' is needed"
-    return f"is {value!r}; allowed: {row.allowed()}" if wrong else ""
+    return f"is {value!r}; allowed: {row.allowed(in_list=is_list)}" if wrong else ""
+
+
+def _is_misshapen(value: list, row: Row) -> bool:
+    """Whether the number or the order of a list's entries is wrong."""
+    return (
+        (row.nonempty and not value)
+        or (bool(row.entries) and len(value) != len(row.entries))
+        or (row.ordered and any(a > b for a, b in pairwise(value)))
+        or (row.increasing and any(a >= b for a, b in pairwise(value)))
+    )
 
 
 def _inside(number: float, row: Row) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from .load import LoadedExperiment
 from .profiles import KEY
 from .rows import row_of
+from .schema import OperatorLists
 from .yaml_io import dump
 
 _COLUMN = 60
@@ -33,7 +34,7 @@ def as_plain(experiment: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {"model": asdict(experiment.model)}
     if plain["model"]["num_classes"] is None:
         del plain["model"]["num_classes"]
-    plain["data"] = {"transforms": asdict(experiment.data.transforms)}
+    plain["data"] = {"transforms": _operators(experiment.data.transforms)}
     for part in ("train", "eval"):
         choice = getattr(experiment.data, part)
         if choice is not None:
@@ -48,6 +49,12 @@ def as_plain(experiment: Any) -> dict[str, Any]:
 def section_as_plain(section: Any) -> dict[str, Any]:
     """What a YAML file can hold of a section."""
     return {this.name: getattr(section, this.name) for this in _written(section)}
+
+
+def _operators(lists: OperatorLists) -> dict[str, list[dict]]:
+    """Section `data.transforms` as it was written."""
+    parts = {"train": lists.train, "eval": lists.eval}
+    return {part: [choice.as_written() for choice in choices] for part, choices in parts.items()}
 
 
 def _written(section: Any) -> Iterator[Any]:
@@ -71,7 +78,7 @@ def _data(section: Any, loaded: LoadedExperiment) -> Iterator[str]:
     yield "  transforms:"
     for part in ("train", "eval"):
         place = _place(f"data.transforms.{part}", loaded)
-        yield _line(part, getattr(section.transforms, part), 2, place)
+        yield _line(part, _operators(section.transforms)[part], 2, place)
 
 
 def _place(key: str, loaded: LoadedExperiment) -> str:
