@@ -154,7 +154,7 @@ def _plan(loaded: LoadedExperiment | None) -> Plan:
 
     model = loaded.experiment.model if loaded else ModelParams()
     lists = loaded.experiment.data.transforms if loaded else OperatorLists()
-    words, new_size = resizing_of(Compose.from_config(lists.train))
+    words, new_size = resizing_of(Compose.from_choices(lists.train))
     anchors = AnchorSet(tuple(model.anchor_sizes), tuple(model.aspect_ratios), model.with_fpn)
     return Plan(words, new_size, anchors, model.keep_top_k)
 

@@ -189,7 +189,7 @@ def open_dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
     from ..data.transforms import Compose
 
     data = loaded.experiment.data
-    transforms = Compose.from_config(getattr(data.transforms, part))
+    transforms = Compose.from_choices(getattr(data.transforms, part))
     return datasets.open_dataset(getattr(data, part), transforms)
 
 

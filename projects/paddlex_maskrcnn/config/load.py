@@ -20,7 +20,7 @@ from .check import check_section
 from .dataset_rows import DATASETS, JOINED, DatasetChoice
 from .problems import ConfigError, Problem, suggestion
 from .rules import broken_rules
-from .transform_rows import TRANSFORMS
+from .transform_rows import TRANSFORMS, OperatorChoice
 
 logger = logging.getLogger(__name__)
 
@@ -210,26 +210,26 @@ class _Sections:
                 self.problems.append(Problem(key, text, self.locate(key)))
             else:
                 checked = [self.operator(f"{key}[{i}]", one) for i, one in enumerate(operators)]
-                setattr(lists, name, checked)
+                setattr(lists, name, [choice for choice in checked if choice is not None])
         return lists
 
-    def operator(self, key: str, value: Any) -> dict[str, dict]:
+    def operator(self, key: str, value: Any) -> OperatorChoice | None:
         """An operator: its name alone, or {name: arguments}."""
         if isinstance(value, str):
             value = {value: None}
         if not isinstance(value, Mapping) or len(value) != 1:
             text = f"is {value!r}; write '- Name' or '- Name: {{argument: value}}'"
             self.problems.append(Problem(key, text, self.locate(key)))
-            return {}
+            return None
         ((name, arguments),) = value.items()
         if name not in TRANSFORMS:
             text = f"is {name!r}; operators are {', '.join(TRANSFORMS)}"
             text += suggestion(name, TRANSFORMS)
             self.problems.append(Problem(key, text, self.locate(key)))
-            return {}
+            return None
         given = self.mapping(f"{key}.{name}", arguments)
-        self.checked(TRANSFORMS[name], dict(given), f"{key}.{name}")
-        return {name: given}
+        arguments = self.checked(TRANSFORMS[name], dict(given), f"{key}.{name}")
+        return OperatorChoice(name=name, arguments=arguments, given=given)
 
 
 def _is_list_of_mappings(value: Any) -> bool:

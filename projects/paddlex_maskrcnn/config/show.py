@@ -10,6 +10,7 @@ from .dataset_rows import DatasetChoice
 from .load import LoadedExperiment
 from .profiles import KEY
 from .rows import row_of
+from .schema import OperatorLists
 from .yaml_io import dump
 
 _COLUMN = 60
@@ -34,7 +35,7 @@ def as_plain(experiment: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {"model": asdict(experiment.model)}
     if plain["model"]["num_classes"] is None:
         del plain["model"]["num_classes"]
-    plain["data"] = {"transforms": asdict(experiment.data.transforms)}
+    plain["data"] = {"transforms": _operators(experiment.data.transforms)}
     for part in ("train", "eval"):
         choice = getattr(experiment.data, part)
         if choice is not None:
@@ -58,6 +59,12 @@ def _plain(value: Any) -> Any:
     return [_plain(entry) for entry in value] if isinstance(value, list) else value
 
 
+def _operators(lists: OperatorLists) -> dict[str, list[dict]]:
+    """Section `data.transforms` as it was written."""
+    parts = {"train": lists.train, "eval": lists.eval}
+    return {part: [choice.as_written() for choice in choices] for part, choices in parts.items()}
+
+
 def _written(section: Any) -> Iterator[Any]:
     return (this for this in fields(section) if not row_of(this).python_only)
 
@@ -79,7 +86,7 @@ def _data(section: Any, loaded: LoadedExperiment) -> Iterator[str]:
     yield "  transforms:"
     for part in ("train", "eval"):
         place = _place(f"data.transforms.{part}", loaded)
-        yield _line(part, getattr(section.transforms, part), 2, place)
+        yield _line(part, _operators(section.transforms)[part], 2, place)
 
 
 def _place(key: str, loaded: LoadedExperiment) -> str:

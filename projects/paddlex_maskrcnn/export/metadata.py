@@ -17,7 +17,7 @@ import torchvision
 
 from .. import __version__
 from ..data.transforms import CLAHE, Compose, Normalize, Padding, Resize, ResizeByShort
-from ..data.transforms.arguments import width_and_height
+from ..data.transforms.resize import width_and_height
 from ..engine.inference import MASK_THRESHOLD
 from ..engine.network import ModelCard
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..data.datasets.drawn import draw_scene
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
-from ..data.transforms.arguments import width_and_height
+from ..data.transforms.resize import width_and_height
 from ..engine.network import ModelCard
 
 MOST = 16  # pictures of a folder that are looked at

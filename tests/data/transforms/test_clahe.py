@@ -65,8 +65,11 @@ def test_what_it_cannot_do_is_said():
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"clip_limit": 0}, "clip_limit must be a number >= 0.01"),
-        ({"tile_grid_size": 8}, r"tile_grid_size must be \[columns, rows\]"),
+        ({"clip_limit": 0}, r"CLAHE\.clip_limit is 0\.0; allowed: >= 0\.01"),
+        (
+            {"tile_grid_size": 8},
+            r"tile_grid_size is 8; a list of whole numbers is needed \(\[columns, rows\], each >= 1\)",
+        ),
         ({"tile_grid_size": [8, 0]}, "tile_grid_size"),
     ],
 )

@@ -94,9 +94,9 @@ def test_prediction_has_true_colours():
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"hue": 0.6}, "hue must be a number from 0 to 0.5"),
-        ({"brightness": -1}, "brightness must be a number >= 0"),
-        ({"prob": 1.2}, "prob must be a number from 0 to 1"),
+        ({"hue": 0.6}, r"ColorJitter\.hue is 0\.6; allowed: >= 0 and <= 0\.5"),
+        ({"brightness": -1}, r"brightness is -1\.0; allowed: >= 0"),
+        ({"prob": 1.2}, r"prob is 1\.2; allowed: >= 0 and <= 1"),
     ],
 )
 def test_mistakes(arguments, fragment):

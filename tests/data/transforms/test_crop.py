@@ -78,13 +78,19 @@ def test_what_a_reduced_file_may_be_cut_to():
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"aspect_ratio": [2, 0.5]}, r"aspect_ratio must be \[lowest, highest\]"),
+        (
+            {"aspect_ratio": [2, 0.5]},
+            r"RandomCrop\.aspect_ratio is \[2\.0, 0\.5\]; allowed: \[lowest, highest\]",
+        ),
         ({"aspect_ratio": [2, 3]}, "with 1 between them"),
-        ({"scaling": [0.3, 1.2]}, "scaling must be .* from 0.01 to 1"),
-        ({"thresholds": []}, "thresholds must be a list"),
-        ({"thresholds": [1.5]}, "thresholds must be a number from 0 to 1"),
-        ({"num_attempts": 0}, "num_attempts must be an integer >= 1"),
-        ({"allow_no_crop": "yes"}, "allow_no_crop must be True or False"),
+        (
+            {"scaling": [0.3, 1.2]},
+            r"scaling is .*; allowed: \[lowest, highest\], each >= 0\.01 and <= 1",
+        ),
+        ({"thresholds": []}, r"thresholds is \[\]; allowed: .* not empty"),
+        ({"thresholds": [1.5]}, r"thresholds is \[1\.5\]; allowed: >= 0 and <= 1"),
+        ({"num_attempts": 0}, "num_attempts is 0; allowed: >= 1"),
+        ({"allow_no_crop": "yes"}, "allow_no_crop is 'yes'; true or false is needed"),
     ],
 )
 def test_mistakes(arguments, fragment):

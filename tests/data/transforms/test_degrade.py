@@ -77,10 +77,16 @@ def test_only_some_images_in_training_and_none_in_prediction(operator):
 @pytest.mark.parametrize(
     ("make", "fragment"),
     [
-        (lambda: RandomBlur(sigma=[0, 1]), "sigma must be .* >= 0.01"),
-        (lambda: RandomBlur(sigma=2), "sigma must be"),
-        (lambda: RandomNoise(std=[0.2, 0.1]), "std must be .* from 0 to 1"),
-        (lambda: RandomNoise(prob=3), "prob must be"),
+        (
+            lambda: RandomBlur(sigma=[0, 1]),
+            r"RandomBlur\.sigma is \[0\.0, 1\.0\]; allowed: \[lowest, highest\], each >= 0\.01",
+        ),
+        (lambda: RandomBlur(sigma=2), "sigma is 2; a list of numbers is needed"),
+        (
+            lambda: RandomNoise(std=[0.2, 0.1]),
+            r"std is \[0\.2, 0\.1\]; allowed: \[lowest, highest\], each >= 0 and <= 1",
+        ),
+        (lambda: RandomNoise(prob=3), r"RandomNoise\.prob is 3\.0; allowed"),
     ],
 )
 def test_mistakes(make, fragment):

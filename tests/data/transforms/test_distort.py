@@ -82,9 +82,9 @@ def test_prediction_has_true_colours():
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"brightness_range": 1.5}, "brightness_range must be a number from 0 to 1"),
-        ({"hue_range": -1}, "hue_range must be a number >= 0"),
-        ({"hue_prob": "x"}, "hue_prob must be a number from 0 to 1"),
+        ({"brightness_range": 1.5}, r"brightness_range is 1\.5; allowed: >= 0 and <= 1"),
+        ({"hue_range": -1}, r"RandomDistort\.hue_range is -1\.0; allowed: >= 0"),
+        ({"hue_prob": "x"}, r"hue_prob is 'x'; a number is needed \(>= 0 and <= 1\)"),
     ],
 )
 def test_mistakes(arguments, fragment):

@@ -38,7 +38,9 @@ def test_the_ground_is_the_mean():
     found = jitter.get_transform(image, setting).apply_image(image)
     assert found[-1, -1].tolist() == [30, 20, 10]
     assert found[0, 0].tolist() == [255, 255, 255]
-    with pytest.raises(ValueError, match="fill_value has 1 numbers, but the images have 3"):
+    with pytest.raises(
+        ValueError, match=r"LargeScaleJitter\.fill_value is \[.*\]; 3 numbers are needed"
+    ):
         LargeScaleJitter(fill_value=[1]).check(setting)
 
 
@@ -56,10 +58,13 @@ def test_how_much_it_enlarges_at_most():
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"target_size": 0}, "target_size must be an integer >= 1"),
-        ({"target_size": [3]}, r"target_size must be an integer >= 1 or \[width, height\]"),
-        ({"min_scale": 0}, "min_scale must be a number >= 0.01"),
-        ({"min_scale": 2, "max_scale": 1}, r"max_scale must be >= min_scale \(2\), got 1"),
+        ({"target_size": 0}, "target_size is 0; allowed: >= 1"),
+        ({"target_size": [3]}, r"target_size is \[3\]; allowed: \[width, height\], each >= 1"),
+        ({"min_scale": 0}, r"min_scale is 0\.0; allowed: >= 0\.01"),
+        (
+            {"min_scale": 2, "max_scale": 1},
+            r"LargeScaleJitter\.max_scale is 1\.0; at least min_scale, 2\.0, is needed",
+        ),
     ],
 )
 def test_mistakes(arguments, fragment):

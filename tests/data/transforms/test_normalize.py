@@ -33,14 +33,20 @@ def test_default_range_fits_any_number_of_channels():
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"mean": 0.5}, "Normalize: mean must be a list of numbers"),
-        ({"mean": []}, "mean must be a list"),
-        ({"mean": [0.5, "0.5", 0.5]}, "mean must be a list"),
-        ({"std": [1, 1]}, r"std must be as long as mean \(3\), got \[1.0, 1.0\]"),
-        ({"std": [1, 0, 1]}, "std must be positive"),
-        ({"max_val": [255, 255, 0]}, "max_val must be above min_val"),
-        ({"min_val": [0, 0]}, "min_val must be as long as mean"),
-        ({"mean": [float("nan"), 0, 0]}, "mean must be a list"),
+        ({"mean": 0.5}, r"Normalize\.mean is 0\.5; a list of numbers is needed"),
+        ({"mean": []}, r"mean is \[\]; allowed: not empty"),
+        (
+            {"mean": [0.5, "0.5", 0.5]},
+            r"mean is \[0\.5, '0\.5', 0\.5\]; a list of numbers is needed",
+        ),
+        ({"std": [1, 1]}, r"std is \[1\.0, 1\.0\]; as many entries as mean has, 3, are needed"),
+        ({"std": [1, 0, 1]}, r"std is .*; allowed: > 0 and not empty"),
+        (
+            {"max_val": [255, 255, 0]},
+            r"max_val is .*; numbers above those of min_val, .*, are needed",
+        ),
+        ({"min_val": [0, 0]}, "min_val is .*; as many entries as mean"),
+        ({"mean": [float("nan"), 0, 0]}, "mean is .*nan.*; a list of numbers is needed"),
     ],
 )
 def test_mistakes(arguments, fragment):

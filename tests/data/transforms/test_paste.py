@@ -166,9 +166,9 @@ def test_a_paste_covers_segmentation_maps():
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"prob": 2}, "prob must be a number from 0 to 1"),
-        ({"max_objects": 0}, "max_objects must be an integer >= 1"),
-        ({"min_visible": -1}, "min_visible must be a number from 0 to 1"),
+        ({"prob": 2}, r"CopyPaste\.prob is 2\.0; allowed: >= 0 and <= 1"),
+        ({"max_objects": 0}, "max_objects is 0; allowed: >= 1"),
+        ({"min_visible": -1}, r"min_visible is -1\.0; allowed: >= 0 and <= 1"),
     ],
 )
 def test_mistakes(arguments, fragment):

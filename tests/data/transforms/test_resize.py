@@ -89,12 +89,15 @@ def test_nothing_is_done_to_an_image_of_the_right_size():
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"short_size": 0}, "short_size must be an integer >= 1, got 0"),
-        ({"short_size": []}, "short_size must be an integer >= 1 or a list of such"),
+        ({"short_size": 0}, r"ResizeByShort\.short_size is 0; allowed: >= 1$"),
+        ({"short_size": []}, r"short_size is \[\]; allowed: >= 1 and not empty"),
         ({"short_size": "800"}, "short_size"),
-        ({"short_size": [600, 8.5]}, "short_size must be an integer >= 1, got 8.5"),
+        (
+            {"short_size": [600, 8.5]},
+            r"short_size is \[600, 8\.5\]; a whole number or a list of whole numbers is needed",
+        ),
         ({"short_size": True}, "short_size"),
-        ({"max_size": "1333"}, "max_size must be an integer"),
+        ({"max_size": "1333"}, "max_size is '1333'; a whole number is needed"),
     ],
 )
 def test_mistakes(arguments, fragment):
@@ -130,8 +133,14 @@ def test_random_interpolation_is_drawn_for_each_image_and_not_for_prediction():
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"target_size": [3, 4, 5]}, r"target_size must be an integer >= 1 or \[width, height\]"),
-        ({"interp": "BICUBIC"}, "interp must be one of 'NEAREST', 'LINEAR'"),
+        (
+            {"target_size": [3, 4, 5]},
+            r"Resize\.target_size is \[3, 4, 5\]; allowed: \[width, height\], each >= 1",
+        ),
+        (
+            {"interp": "BICUBIC"},
+            "interp is 'BICUBIC'; choose one of NEAREST, LINEAR.* did you mean 'CUBIC'",
+        ),
     ],
 )
 def test_mistakes_of_a_fixed_size(arguments, fragment):

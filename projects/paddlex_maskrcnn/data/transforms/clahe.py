@@ -5,14 +5,13 @@ Origin: PaddleX `CLAHE`, which worked on nothing (it gave OpenCV floats); the wo
 Differences: grey and colour images of 8 and of 16 bits, the latter by their lightness (L of Lab).
 """
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from .arguments import check_number, fail, is_integer, is_sequence
+from ...config.signature import takes_rows
+from ...config.transform_rows import CLAHEParams
 from .operator import Operator
 from .setting import Setting
 
@@ -27,21 +26,10 @@ _LAB = {
 class CLAHE(Operator, d2.Augmentation):
     """Even out contrast tile by tile, in training and in prediction."""
 
-    def __init__(self, clip_limit: float = 2.0, tile_grid_size: Sequence[int] = (8, 8)) -> None:
-        """Check the arguments.
-
-        Args:
-            clip_limit: how much contrast may grow; above 0.
-            tile_grid_size: [columns, rows] of tiles.
-
-        Raises:
-            ValueError: if the limit is not positive or the tiles are not two positive integers.
-        """
-        self.clip_limit = check_number("CLAHE", "clip_limit", clip_limit, 0.01)
-        is_pair = is_sequence(tile_grid_size) and len(tile_grid_size) == 2
-        if not is_pair or not all(is_integer(n) and n >= 1 for n in tile_grid_size):
-            raise fail("CLAHE", "tile_grid_size", "[columns, rows], integers >= 1", tile_grid_size)
-        self.tile_grid_size = list(tile_grid_size)
+    @takes_rows(CLAHEParams, "CLAHE")
+    def __init__(self, params: CLAHEParams) -> None:
+        self.clip_limit = params.clip_limit
+        self.tile_grid_size = params.tile_grid_size
 
     def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
         """Nothing is drawn."""

@@ -14,46 +14,23 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from .arguments import check_fraction, check_number, fail
+from ...config.signature import takes_rows
+from ...config.transform_rows import ColorJitterParams
 from .colors import channel_means, check_channels, luma, mixed, saturating, scaled
 from .operator import Operator
 from .setting import Setting
-
-_MOST_HUE = 0.5  # of the circle
 
 
 class ColorJitter(Operator, d2.Augmentation):
     """Change brightness, contrast, saturation and hue together."""
 
-    def __init__(
-        self,
-        *,
-        brightness: float = 0.4,
-        contrast: float = 0.4,
-        saturation: float = 0.4,
-        hue: float = 0.1,
-        prob: float = 0.5,
-    ) -> None:
-        """Check the arguments.
-
-        Args:
-            brightness: b of the factor U(max(0, 1 - b), 1 + b).
-            contrast: likewise.
-            saturation: likewise.
-            hue: most that hue is turned, in circles, up to one half.
-            prob: share of the images that are changed.
-
-        Raises:
-            ValueError: if a number is negative, hue above one half, or prob above one.
-        """
-        name = "ColorJitter"
-        self.brightness = check_number(name, "brightness", brightness, 0)
-        self.contrast = check_number(name, "contrast", contrast, 0)
-        self.saturation = check_number(name, "saturation", saturation, 0)
-        self.hue = check_number(name, "hue", hue, 0)
-        if self.hue > _MOST_HUE:
-            raise fail(name, "hue", "a number from 0 to 0.5 (of a circle)", hue)
-        self.prob = check_fraction(name, "prob", prob)
+    @takes_rows(ColorJitterParams, "ColorJitter")
+    def __init__(self, params: ColorJitterParams) -> None:
+        self.brightness = params.brightness
+        self.contrast = params.contrast
+        self.saturation = params.saturation
+        self.hue = params.hue
+        self.prob = params.prob
 
     def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
         """Draw the changes of this image and their order."""

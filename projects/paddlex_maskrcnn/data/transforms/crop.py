@@ -7,13 +7,12 @@ its right and lower border; RLE masks are cut exactly; crowd regions do not coun
 stay, cut, wherever their centre is.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from .arguments import check_bool, check_fraction, check_integer, check_range, fail, is_sequence
+from ...config.signature import takes_rows
+from ...config.transform_rows import RandomCropParams
 from .frames import Crop
 from .operator import Operator
 
@@ -23,39 +22,14 @@ Box = tuple[int, int, int, int]  # x, y, width, height
 class RandomCrop(Operator, d2.Augmentation):
     """Cut a part out of an image with objects."""
 
-    def __init__(
-        self,
-        aspect_ratio: Sequence[float] = (0.5, 2.0),
-        thresholds: Sequence[float] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9),
-        scaling: Sequence[float] = (0.3, 1.0),
-        num_attempts: int = 50,
-        allow_no_crop: bool = True,
-        cover_all_box: bool = False,
-    ) -> None:
-        """Check the arguments.
-
-        Args:
-            aspect_ratio: [lowest, highest] width / height of the part, in the image's own.
-            thresholds: IoU that a box must reach with the part; they are tried in random order.
-            scaling: [lowest, highest] side of the part, in sides of the image, at aspect ratio 1.
-            num_attempts: parts drawn for each threshold.
-            allow_no_crop: the whole image is one of the choices.
-            cover_all_box: all boxes must reach the threshold, instead of one.
-
-        Raises:
-            ValueError: if a range is in disorder or a number out of its bounds.
-        """
-        name = "RandomCrop"
-        self.aspect_ratio = check_range(name, "aspect_ratio", aspect_ratio, 0.01, 100)
-        if not is_sequence(thresholds):
-            raise fail(name, "thresholds", "a list of numbers from 0 to 1", thresholds)
-        self.thresholds = [check_fraction(name, "thresholds", one) for one in thresholds]
-        self.scaling = check_range(name, "scaling", scaling, 0.01, 1)
-        if not self.aspect_ratio[0] <= 1 <= self.aspect_ratio[1]:
-            raise fail(name, "aspect_ratio", "[lowest, highest] with 1 between them", aspect_ratio)
-        self.num_attempts = check_integer(name, "num_attempts", num_attempts, 1)
-        self.allow_no_crop = check_bool(name, "allow_no_crop", allow_no_crop)
-        self.cover_all_box = check_bool(name, "cover_all_box", cover_all_box)
+    @takes_rows(RandomCropParams, "RandomCrop")
+    def __init__(self, params: RandomCropParams) -> None:
+        self.aspect_ratio = params.aspect_ratio
+        self.thresholds = params.thresholds
+        self.scaling = params.scaling
+        self.num_attempts = params.num_attempts
+        self.allow_no_crop = params.allow_no_crop
+        self.cover_all_box = params.cover_all_box
 
     def get_transform(self, image: np.ndarray, boxes: np.ndarray) -> Transform:
         """Draw a part for this image; images without objects stay whole."""
@@ -85,7 +59,7 @@ class RandomCrop(Operator, d2.Augmentation):
         return None
 
     def _draw_part(self, height: int, width: int) -> Box:
-        scale = np.random.uniform(*self.scaling)
+        scale = np.random.uniform(self.scaling[0], self.scaling[1])
         lowest, highest = self.aspect_ratio
         # Beyond these limits the part would be larger than the image.
         ratio = np.random.uniform(max(lowest, scale**2), min(highest, scale**-2))

@@ -5,7 +5,6 @@ channel. Both are measured in pixels of the image as it stands: behind the resiz
 same for photographs of every size.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import cv2
@@ -13,7 +12,8 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from .arguments import check_fraction, check_range
+from ...config.signature import takes_rows
+from ...config.transform_rows import RandomBlurParams, RandomNoiseParams
 from .operator import Operator
 from .setting import Setting
 
@@ -33,48 +33,34 @@ class _Degrading(Operator, d2.Augmentation):
 class RandomBlur(_Degrading):
     """Blur some of the images."""
 
-    def __init__(self, *, prob: float = 0.1, sigma: Sequence[float] = (0.1, 2.0)) -> None:
-        """Check the arguments.
-
-        Args:
-            prob: share of the images that are blurred.
-            sigma: [lowest, highest] standard deviation in pixels.
-
-        Raises:
-            ValueError: if prob is not from 0 to 1 or sigma not two positive numbers in order.
-        """
-        self.prob = check_fraction("RandomBlur", "prob", prob)
-        self.sigma = check_range("RandomBlur", "sigma", sigma, 0.01)
+    @takes_rows(RandomBlurParams, "RandomBlur")
+    def __init__(self, params: RandomBlurParams) -> None:
+        self.prob = params.prob
+        self.sigma = params.sigma
 
     def get_transform(self, image: np.ndarray) -> Transform:
         """Draw the strength for this image."""
         if np.random.random() >= self.prob:
             return d2.NoOpTransform()
-        return d2.ColorTransform(partial(_blurred, sigma=np.random.uniform(*self.sigma)))
+        return d2.ColorTransform(
+            partial(_blurred, sigma=np.random.uniform(self.sigma[0], self.sigma[1]))
+        )
 
 
 class RandomNoise(_Degrading):
     """Add noise to some of the images."""
 
-    def __init__(self, *, prob: float = 0.1, std: Sequence[float] = (0.01, 0.05)) -> None:
-        """Check the arguments.
-
-        Args:
-            prob: share of the images that get noise.
-            std: [lowest, highest] standard deviation, as a share of the way from black to white
-                (min_val to max_val of `Normalize`).
-
-        Raises:
-            ValueError: if prob is not from 0 to 1 or std not two numbers from 0 to 1 in order.
-        """
-        self.prob = check_fraction("RandomNoise", "prob", prob)
-        self.std = check_range("RandomNoise", "std", std, 0, 1)
+    @takes_rows(RandomNoiseParams, "RandomNoise")
+    def __init__(self, params: RandomNoiseParams) -> None:
+        self.prob = params.prob
+        self.std = params.std
 
     def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
         """Draw the strength, and a seed for the noise, for this image."""
         if np.random.random() >= self.prob:
             return d2.NoOpTransform()
-        strength = np.random.uniform(*self.std) * np.array(setting.in_image_order(setting.span))
+        span = np.array(setting.in_image_order(setting.span))
+        strength = np.random.uniform(self.std[0], self.std[1]) * span
         seed = np.random.randint(2**31)
         return d2.ColorTransform(partial(_noisy, strength=strength, seed=seed))
 

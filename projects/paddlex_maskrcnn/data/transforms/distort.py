@@ -13,7 +13,8 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from .arguments import check_fraction, check_number
+from ...config.signature import takes_rows
+from ...config.transform_rows import RandomDistortParams
 from .colors import channel_means, check_channels, luma, mixed, saturating, scaled
 from .operator import Operator
 from .setting import Setting
@@ -24,42 +25,16 @@ _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.321], [0.211, -0.5
 class RandomDistort(Operator, d2.Augmentation):
     """Change brightness, contrast, saturation and hue, each of them in some of the images."""
 
-    def __init__(
-        self,
-        brightness_range: float = 0.5,
-        brightness_prob: float = 0.5,
-        contrast_range: float = 0.5,
-        contrast_prob: float = 0.5,
-        saturation_range: float = 0.5,
-        saturation_prob: float = 0.5,
-        hue_range: float = 18,
-        hue_prob: float = 0.5,
-    ) -> None:
-        """Check the arguments.
-
-        Args:
-            brightness_range: r of the factor U(1 - r, 1 + r).
-            brightness_prob: share of the images whose brightness changes.
-            contrast_range: likewise, of the distance to the mean.
-            contrast_prob: likewise.
-            saturation_range: likewise, of the distance to grey.
-            saturation_prob: likewise.
-            hue_range: most that hue is turned, in degrees.
-            hue_prob: likewise.
-
-        Raises:
-            ValueError: if a range is negative, one of the first three above 1, or a share not from
-                0 to 1.
-        """
-        name = "RandomDistort"
-        self.brightness_range = check_fraction(name, "brightness_range", brightness_range)
-        self.brightness_prob = check_fraction(name, "brightness_prob", brightness_prob)
-        self.contrast_range = check_fraction(name, "contrast_range", contrast_range)
-        self.contrast_prob = check_fraction(name, "contrast_prob", contrast_prob)
-        self.saturation_range = check_fraction(name, "saturation_range", saturation_range)
-        self.saturation_prob = check_fraction(name, "saturation_prob", saturation_prob)
-        self.hue_range = check_number(name, "hue_range", hue_range, 0)
-        self.hue_prob = check_fraction(name, "hue_prob", hue_prob)
+    @takes_rows(RandomDistortParams, "RandomDistort")
+    def __init__(self, params: RandomDistortParams) -> None:
+        self.brightness_range = params.brightness_range
+        self.brightness_prob = params.brightness_prob
+        self.contrast_range = params.contrast_range
+        self.contrast_prob = params.contrast_prob
+        self.saturation_range = params.saturation_range
+        self.saturation_prob = params.saturation_prob
+        self.hue_range = params.hue_range
+        self.hue_prob = params.hue_prob
 
     def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
         """Draw what is done to this image, and in which order."""

@@ -4,45 +4,28 @@ Origin: PaddleX `RandomExpand`, its sizes and places. Differences: images of any
 whose ground is the mean of `Normalize` unless a colour is given.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from .arguments import check_fraction, check_number, check_numbers
+from ...config.signature import takes_rows
+from ...config.transform_rows import IMAGENET_MEAN_PIXEL, RandomExpandParams
 from .frames import Pad
 from .ground import check_fill_length
 from .operator import Operator
 from .setting import Setting
 
-IMAGENET_MEAN_PIXEL = (123.675, 116.28, 103.53)
 _LEAST = 1.01  # PaddleX leaves smaller ratios alone
 
 
 class RandomExpand(Operator, d2.Augmentation):
     """Put an image with objects on a ground up to `ratio` times as wide and high."""
 
-    def __init__(
-        self,
-        ratio: float = 4.0,
-        prob: float = 0.5,
-        fill_value: Sequence[float] = IMAGENET_MEAN_PIXEL,
-    ) -> None:
-        """Check the arguments.
-
-        Args:
-            ratio: largest side of the ground, in sides of the image.
-            prob: share of the images that are expanded; those without objects never are.
-            fill_value: colour of the ground, RGB pixel values; left as it is, it fits any number
-                of channels and any depth.
-
-        Raises:
-            ValueError: if ratio is below one, prob not from 0 to 1, or fill_value no numbers.
-        """
-        self.ratio = check_number("RandomExpand", "ratio", ratio, 1)
-        self.prob = check_fraction("RandomExpand", "prob", prob)
-        self.fill_value = check_numbers("RandomExpand", "fill_value", fill_value)
+    @takes_rows(RandomExpandParams, "RandomExpand")
+    def __init__(self, params: RandomExpandParams) -> None:
+        self.ratio = params.ratio
+        self.prob = params.prob
+        self.fill_value = params.fill_value
 
     def get_transform(self, image: np.ndarray, boxes: np.ndarray, setting: Setting) -> Transform:
         """Draw size and place for this image."""

@@ -7,49 +7,28 @@ to the pixel. Difference: the ground is the mean colour instead of grey, so that
 zeros there.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform, TransformList
 
-from .arguments import check_number, check_size, fail, width_and_height
+from ...config.signature import takes_rows
+from ...config.transform_rows import LargeScaleJitterParams
 from .frames import Crop, Pad
-from .ground import check_fill_length, check_fill_value
+from .ground import check_fill_length
 from .operator import Operator
-from .resize import ResizeByShort, resizing
+from .resize import ResizeByShort, resizing, width_and_height
 from .setting import Setting
 
 
 class LargeScaleJitter(Operator, d2.Augmentation):
     """Resize by a random factor, then cut or fill up to a fixed size."""
 
-    def __init__(
-        self,
-        *,
-        target_size: int | Sequence[int] = 1024,
-        min_scale: float = 0.1,
-        max_scale: float = 2.0,
-        fill_value: Sequence[float] | None = None,
-    ) -> None:
-        """Check the arguments.
-
-        Args:
-            target_size: side of the result, or [width, height], in pixels.
-            min_scale: smallest factor; at 1 the image just fits into the target.
-            max_scale: largest factor.
-            fill_value: colour of the ground, RGB pixel values; None for the mean of `Normalize`.
-
-        Raises:
-            ValueError: if a size or factor is not positive, or the factors are in disorder.
-        """
-        name = "LargeScaleJitter"
-        self.target_size = check_size(name, "target_size", target_size)
-        self.min_scale = check_number(name, "min_scale", min_scale, 0.01)
-        self.max_scale = check_number(name, "max_scale", max_scale, 0.01)
-        if self.max_scale < self.min_scale:
-            raise fail(name, "max_scale", f">= min_scale ({min_scale})", max_scale)
-        self.fill_value = check_fill_value(name, fill_value)
+    @takes_rows(LargeScaleJitterParams, "LargeScaleJitter")
+    def __init__(self, params: LargeScaleJitterParams) -> None:
+        self.target_size = params.target_size
+        self.min_scale = params.min_scale
+        self.max_scale = params.max_scale
+        self.fill_value = params.fill_value
 
     def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
         """Draw factor and place for this image."""

@@ -10,7 +10,8 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from .arguments import check_fraction, check_integer
+from ...config.signature import takes_rows
+from ...config.transform_rows import CopyPasteParams
 from .frames import Crop, Pad
 from .operator import Operator
 from .outline import Outline
@@ -20,23 +21,11 @@ from .scene import Layer, Scene
 class CopyPaste(Operator, d2.Augmentation):
     """Lay objects of another training image over this one."""
 
-    def __init__(
-        self, *, prob: float = 0.5, max_objects: int = 100, min_visible: float = 0.0
-    ) -> None:
-        """Check the arguments.
-
-        Args:
-            prob: share of the images that get objects.
-            max_objects: most that are pasted; a random number of them, at least one, is.
-            min_visible: objects of which a smaller part than this is still seen are dropped, as a
-                share of what was seen before; 0 drops only those that are covered completely.
-
-        Raises:
-            ValueError: if prob or min_visible is not from 0 to 1, or max_objects below one.
-        """
-        self.prob = check_fraction("CopyPaste", "prob", prob)
-        self.max_objects = check_integer("CopyPaste", "max_objects", max_objects, 1)
-        self.min_visible = check_fraction("CopyPaste", "min_visible", min_visible)
+    @takes_rows(CopyPasteParams, "CopyPaste")
+    def __init__(self, params: CopyPasteParams) -> None:
+        self.prob = params.prob
+        self.max_objects = params.max_objects
+        self.min_visible = params.min_visible
 
     def __call__(self, aug_input: Scene) -> Transform:
         """Paste onto a scene, and return what that does to the objects in it."""

@@ -6,14 +6,13 @@ masks follow (PaddleX's `Resize` left them behind), and shrinking below one half
 (INTER_AREA), where plain bilinear interpolation skips pixels and flickers.
 """
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from .arguments import check_integer, check_size, fail, is_integer, width_and_height
+from ...config.signature import takes_rows
+from ...config.transform_rows import ResizeByShortParams, ResizeParams
 from .operator import Operator
 
 INTERPOLATIONS = {
@@ -31,20 +30,10 @@ _MOST_CHANNELS = 4  # that OpenCV averages over areas at once
 class ResizeByShort(Operator, d2.Augmentation):
     """Resize so that the short side has `short_size` pixels and the long one at most `max_size`."""
 
-    def __init__(self, short_size: int | Sequence[int] = 800, max_size: int = 1333) -> None:
-        """Check the arguments.
-
-        Args:
-            short_size: length in pixels, or several, of which each image draws one.
-            max_size: limit of the long side in pixels; 0 or less for none.
-
-        Raises:
-            ValueError: if a length is not whole positive pixels.
-        """
-        self.short_size = _checked_lengths(short_size)
-        if not is_integer(max_size):
-            raise fail("ResizeByShort", "max_size", "an integer (0 or less for no limit)", max_size)
-        self.max_size = max_size
+    @takes_rows(ResizeByShortParams, "ResizeByShort")
+    def __init__(self, params: ResizeByShortParams) -> None:
+        self.short_size = params.short_size
+        self.max_size = params.max_size
 
     def get_transform(self, image: np.ndarray) -> Transform:
         """Draw the length for this image."""
@@ -75,22 +64,10 @@ class ResizeByShort(Operator, d2.Augmentation):
 class Resize(Operator, d2.Augmentation):
     """Resize to a fixed size, whatever the shape."""
 
-    def __init__(self, target_size: int | Sequence[int] = 608, interp: str = "LINEAR") -> None:
-        """Check the arguments.
-
-        Args:
-            target_size: the side, or [width, height], in pixels.
-            interp: how pixels are interpolated, by OpenCV's names; 'RANDOM' draws one for each
-                image. 'LINEAR' averages areas when it shrinks below one half.
-
-        Raises:
-            ValueError: if the size is not whole positive pixels or the name is unknown.
-        """
-        self.target_size = check_size("Resize", "target_size", target_size)
-        names = [*INTERPOLATIONS, "RANDOM"]
-        if interp not in names:
-            raise fail("Resize", "interp", "one of " + ", ".join(map(repr, names)), interp)
-        self.interp = interp
+    @takes_rows(ResizeParams, "Resize")
+    def __init__(self, params: ResizeParams) -> None:
+        self.target_size = params.target_size
+        self.interp = params.interp
 
     def get_transform(self, image: np.ndarray) -> Transform:
         """Resize, with an interpolation drawn for this image if it is to be random."""
@@ -109,6 +86,12 @@ class Resize(Operator, d2.Augmentation):
         """Of the side that shrinks least."""
         new_width, new_height = width_and_height(self.target_size)
         return max(new_height / height, new_width / width)
+
+
+def width_and_height(size: int | list[int]) -> tuple[int, int]:
+    """(width, height) in pixels of a row that takes a side or both."""
+    width, height = (size, size) if isinstance(size, int) else size
+    return width, height
 
 
 def resized_size(height: int, width: int, short_size: int, max_size: int) -> tuple[int, int]:
@@ -187,12 +170,3 @@ def picked(mask: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarra
 def _nearest(length: int, new_length: int) -> np.ndarray:
     """For each new pixel the old one that its centre falls into."""
     return (2 * np.arange(new_length) + 1) * length // (2 * new_length)
-
-
-def _checked_lengths(short_size: int | Sequence[int]) -> int | list[int]:
-    if isinstance(short_size, Sequence) and not isinstance(short_size, str) and short_size:
-        return [check_integer("ResizeByShort", "short_size", s, 1) for s in short_size]
-    if not is_integer(short_size):
-        allowed = "an integer >= 1 or a list of such"
-        raise fail("ResizeByShort", "short_size", allowed, short_size)
-    return check_integer("ResizeByShort", "short_size", short_size, 1)
