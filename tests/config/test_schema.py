@@ -5,7 +5,6 @@ from dataclasses import fields
 
 import pytest
 
-from paddlex_maskrcnn import datasets
 from paddlex_maskrcnn.config import dataset_rows, schema, transform_rows
 from paddlex_maskrcnn.config.check import check_value
 from paddlex_maskrcnn.config.rows import REQUIRED, default_of, row_of
@@ -107,19 +106,5 @@ def test_defaults_of_operators_are_written_as_they_are_saved(name):
         assert default is REQUIRED or repr(check_value(this, default)[0]) == repr(default)
 
 
-@pytest.mark.parametrize("name", dataset_rows.DATASETS)
-def test_data_set_rows_are_in_the_class_s_signature(name):
-    """Arguments that only PaddleX scripts give (buffer_size, ...) have no row."""
-    parameters = inspect.signature(getattr(datasets, name)).parameters
-    for this in fields(dataset_rows.DATASETS[name]):
-        assert _plain(parameters[this.name].default) == default_of(this), this.name
-
-
 def test_every_transform_has_rows():
     assert set(TRANSFORMS) == set(transform_rows.TRANSFORMS)
-
-
-def _plain(default):
-    if default is inspect.Parameter.empty:
-        return REQUIRED
-    return list(default) if isinstance(default, tuple) else default

@@ -1,66 +1,11 @@
 """What is hard to write: overlaps, hundreds of objects, thin ones, turned photographs, same names."""
 
-import json
-
 import numpy as np
 import pycocotools.mask as mask_util
 import pytest
 from PIL import Image
 
-from paddlex_maskrcnn.data.convert.convert import convert
-from paddlex_maskrcnn.data.datasets import (
-    CocoDetection,
-    EasyDataDet,
-    LabelMeDetection,
-    VOCDetection,
-    YoloSegmentation,
-)
-
 WIDTH, HEIGHT = 60, 40
-
-
-class Written:
-    """A COCO set that is written in another format and read again."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.content = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "dog"}]}
-
-    def add_image(self, name="a.png", orientation=1, size=(HEIGHT, WIDTH)):
-        path = self.folder / "original" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        exif = Image.Exif()
-        exif[274] = orientation
-        Image.new("RGB", (WIDTH, HEIGHT)).save(path, exif=exif)
-        number = len(self.content["images"]) + 1
-        entry = {"id": number, "file_name": name, "height": size[0], "width": size[1]}
-        self.content["images"].append(entry)
-        return number
-
-    def add(self, image, segmentation, bbox=None, **more):
-        one = {"id": len(self.content["annotations"]) + 1, "image_id": image, "category_id": 1}
-        self.content["annotations"].append(
-            {**one, "segmentation": segmentation, "bbox": bbox, **more}
-        )
-
-    def read(self, form):
-        path = self.folder / "original.json"
-        path.write_text(json.dumps(self.content))
-        dataset = CocoDetection(self.folder / "original", path, num_workers=0)
-        out = self.folder / form
-        convert(dataset, form, out)
-        lists = out / "train_list.txt", out / "labels.txt"
-        return {
-            "labelme": lambda: LabelMeDetection(out, lists[1]),
-            "voc": lambda: VOCDetection(out, *lists),
-            "easydata": lambda: EasyDataDet(out, *lists),
-            "yolo": lambda: YoloSegmentation(out / "data.yaml"),
-        }[form]()
-
-
-@pytest.fixture
-def written(tmp_path):
-    return Written(tmp_path)
 
 
 def rle(mask):
@@ -169,16 +114,3 @@ def test_pictures_of_the_same_name_do_not_meet(written, form):
     assert len({record["file_name"].lower() for record in dataset.records}) == 4
     areas = sorted(one["area"] for record in dataset.records for one in record["annotations"])
     assert areas == [100, 110, 120, 130]
-
-
-def test_other_tools_read_the_first_voc_mask(written):
-    """A palette picture, later objects on top."""
-    image = written.add_image()
-    for shape in (box(5, 5, 30, 20), box(10, 10, 30, 20)):
-        written.add(image, rle(shape))
-    written.read("voc")
-    with Image.open(written.folder / "voc" / "SegmentationObject" / "a.png") as picture:
-        assert picture.mode == "P"
-        indices = np.asarray(picture)
-    np.testing.assert_array_equal(indices == 2, box(10, 10, 30, 20))
-    np.testing.assert_array_equal(indices == 1, box(5, 5, 30, 20) & ~box(10, 10, 30, 20))

@@ -103,3 +103,25 @@ def test_one_odd_object_does_not_spoil_the_others():
         assert found == expected
         assert together.found == apart.found
         assert together.repaired == apart.repaired
+
+
+def test_missing_crowd_area_and_box_are_worked_out(tiny_coco, caplog):
+    for key in ("iscrowd", "area", "bbox"):
+        del tiny_coco.annotation(11)[key]
+    tiny_coco.save()
+    annotation = tiny_coco.open().records[0]["annotations"][0]
+    assert annotation["bbox"] == [4, 4, 20, 26]
+    assert annotation["area"] == 20 * 26
+    assert annotation["iscrowd"] == 0
+    assert "1 x annotation without bbox, taken from its mask: annotation 11" in caplog.text
+
+
+def test_box_over_the_border_is_cut_and_noted_beyond_one_pixel(tiny_coco, caplog):
+    tiny_coco.annotation(11)["bbox"] = [-0.5, 4, 20, 26]
+    tiny_coco.annotation(12)["bbox"] = [50, 30, 40.5, 60]
+    tiny_coco.save()
+    first, second = tiny_coco.open().records[0]["annotations"]
+    assert first["bbox"] == [0, 4, 19.5, 26]
+    assert second["bbox"] == [50, 30, 14, 18]
+    assert "1 x box partly outside the image, cut at its border: annotation 12" in caplog.text
+    assert "annotation 11" not in caplog.text

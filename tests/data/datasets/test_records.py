@@ -1,9 +1,11 @@
-"""Packed records equal the list they were made of."""
+"""Packed records equal the list they were made of; ground truth and description say what is in them."""
 
 import gc
+import json
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
 
 from paddlex_maskrcnn.data.datasets.records import PackedRecords
 
@@ -84,3 +86,45 @@ def test_no_python_object_a_record_stays():
     gc.collect()
     assert len(gc.get_objects()) - before < 100
     assert packed.nbytes < 1000 * 600
+
+
+def test_ground_truth_equals_what_pycocotools_reads_from_the_file(tiny_coco, capsys):
+    ours, theirs = tiny_coco.open().coco_gt, COCO(str(tiny_coco.ann_file))
+    capsys.readouterr()
+    assert ours.getImgIds() == theirs.getImgIds()
+    assert sorted(ours.getCatIds()) == sorted(theirs.getCatIds())
+    assert ours.getAnnIds() == theirs.getAnnIds()
+    for number in theirs.getAnnIds():
+        (a,), (b,) = ours.loadAnns(number), theirs.loadAnns(number)
+        np.testing.assert_array_equal(ours.annToMask(a), theirs.annToMask(b))
+        for key in ("bbox", "area", "iscrowd", "category_id", "image_id"):
+            assert a[key] == b[key], key
+
+
+def test_ground_truth_is_built_silently_and_once(tiny_coco, capsys):
+    dataset = tiny_coco.open()
+    assert dataset.coco_gt is dataset.coco_gt
+    assert capsys.readouterr().out == ""
+
+
+def test_evaluating_does_not_change_the_records(tiny_coco):
+    dataset = tiny_coco.open()
+    before = json.dumps(list(dataset.records))
+    for annotation in dataset.coco_gt.dataset["annotations"]:
+        annotation["ignore"] = 1
+        annotation["bbox"][0] = -5
+    assert json.dumps(list(dataset.records)) == before
+
+
+def test_description_counts_everything(tiny_coco):
+    text = tiny_coco.open().describe()
+    for part in ("4 images", "5 objects", "2 classes", "1 crowd regions", "bolt 3, nut 2"):
+        assert part in text
+    assert "1 images without objects" in text
+    assert "\n" not in text
+
+
+def test_description_names_classes_without_objects(tiny_coco):
+    tiny_coco.content["categories"].append({"id": 9, "name": "washer"})
+    tiny_coco.save()
+    assert "without objects: washer" in tiny_coco.open().describe()

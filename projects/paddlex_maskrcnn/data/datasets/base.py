@@ -65,7 +65,7 @@ class DetectionDataset:
         transforms = params.transforms
         if transforms is not None and not isinstance(transforms, Compose):  # unknown to the schema
             raise ValueError(
-                f"{type(self).__name__}: transforms is {transforms!r}; a Compose or None is needed: "
+                f"{type(self).__name__}.transforms is {transforms!r}; a Compose or None is needed: "
                 f"put the operators in transforms.Compose([...])"
             )
         if any(getattr(params, name, value) != value for name, value in WITHOUT_EFFECT.items()):

@@ -1,13 +1,10 @@
 """Every kind of bad data: what the error says, what skip_invalid leaves out, what still stops."""
 
-import json
 import re
 
-import cv2
-import numpy as np
 import pytest
 
-from paddlex_maskrcnn.data.datasets import CocoDetection, DatasetError
+from paddlex_maskrcnn.data.datasets import DatasetError
 
 
 def set_annotation(number, **values):
@@ -179,54 +176,6 @@ def test_files_always_stop(tiny_coco, spoil, fragment, skip_invalid):
     assert "1 problem in the data" in str(caught.value)
 
 
-@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\xff\xd8\xff\xe0 and then nothing"])
-def test_unreadable_image(tiny_coco, data):
-    (tiny_coco.data_dir / "3.png").write_bytes(data)
-    with pytest.raises(DatasetError, match=r"1 x unreadable image: image 3 \('3\.png'\)"):
-        tiny_coco.open()
-
-
-@pytest.mark.parametrize(
-    ("text", "fragment"),
-    [
-        ("", "is not json"),
-        ("{", "is not json"),
-        ("[1, 2]", "is not COCO json: a list instead of an object"),
-        ("3", "is not COCO json: 3 instead of an object"),
-        ("[" * 100_000, "is not json"),
-        ('{"images": [], "annotations": []}', "missing key 'categories' (it has 'images', 'annot"),
-        ('{"shapes": []}', "missing key 'images', 'annotations', 'categories' (it has 'shapes')"),
-        (
-            '{"images": {}, "annotations": [], "categories": []}',
-            "'images' must be a list of",
-        ),
-        (
-            '{"images": [1], "annotations": [], "categories": []}',
-            "'images' must be a list of",
-        ),
-        ('{"images": [], "annotations": [], "categories": [{}]}', "'images' is empty"),
-    ],
-)
-def test_not_coco(tiny_coco, text, fragment):
-    tiny_coco.ann_file.write_text(text)
-    with pytest.raises(DatasetError, match=re.escape(fragment)) as caught:
-        tiny_coco.open()
-    assert "instances.json" in str(caught.value)
-
-
-def test_not_text(tiny_coco):
-    tiny_coco.ann_file.write_bytes(b"\xff\xfe\xff\x00\x81")
-    with pytest.raises(DatasetError, match="is not json"):
-        tiny_coco.open()
-
-
-def test_paths_that_do_not_exist(tiny_coco, tmp_path):
-    with pytest.raises(DatasetError, match=r"data_dir '.*nowhere' is not a folder"):
-        CocoDetection(str(tmp_path / "nowhere"), str(tiny_coco.ann_file))
-    with pytest.raises(DatasetError, match=r"ann_file '.*nowhere\.json': missing"):
-        CocoDetection(str(tiny_coco.data_dir), str(tmp_path / "nowhere.json"))
-
-
 def test_all_problems_come_in_one_error_and_long_lists_are_cut(tiny_coco):
     for number in range(100, 125):
         tiny_coco.content["annotations"].append(
@@ -266,14 +215,6 @@ def test_nothing_on_disk_changes(tiny_coco):
     assert [(p, p.read_bytes(), p.stat().st_mtime_ns) for p in after] == before
 
 
-def test_a_subfolder_in_file_name_is_fine(tiny_coco):
-    (tiny_coco.data_dir / "part..one").mkdir()
-    cv2.imwrite(str(tiny_coco.data_dir / "part..one" / "4.png"), np.zeros((40, 40, 3), np.uint8))
-    tiny_coco.image(4)["file_name"] = "part..one/../part..one/4.png"
-    tiny_coco.ann_file.write_text(json.dumps(tiny_coco.content))
-    assert tiny_coco.open().records[3]["file_name"].endswith("part..one/4.png")
-
-
 def test_problems_can_be_collected_instead_of_stopping(tiny_coco, caplog):
     """What `check` does: it wants the set and all that is wrong with it."""
     from paddlex_maskrcnn.data.datasets.problems import collect_problems
@@ -292,39 +233,4 @@ def test_problems_can_be_collected_instead_of_stopping(tiny_coco, caplog):
     assert len(problems.repaired) == 1
     assert (dataset.num_samples, len(dataset.records.classes)) == (3, 5)
     with pytest.raises(DatasetError):
-        tiny_coco.open()
-
-
-def test_names_written_on_windows_are_found(tiny_coco):
-    for image in tiny_coco.content["images"]:
-        image["file_name"] = f"images\\{image['file_name']}"
-    tiny_coco.save()
-    dataset = CocoDetection(tiny_coco.data_dir.parent, tiny_coco.ann_file)
-    assert [len(record["annotations"]) for record in dataset.records] == [2, 2, 2, 0]
-
-
-@pytest.mark.parametrize(
-    "name", ["C:\\data\\1.png", "D:/1.png", "..\\..\\1.png", "\\\\server\\share\\1.png", "\\1.png"]
-)
-def test_names_of_another_computer_are_not_followed(tiny_coco, name):
-    tiny_coco.image(1)["file_name"] = name
-    tiny_coco.save()
-    with pytest.raises(DatasetError, match="file name that leaves the data's folder"):
-        tiny_coco.open()
-
-
-@pytest.mark.parametrize("given", ["above", "below"])
-def test_a_folder_too_high_or_too_low_is_told_the_right_one(tiny_coco, given):
-    right = tiny_coco.data_dir
-    (right / "empty").mkdir()
-    wrong = right.parent if given == "above" else right / "empty"
-    with pytest.raises(DatasetError) as caught:
-        CocoDetection(wrong, tiny_coco.ann_file)
-    assert "4 x missing image" in str(caught.value)
-    assert f"the first one is there with data_dir '{right}'" in str(caught.value)
-
-
-def test_one_missing_picture_says_nothing_of_other_folders(tiny_coco):
-    (tiny_coco.data_dir / "1.png").rename(tiny_coco.data_dir.parent / "1.png")
-    with pytest.raises(DatasetError, match="check data_dir first"):
         tiny_coco.open()
