@@ -1,7 +1,7 @@
 """Python's garbage collector, held while many small dicts are made.
 
 Every few thousand new dicts it walks over all that there are, and finds nothing: making the rows of
-80 000 detections takes five times as long with it.
+80 000 detections takes five times as long with it, and a large COCO json is millions of dicts.
 """
 
 from __future__ import annotations

@@ -110,6 +110,8 @@ def test_an_experiment_file_opens_parts_without_a_second_check(tiny_coco, monkey
         JoinedParams,
     )
 
+    pipeline = Compose([RandomHorizontalFlip()])
+
     def refuse(*_):
         raise AssertionError("checked again")
 
@@ -120,7 +122,6 @@ def test_an_experiment_file_opens_parts_without_a_second_check(tiny_coco, monkey
     )
     part = DatasetChoice(type="CocoDetection", arguments=params)
     both = DatasetChoice(type="Joined", arguments=JoinedParams(parts=[part, part], shuffle=True))
-    pipeline = Compose([RandomHorizontalFlip()])
     dataset = open_dataset(both, pipeline)
     assert (dataset.num_samples, dataset.shuffle, dataset.transforms) == (8, True, pipeline)
     assert both.arguments.transforms is None, "what was read of the file stays as it is"

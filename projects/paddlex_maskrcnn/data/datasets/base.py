@@ -7,7 +7,7 @@ of their category id, images without objects are kept and train as pure backgrou
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,14 +35,14 @@ class Content(NamedTuple):
 
     name: str
     categories: list[dict[str, Any]]
-    records: Iterable[Record]
+    records: PackedRecords
 
 
 class DetectionDataset:
     """Images with instance masks. Subclasses read one annotation format each, in `_read`.
 
-    The arguments of a subclass are the rows of its dataclass in `config/dataset_rows.py`; they are
-    checked when its constructor gets them, also those of an experiment file (`from_checked`).
+    The arguments of a subclass are the rows of its dataclass in `config/dataset_rows.py`, checked before
+    its constructor runs; those of an experiment file are checked already (`open_dataset`).
 
     Attributes:
         name: what messages call this data set.
@@ -78,10 +78,7 @@ class DetectionDataset:
         self.shuffle: bool = params.shuffle
         content = self._read(params)
         self.name, self.categories = content.name, content.categories
-        records = content.records
-        self._all_records = (
-            records if isinstance(records, PackedRecords) else PackedRecords(records)
-        )
+        self._all_records = content.records
         self._num_samples = len(self._all_records)
         self._coco_gt: COCO | None = None
 

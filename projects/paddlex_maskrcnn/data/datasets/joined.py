@@ -18,7 +18,7 @@ from .coco import CocoDetection
 from .drawn import DrawnShapes
 from .easydata import EasyDataDet
 from .labelme import LabelMeDetection
-from .records import Record
+from .records import PackedRecords, Record
 from .voc import VOCDetection
 from .yolo import YoloSegmentation
 
@@ -47,7 +47,8 @@ class Joined(DetectionDataset):
             self.transforms = _transforms(parts)
         self.metric = "VOC" if all(part.metric == "VOC" for part in parts) else "COCO"
         name = " + ".join(part.name for part in parts)
-        return Content(name, _categories(parts, names), _records(parts, names))
+        records = PackedRecords(_records(parts, names))
+        return Content(name, _categories(parts, names), records)
 
 
 DATASETS: dict[str, type[DetectionDataset]] = {
