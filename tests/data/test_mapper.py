@@ -220,7 +220,9 @@ def test_class_names_reach_the_operators(tiny_coco):
     record = dataset.records[0]
     before, after = (m(record, 0, 0)["instances"].gt_classes for m in (plain, swapping))
     assert (before + after).tolist() == [1, 1]
-    with pytest.raises(ValueError, match=r"swap_labels is .*; a data set with class names is needed"):
+    with pytest.raises(
+        ValueError, match=r"swap_labels is .*; a data set with class names is needed"
+    ):
         TrainMapper(Compose([flip]), "RGB", 3, 0)
     with pytest.raises(ValueError, match="'nut' is not a class"):
         TrainMapper(Compose([flip]), "RGB", 3, 0, labels=["screw"])

@@ -21,9 +21,9 @@ from .random_state import seeded
 from .reduced_reading import read_reduced
 from .targets import to_instances
 from .transforms.compose import Compose
-from .transforms.padding import Padding
-from .transforms.scene import Scene
-from .transforms.setting import Setting
+from .transforms.operator import Setting
+from .transforms.resize import Padding
+from .transforms.sample import Scene
 
 Record = Mapping[str, Any]
 

@@ -21,8 +21,8 @@ from fvcore.transforms.transform import Transform
 from .image_headers import decode, file_bytes, orientation_of, read_header, swaps_sides
 from .images import turned
 from .transforms.operator import Operator
-from .transforms.outline import Outline
 from .transforms.resize import picked
+from .transforms.sample import Outline
 
 _FLAGS = {
     2: cv2.IMREAD_REDUCED_COLOR_2,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances, PolygonMasks
 
-from .transforms.outline import Outline
+from .transforms.sample import Outline
 
 
 def to_instances(outlines: Sequence[Outline], size: tuple[int, int]) -> Instances:

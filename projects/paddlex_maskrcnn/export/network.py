@@ -16,7 +16,7 @@ from detectron2.modeling import GeneralizedRCNN
 from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor, nn
 
-from ..data.transforms.padding import Padding
+from ..data.transforms.resize import Padding
 from ..modeling.nms.matrix import POST_THRESHOLD
 from .hard_nms import grouped_nms
 from .picking_nms import diou_nms, matrix_nms, soft_nms

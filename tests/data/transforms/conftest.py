@@ -8,8 +8,8 @@ import pycocotools.mask as mask_util
 import pytest
 from detectron2.structures import BoxMode
 
-from paddlex_maskrcnn.data.transforms.scene import Scene
-from paddlex_maskrcnn.data.transforms.setting import Setting
+from paddlex_maskrcnn.data.transforms.operator import Setting
+from paddlex_maskrcnn.data.transforms.sample import Scene
 
 HEIGHT, WIDTH = 60, 80
 SHAPES = [

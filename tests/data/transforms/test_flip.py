@@ -3,7 +3,7 @@ import pytest
 from detectron2.data import transforms as d2
 
 from paddlex_maskrcnn.data.transforms import RandomHorizontalFlip, RandomVerticalFlip
-from paddlex_maskrcnn.data.transforms.setting import Setting
+from paddlex_maskrcnn.data.transforms.operator import Setting
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
 LABELS = ("left_shoe", "hat", "right_shoe")

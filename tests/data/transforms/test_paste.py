@@ -9,9 +9,9 @@ from paddlex_maskrcnn.data.transforms import (
     RandomHorizontalFlip,
     RandomVerticalFlip,
 )
+from paddlex_maskrcnn.data.transforms.operator import Setting
 from paddlex_maskrcnn.data.transforms.paste import Paste
-from paddlex_maskrcnn.data.transforms.scene import Scene
-from paddlex_maskrcnn.data.transforms.setting import Setting
+from paddlex_maskrcnn.data.transforms.sample import Scene
 
 GROUND, PASTED = 10, 77
 

@@ -3,8 +3,8 @@ import pytest
 
 from paddlex_maskrcnn.data.random_state import seeded
 from paddlex_maskrcnn.data.transforms import RandomRotate90, RandomRotation
+from paddlex_maskrcnn.data.transforms.operator import Setting
 from paddlex_maskrcnn.data.transforms.rotate import QuarterTurns, Rotation
-from paddlex_maskrcnn.data.transforms.setting import Setting
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])

@@ -15,7 +15,7 @@ import yaml
 from ..contours import bridged, polygons_of_rle
 from ..datasets.base import DetectionDataset
 from ..datasets.objects import ImageFrame, as_rle
-from ..transforms.polygons import clip_polygon
+from ..transforms.sample import clip_polygon
 from . import pictures
 from .upright import upright
 

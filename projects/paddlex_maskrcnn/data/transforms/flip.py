@@ -16,9 +16,8 @@ from fvcore.transforms.transform import Transform
 from ...config.problems import suggestion
 from ...config.signature import takes_rows
 from ...config.transform_rows import RandomHorizontalFlipParams, RandomVerticalFlipParams
-from .operator import Operator
-from .outline import Outline
-from .setting import Setting
+from .operator import Operator, Setting
+from .sample import Outline
 
 
 class _Renaming(Transform):

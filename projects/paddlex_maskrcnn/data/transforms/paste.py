@@ -4,6 +4,8 @@ Paper: Ghiasi et al., "Simple copy-paste is a strong data augmentation method fo
 segmentation", CVPR 2021. Both images go through the operators in front (jitter, flip), each with
 random numbers of its own. What lies below a pasted object loses those pixels, and disappears when
 none are left; edges are not blended, which the paper found to make no difference.
+
+PaddleX's `MixupImage`, the other way to mix images, is refused.
 """
 
 import numpy as np
@@ -12,10 +14,9 @@ from fvcore.transforms.transform import Transform
 
 from ...config.signature import takes_rows
 from ...config.transform_rows import CopyPasteParams
-from .frames import Crop, Pad
+from .crop import Crop, Pad
 from .operator import Operator
-from .outline import Outline
-from .scene import Layer, Scene
+from .sample import Layer, Outline, Scene
 
 
 class CopyPaste(Operator, d2.Augmentation):
@@ -115,3 +116,27 @@ def _fit(other: Scene, size: tuple[int, int]) -> None:
     if cut != size:
         y, x = np.random.randint(size[0] - cut[0] + 1), np.random.randint(size[1] - cut[1] + 1)
         other.transform(Pad(cut, size, (y, x), other.setting.fill(None)))
+
+
+class MixupImage:
+    """Refused: the sentence says why, and what to use instead."""
+
+    reason = (
+        "MixupImage is not for Mask R-CNN: it lays two images over each other half transparent and "
+        "gives their objects weights that only YOLOv3's loss reads (PaddleX documents it for YOLOv3 "
+        "alone), while a pixel that shows both images belongs to no mask. CopyPaste mixes images "
+        "object by object"
+    )
+
+    def __init__(self, alpha: float = 1.5, beta: float = 1.5, mixup_epoch: int = -1) -> None:
+        """Refuse.
+
+        Args:
+            alpha: as PaddleX has it.
+            beta: likewise.
+            mixup_epoch: likewise.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(self.reason)

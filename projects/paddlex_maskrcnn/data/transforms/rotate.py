@@ -14,10 +14,8 @@ from fvcore.transforms.transform import Transform
 
 from ...config.signature import takes_rows
 from ...config.transform_rows import RandomRotate90Params, RandomRotationParams
-from .ground import check_fill_length
-from .operator import Operator
-from .outline import Outline
-from .setting import Setting
+from .operator import Operator, Setting, check_fill_length
+from .sample import Outline
 
 _MOST_CHANNELS = 4  # that OpenCV turns, and paints a ground for, at once
 

@@ -1,24 +1,34 @@
-"""One object on its way through the transforms: class, box and mask together.
+"""An image with its objects on the way through the operators.
+
+Origin: Detectron2's `AugInput`, whose place it takes. Differences: it carries the objects,
+untouched, with the list of transforms that each of them still has to go through; several such
+layers after objects of another image were pasted. Masks are moved once, at the end and one by one,
+so that a photograph with a hundred masks never holds a hundred masks of its full size.
 
 Every mask travels as polygons: those of the file, or the outline of an RLE mask along the edges of
-its pixels. So both forms of one object go the same way and end in the same targets, an image never
-holds a mask of its full size, and what only moves whole pixels keeps RLE masks to the pixel.
+its pixels. So both forms of one object go the same way and end in the same targets, and what only
+moves whole pixels keeps RLE masks to the pixel.
 
 A transform that only moves points needs nothing of this; one that cuts, covers or renames objects
 has a method `follow(outline)`.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pycocotools.mask as mask_util
 from detectron2.data import transforms as d2
 from detectron2.structures import BoxMode
-from fvcore.transforms.transform import BlendTransform, Transform
+from fvcore.transforms.transform import BlendTransform, Transform, TransformList
 
 from ..contours import polygons_of_rle
-from .polygons import clip_polygon
+from .operator import Setting
+
+Annotation = Mapping[str, Any]
 
 # Under these a box around an object stays the box around the object.
 _KEEP_BOXES_TIGHT = (
@@ -30,6 +40,81 @@ _KEEP_BOXES_TIGHT = (
     d2.ColorTransform,
 )
 _SMALLEST_SIDE = 1e-5  # pixels
+
+
+@dataclass
+class Layer:
+    """Objects that went the same way.
+
+    Attributes:
+        annotations: Detectron2 annotation dicts, with iscrowd, in pixels of the file.
+        steps: what was applied to their image since.
+    """
+
+    annotations: Sequence[Annotation]
+    steps: list[Transform] = field(default_factory=list)
+
+    def outlines(
+        self, size: tuple[int, int], with_masks: bool = True
+    ) -> Iterator[tuple[Annotation, Outline]]:
+        """Each object that is left in an image of (height, width), and where it is now."""
+        for annotation in self.annotations:
+            # An RLE mask is traced only if the box of its object is still in the image.
+            is_costly = with_masks and not isinstance(annotation["segmentation"], list)
+            if is_costly and not Outline(annotation, with_mask=False).follow(self.steps):
+                continue
+            outline = Outline(annotation, with_masks)
+            if outline.follow(self.steps) and outline.settle(*size):
+                yield annotation, outline
+
+
+class Scene:
+    """What augmentations work on.
+
+    Attributes:
+        image: (H, W, C).
+        setting: of the run.
+        layers: the objects.
+        another: makes another sample, gone through the operators before the current one; None
+            where only one image is at hand.
+    """
+
+    def __init__(
+        self, image: np.ndarray, setting: Setting, annotations: Sequence[Annotation] = ()
+    ) -> None:
+        """Start with one layer of objects."""
+        self.image = image
+        self.setting = setting
+        self.layers = [Layer(annotations)]
+        self.another: Callable[[], Scene] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.image.shape[0], self.image.shape[1]
+
+    def transform(self, tfm: Transform) -> None:
+        """Change the image, and note it for the objects."""
+        self.image = tfm.apply_image(self.image)
+        self.note(tfm)
+
+    def note(self, tfm: Transform) -> None:
+        """Note a transform that the image has gone through already."""
+        steps = tfm.transforms if isinstance(tfm, TransformList) else [tfm]
+        for layer in self.layers:
+            layer.steps += steps
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """(N, 4) boxes of the objects that are left, XYXY in pixels; crowd regions left out."""
+        found = [o.box for o in self.outlines(with_masks=False) if not o.is_crowd]
+        return np.stack(found) if found else np.zeros((0, 4))
+
+    def outlines(self, with_masks: bool = True) -> list[Outline]:
+        """The objects that are left, where they are now."""
+        return [
+            outline for layer in self.layers for _, outline in layer.outlines(self.size, with_masks)
+        ]
 
 
 class Outline:
@@ -183,3 +268,45 @@ def _corners(box: Any, mode: BoxMode) -> np.ndarray:
     corners = np.array(box, dtype=np.float64)  # nearly all boxes are; convert takes 50 us for one
     corners[2:] += corners[:2]
     return corners
+
+
+def clip_polygon(points: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The part of a polygon inside an image.
+
+    After Sutherland and Hodgman, "Reentrant polygon clipping", 1974. Where a polygon that is not convex
+    falls apart, its parts stay joined by lines along the border; they have no area, so the mask is
+    right. Shapely, which Detectron2 takes for this, would be one more dependency.
+
+    Args:
+        points: (N, 2), x and y in pixels.
+
+    Returns:
+        (M, 2), M of 0 if nothing is inside; the input itself if nothing is outside.
+    """
+    for axis, limit in ((0, width), (1, height)):
+        points = _clip_side(points, axis, 0.0, 1.0)
+        points = _clip_side(points, axis, float(limit), -1.0)
+    return points
+
+
+def _clip_side(points: np.ndarray, axis: int, bound: float, sign: float) -> np.ndarray:
+    """Keep what is above the bound (sign 1) or below it (sign -1)."""
+    distance = (points[:, axis] - bound) * sign
+    inside = distance >= 0
+    if inside.all():
+        return points
+    if not inside.any():
+        return points[:0]
+    crosses = inside != np.roll(inside, -1)
+    # Counted from the end that is inside, so that an edge gone along there and back, as the bridge
+    # to a hole is, is cut at the very same point both times.
+    other, other_distance = np.roll(points, -1, axis=0), np.roll(distance, -1)
+    start = np.where(inside[:, None], points, other)
+    end = np.where(inside[:, None], other, points)
+    near = np.where(inside, distance, other_distance)
+    far = np.where(inside, other_distance, distance)
+    share = near / np.where(crosses, near - far, 1.0)
+    cuts = start + share[:, None] * (end - start)
+    cuts[:, axis] = bound
+    both = np.stack([points, cuts], axis=1).reshape(-1, 2)
+    return both[np.stack([inside, crosses], axis=1).reshape(-1)]
