@@ -19,7 +19,7 @@ BLOB = [20.0, 10.0, 60.0, 15.0, 50.0, 45.0, 25.0, 50.0]
 
 
 def to_instances(annotations, applied, size):
-    outlines = Layer(annotations, applied.transforms).outlines(size)
+    outlines = Layer(annotations, applied.transforms).annotations(size)
     return pack([outline for _, outline in outlines], size)
 
 

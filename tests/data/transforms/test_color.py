@@ -8,7 +8,7 @@ from torchvision.transforms.v2 import functional as reference
 from paddlex_maskrcnn.data.random_state import seeded
 from paddlex_maskrcnn.data.transforms import ColorJitter, Normalize, RandomDistort
 from paddlex_maskrcnn.data.transforms.color import brighten, contrast, luma, saturate, turn_hue
-from paddlex_maskrcnn.data.transforms.operator import Setting
+from paddlex_maskrcnn.data.transforms.operator import ImageContext
 from reference.distort import distort
 
 
@@ -81,9 +81,9 @@ def by_torchvision(function, image, number):
     ],
 )
 def test_one_change_is_torchvision_s(ours, theirs, factor, order):
-    setting = Setting(order)
+    context = ImageContext(order)
     image = IMAGE if order == "RGB" else IMAGE[:, :, ::-1]
-    found = ours(np.ascontiguousarray(image), factor, luma(setting))
+    found = ours(np.ascontiguousarray(image), factor, luma(context))
     expected = by_torchvision(theirs, IMAGE, factor)
     expected = expected if order == "RGB" else expected[:, :, ::-1]
     assert np.abs(found.astype(int) - expected).max() <= 2  # it cuts to whole greys on the way
@@ -107,7 +107,7 @@ def test_all_four_in_every_order_and_the_type_stays():
     means = []
     for seed in range(30):
         with seeded(seed):
-            found = operator.get_transform(IMAGE, Setting()).apply_image(IMAGE)
+            found = operator.get_transform(IMAGE, ImageContext()).apply_image(IMAGE)
         assert found.dtype == np.uint8
         assert found.shape == IMAGE.shape
         means.append(found.mean())
@@ -120,7 +120,9 @@ def test_bgr_is_jittered_as_rgb_is():
         for order in ("RGB", "BGR"):
             image = IMAGE if order == "RGB" else np.ascontiguousarray(IMAGE[:, :, ::-1])
             with seeded(seed):
-                found = ColorJitter(prob=1).get_transform(image, Setting(order)).apply_image(image)
+                found = (
+                    ColorJitter(prob=1).get_transform(image, ImageContext(order)).apply_image(image)
+                )
             both.append(found if order == "RGB" else found[:, :, ::-1])
         assert np.abs(both[0].astype(int) - both[1]).max() <= 1
 
@@ -129,15 +131,15 @@ def test_bgr_is_jittered_as_rgb_is():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_brightness_and_contrast_need_no_colours(channels, dtype):
     image = np.random.default_rng(0).integers(0, 256, (8, 6, channels)).astype(dtype)
-    setting = Setting(num_channels=channels)
+    context = ImageContext(num_channels=channels)
     operator = ColorJitter(saturation=0, hue=0, prob=1)
-    operator.check(setting)
+    operator.check(context)
     with seeded(1):
-        found = operator.get_transform(image, setting).apply_image(image)
+        found = operator.get_transform(image, context).apply_image(image)
     assert found.dtype == dtype
     assert found.shape == image.shape
     with pytest.raises(ValueError, match="ColorJitter: saturation and hue"):
-        ColorJitter().check(setting)
+        ColorJitter().check(context)
 
 
 def test_prediction_does_not_jitter():
@@ -172,9 +174,9 @@ OPERATORS = {
 }
 
 
-def run(operator, image, setting, seed):
+def run(operator, image, context, seed):
     with seeded(seed):
-        return operator.get_transform(image, setting).apply_image(image)
+        return operator.get_transform(image, context).apply_image(image)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -183,7 +185,7 @@ def test_the_same_colours_as_step_by_step(name, order):
     changed = 0
     image = SMALL if order == "RGB" else SMALL[:, :, ::-1]
     for seed in range(20):
-        found = run(OPERATORS[name], image, Setting(order), seed)
+        found = run(OPERATORS[name], image, ImageContext(order), seed)
         with seeded(seed):
             expected = distort(SMALL, OPERATORS[name].to_config())
         expected = np.clip(expected if order == "RGB" else expected[:, :, ::-1], 0, 255)
@@ -197,7 +199,7 @@ def test_floats_are_not_cut():
     image = SMALL.astype(np.float32) * 10
     operator = RandomDistort(brightness_prob=1, brightness_range=1)
     for seed in range(5):
-        found = run(operator, image, Setting(), seed)
+        found = run(operator, image, ImageContext(), seed)
         with seeded(seed):
             expected = distort(image, operator.to_config())
         assert found.dtype == np.float32
@@ -208,7 +210,7 @@ def test_hue_is_degrees():
     """PaddleX turned a default 18 by up to 18 half circles: pure red could become anything."""
     red = np.full((4, 4, 3), (255, 0, 0), np.uint8)
     for seed in range(30):
-        pixel = run(ONLY["hue"], red, Setting(), seed)[0, 0].astype(int)
+        pixel = run(ONLY["hue"], red, ImageContext(), seed)[0, 0].astype(int)
         assert pixel[0] > 150
         assert pixel.argmax() == 0
 
@@ -216,14 +218,14 @@ def test_hue_is_degrees():
 def test_channels_without_colours():
     image = np.random.default_rng(0).integers(0, 256, (6, 5, 4)).astype(np.uint8)
     plain = RandomDistort(brightness_prob=1, contrast_prob=1, saturation_prob=0, hue_prob=0)
-    plain.check(Setting(num_channels=4))
+    plain.check(ImageContext(num_channels=4))
     with seeded(3):
-        found = plain.get_transform(image, Setting(num_channels=4)).apply_image(image)
+        found = plain.get_transform(image, ImageContext(num_channels=4)).apply_image(image)
     gain, offset = np.polyfit(image.ravel(), found.ravel().astype(float), 1)
     inside = (found > 0) & (found < 255)
     assert np.abs(found - (gain * image + offset))[inside].max() < 8
     with pytest.raises(ValueError, match=r"RandomDistort: saturation and hue .* have 4 \(input_ch"):
-        RandomDistort().check(Setting(num_channels=4))
+        RandomDistort().check(ImageContext(num_channels=4))
 
 
 def test_prediction_does_not_distort():

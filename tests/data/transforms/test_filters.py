@@ -8,14 +8,14 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from paddlex_maskrcnn.data.random_state import seeded
 from paddlex_maskrcnn.data.transforms import CLAHE, RandomBlur, RandomNoise
-from paddlex_maskrcnn.data.transforms.operator import Setting
+from paddlex_maskrcnn.data.transforms.operator import ImageContext
 
 GREY = np.random.default_rng(0).integers(90, 140, (64, 48, 1)).astype(np.uint8)
 
 
 def equalized(image, order="RGB", **arguments):
-    setting = Setting(order, image.shape[2])
-    return CLAHE(**arguments).get_transform(image, setting).apply_image(image)
+    context = ImageContext(order, image.shape[2])
+    return CLAHE(**arguments).get_transform(image, context).apply_image(image)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -60,7 +60,7 @@ def test_prediction_does_it_too():
 
 def test_what_it_cannot_do_is_said():
     with pytest.raises(ValueError, match=r"1 or 3 channels, but these have 4 \(input_channel\)"):
-        CLAHE().check(Setting(num_channels=4))
+        CLAHE().check(ImageContext(num_channels=4))
     with pytest.raises(ValueError, match="8 or 16 bits; this one has values that are no whole"):
         equalized(GREY / np.float32(255))
     with pytest.raises(ValueError, match="8 or 16 bits"):
@@ -103,9 +103,11 @@ def test_blur_is_gaussian_in_each_channel(channels, dtype):
 @pytest.mark.parametrize(("channels", "dtype"), KINDS)
 def test_noise_has_its_strength_in_each_channel(channels, dtype):
     image = np.full((60, 50, channels), 120, dtype)
-    setting = Setting(num_channels=channels, span=tuple(100.0 * (1 + k) for k in range(channels)))
+    context = ImageContext(
+        num_channels=channels, span=tuple(100.0 * (1 + k) for k in range(channels))
+    )
     operator = RandomNoise(prob=1, std=[0.05, 0.05])
-    found = operator.get_transform(image, setting).apply_image(image)
+    found = operator.get_transform(image, context).apply_image(image)
     assert found.dtype == dtype
     spread = (found.astype(float) - 120).std(axis=(0, 1))
     np.testing.assert_allclose(spread, [5.0 * (1 + k) for k in range(channels)], rtol=0.07)
@@ -114,7 +116,7 @@ def test_noise_has_its_strength_in_each_channel(channels, dtype):
 def test_noise_ends_at_black_and_white():
     for value in (0, 255):
         image = np.full((20, 20, 3), value, np.uint8)
-        transform = RandomNoise(prob=1, std=[0.2, 0.2]).get_transform(image, Setting())
+        transform = RandomNoise(prob=1, std=[0.2, 0.2]).get_transform(image, ImageContext())
         assert np.abs(transform.apply_image(image).astype(int) - value).max() < 255
 
 
@@ -124,7 +126,7 @@ def test_noise_is_the_same_for_the_same_seed_and_another_for_another():
     def noisy(seed):
         with seeded(seed):
             operator = RandomNoise(prob=1, std=[0.05, 0.05])
-            return operator.get_transform(image, Setting()).apply_image(image)
+            return operator.get_transform(image, ImageContext()).apply_image(image)
 
     np.testing.assert_array_equal(noisy(1), noisy(1))
     assert (noisy(1) != noisy(2)).any()
@@ -132,8 +134,8 @@ def test_noise_is_the_same_for_the_same_seed_and_another_for_another():
 
 def test_bgr_gets_the_strength_of_its_own_channels():
     image = np.full((60, 50, 3), 120, np.uint8)
-    setting = Setting("BGR", 3, span=(300.0, 200.0, 100.0))
-    transform = RandomNoise(prob=1, std=[0.05, 0.05]).get_transform(image, setting)
+    context = ImageContext("BGR", 3, span=(300.0, 200.0, 100.0))
+    transform = RandomNoise(prob=1, std=[0.05, 0.05]).get_transform(image, context)
     spread = (transform.apply_image(image) - 120.0).std(axis=(0, 1))
     assert spread[0] < spread[1] < spread[2]
 
@@ -141,7 +143,7 @@ def test_bgr_gets_the_strength_of_its_own_channels():
 @pytest.mark.parametrize("operator", [RandomBlur(), RandomNoise()])
 def test_only_some_images_in_training_and_none_in_prediction(operator):
     image, changed = grainy(3, np.uint8), 0
-    arguments = (image,) if isinstance(operator, RandomBlur) else (image, Setting())
+    arguments = (image,) if isinstance(operator, RandomBlur) else (image, ImageContext())
     for seed in range(200):
         with seeded(seed):
             changed += operator.get_transform(*arguments).apply_image(image) is not image

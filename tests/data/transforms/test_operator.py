@@ -1,7 +1,7 @@
 """What all operators share, and what they may know of a run."""
 
 from paddlex_maskrcnn.data.transforms import TRANSFORMS, Operator, Padding
-from paddlex_maskrcnn.data.transforms.operator import Setting
+from paddlex_maskrcnn.data.transforms.operator import ImageContext
 
 
 def test_every_operator_of_the_table_round_trips_with_its_defaults():
@@ -29,9 +29,9 @@ def test_an_operator_is_shown_as_it_is_written():
 
 
 def test_colours_are_given_as_rgb_and_painted_in_the_image_s_order():
-    rgb, bgr = Setting("RGB", mean=(1.0, 2.0, 3.0)), Setting("BGR", mean=(1.0, 2.0, 3.0))
+    rgb, bgr = ImageContext("RGB", mean=(1.0, 2.0, 3.0)), ImageContext("BGR", mean=(1.0, 2.0, 3.0))
     assert rgb.fill(None) == [1, 2, 3]
     assert bgr.fill(None) == [3, 2, 1]
     assert bgr.fill([7, 8, 9]) == [9, 8, 7]
-    assert Setting("BGR", 4).in_image_order([1, 2, 3, 4]) == [3, 2, 1, 4]
-    assert Setting("BGR", 2).in_image_order([1, 2]) == [1, 2]
+    assert ImageContext("BGR", 4).in_image_order([1, 2, 3, 4]) == [3, 2, 1, 4]
+    assert ImageContext("BGR", 2).in_image_order([1, 2]) == [1, 2]

@@ -7,7 +7,7 @@ from detectron2.data import transforms as d2
 
 from paddlex_maskrcnn.data.random_state import seeded
 from paddlex_maskrcnn.data.transforms import LargeScaleJitter, Padding, Resize, ResizeByShort
-from paddlex_maskrcnn.data.transforms.operator import Setting
+from paddlex_maskrcnn.data.transforms.operator import ImageContext
 from paddlex_maskrcnn.data.transforms.resize import OpenCVResize, resized_size
 
 
@@ -164,7 +164,7 @@ def test_detectron2_moves_points_and_pixels_alike(shape):
     points = np.array([[0.0, 0.0], [10.5, 20.25], [shape[1], shape[0]]])
     for seed in range(20):
         with seeded(seed):
-            found = ours.get_transform(image, Setting())
+            found = ours.get_transform(image, ImageContext())
         with seeded(seed):
             carrier = d2.AugInput(image)
             expected = theirs(carrier)
@@ -177,16 +177,16 @@ def test_detectron2_moves_points_and_pixels_alike(shape):
 
 
 def test_the_ground_is_the_mean():
-    setting = Setting("BGR", 3, mean=(10.0, 20.0, 30.0))
+    context = ImageContext("BGR", 3, mean=(10.0, 20.0, 30.0))
     image = np.full((40, 40, 3), 255, np.uint8)
     jitter = LargeScaleJitter(target_size=64, min_scale=0.5, max_scale=0.5)
-    found = jitter.get_transform(image, setting).apply_image(image)
+    found = jitter.get_transform(image, context).apply_image(image)
     assert found[-1, -1].tolist() == [30, 20, 10]
     assert found[0, 0].tolist() == [255, 255, 255]
     with pytest.raises(
         ValueError, match=r"LargeScaleJitter\.fill_value is \[.*\]; 3 numbers are needed"
     ):
-        LargeScaleJitter(fill_value=[1]).check(setting)
+        LargeScaleJitter(fill_value=[1]).check(context)
 
 
 def test_prediction_fits_the_image_into_the_target():

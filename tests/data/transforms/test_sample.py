@@ -37,12 +37,12 @@ OPERATORS = {
 SEEDS = range(6)
 
 
-def run(operators, scene, seed):
-    """The scene after some operators, with random numbers of its own."""
+def run(operators, sample, seed):
+    """The sample after some operators, with random numbers of its own."""
     with seeded(seed):
         for operator in operators if isinstance(operators, list) else [operators]:
-            operator(scene)
-    return scene
+            operator(sample)
+    return sample
 
 
 def iou(a, b):
@@ -54,65 +54,65 @@ def bounds(mask):
     return np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
 
 
-def objects_of(scene):
-    return [outline for outline in scene.outlines() if not outline.is_crowd]
+def objects_of(sample):
+    return [annotation for annotation in sample.annotations() if not annotation.is_crowd]
 
 
 @pytest.mark.parametrize("form", ["polygon", "rle"])
 @pytest.mark.parametrize("name", OPERATORS)
-def test_masks_and_boxes_lie_on_the_pixels_of_their_objects(name, form, scene):
+def test_masks_and_boxes_lie_on_the_pixels_of_their_objects(name, form, sample):
     """Channel k of the picture is object k: the brute force reference of its mask and box."""
     seen = 0
     for seed in SEEDS:
-        after = run(OPERATORS[name], scene(form), seed)
-        for outline in objects_of(after):
+        after = run(OPERATORS[name], sample(form), seed)
+        for annotation in objects_of(after):
             seen += 1
-            painted = after.image[:, :, outline.category] > 127
-            mask = outline.rasterized(*after.size)
+            painted = after.image[:, :, annotation.category] > 127
+            mask = annotation.rasterized(*after.size)
             assert painted.any()
             # A border of half a pixel may differ, more where the picture was enlarged.
             border = np.abs(np.diff(np.pad(painted, 1).astype(int), axis=0)).sum()
             border += np.abs(np.diff(np.pad(painted, 1).astype(int), axis=1)).sum()
-            assert (painted ^ mask).sum() <= max(4, 0.4 * border), (seed, outline.category)
+            assert (painted ^ mask).sum() <= max(4, 0.4 * border), (seed, annotation.category)
             # The picture was painted before it was enlarged, the polygon is drawn after.
-            assert np.abs(outline.box - bounds(painted)).max() <= (4 if name == "jitter" else 2)
-            assert (outline.box >= 0).all()
-            assert (outline.box[2:] <= after.size[::-1]).all()
+            assert np.abs(annotation.box - bounds(painted)).max() <= (4 if name == "jitter" else 2)
+            assert (annotation.box >= 0).all()
+            assert (annotation.box[2:] <= after.size[::-1]).all()
     assert seen >= len(SEEDS)
 
 
 @pytest.mark.parametrize("name", ["horizontal flip", "vertical flip", "quarter turn", "crop"])
-def test_what_only_moves_pixels_moves_rle_masks_exactly(name, scene):
+def test_what_only_moves_pixels_moves_rle_masks_exactly(name, sample):
     for seed in SEEDS:
-        after = run(OPERATORS[name], scene("rle"), seed)
-        for outline in objects_of(after):
-            painted = after.image[:, :, outline.category] > 0
-            np.testing.assert_array_equal(outline.rasterized(*after.size), painted)
+        after = run(OPERATORS[name], sample("rle"), seed)
+        for annotation in objects_of(after):
+            painted = after.image[:, :, annotation.category] > 0
+            np.testing.assert_array_equal(annotation.rasterized(*after.size), painted)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_objects_that_the_picture_still_shows_are_kept(name, scene):
+def test_objects_that_the_picture_still_shows_are_kept(name, sample):
     """Only a crop drops objects that show: those whose centre it leaves out."""
     for seed in SEEDS:
-        after = run(OPERATORS[name], scene("rle"), seed)
+        after = run(OPERATORS[name], sample("rle"), seed)
         shown = {k for k in range(3) if (after.image[:, :, k] > 127).sum() > 4}
-        kept = {outline.category for outline in objects_of(after)}
+        kept = {annotation.category for annotation in objects_of(after)}
         assert kept <= {k for k in range(3) if (after.image[:, :, k] > 0).any()}
         assert name == "crop" or shown <= kept
 
 
 @pytest.mark.parametrize("form", ["polygon", "rle"])
 @pytest.mark.parametrize("name", OPERATORS)
-def test_crowd_regions_stay_as_long_as_they_show_and_stay_marked(name, form, scene):
+def test_crowd_regions_stay_as_long_as_they_show_and_stay_marked(name, form, sample):
     region = np.zeros((60, 80, 1), np.uint8)
     region[40:56, 4:34] = 255
     operator = RandomExpand(2.5, 1, [0]) if name == "expand" else OPERATORS[name]
     for seed in SEEDS:
-        after = run(operator, scene(form, image=region), seed)
-        crowd = [outline for outline in after.outlines() if outline.is_crowd]
+        after = run(operator, sample(form, image=region), seed)
+        crowd = [annotation for annotation in after.annotations() if annotation.is_crowd]
         shown = after.image[:, :, 0] > 127
         assert bool(crowd) == (shown.sum() > 0) or shown.sum() < 10
-        instances = to_instances(after.outlines(), after.size)
+        instances = to_instances(after.annotations(), after.size)
         assert instances.has("gt_crowd") == bool(crowd)
         if crowd and shown.any():
             around = bounds(shown)
@@ -126,27 +126,27 @@ def test_crowd_regions_stay_as_long_as_they_show_and_stay_marked(name, form, sce
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("channels", [1, 2, 4, 6])
 @pytest.mark.parametrize("name", OPERATORS)
-def test_each_channel_goes_the_same_way(name, channels, dtype, scene):
+def test_each_channel_goes_the_same_way(name, channels, dtype, sample):
     """The reference is the operator on one channel at a time, with the same random numbers."""
     operator = RandomExpand(2.5, 1, [0] * channels) if name == "expand" else OPERATORS[name]
     alone = RandomExpand(2.5, 1, [0]) if name == "expand" else OPERATORS[name]
     image = np.random.default_rng(0).integers(0, 255, (60, 80, channels)).astype(dtype)
     # OpenCV turns 1, 3 and 4 channels more finely than others.
     tolerance = 8 if "rotation" in name else 1.01
-    together = run(operator, scene(image=image), 3).image
+    together = run(operator, sample(image=image), 3).image
     assert together.dtype == dtype
     assert together.shape[2] == channels
     for k in range(channels):
-        plane = run(alone, scene(image=image[:, :, k : k + 1]), 3).image
+        plane = run(alone, sample(image=image[:, :, k : k + 1]), 3).image
         np.testing.assert_allclose(together[:, :, k : k + 1].astype(float), plane, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_an_image_without_objects_goes_through(name, scene):
-    empty = scene()
+def test_an_image_without_objects_goes_through(name, sample):
+    empty = sample()
     empty.layers[0].annotations = []
     after = run(OPERATORS[name], empty, 1)
-    instances = to_instances(after.outlines(), after.size)
+    instances = to_instances(after.annotations(), after.size)
     assert len(instances) == 0
     assert instances.gt_boxes.tensor.shape == (0, 4)
     assert isinstance(instances.gt_masks, PolygonMasks)
@@ -168,12 +168,12 @@ def test_prediction_never_draws(name):
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_a_probability_of_none_changes_nothing(name, scene):
+def test_a_probability_of_none_changes_nothing(name, sample):
     kind = type(OPERATORS[name])
     if "prob" not in OPERATORS[name].to_config():
         return
-    before = scene()
-    after = run(kind(prob=0), scene(), 1)
+    before = sample()
+    after = run(kind(prob=0), sample(), 1)
     np.testing.assert_array_equal(after.image, before.image)
 
 
@@ -200,31 +200,31 @@ CHAINS = {
 
 @pytest.mark.parametrize("form", ["polygon", "rle"])
 @pytest.mark.parametrize("name", CHAINS)
-def test_one_after_another(name, form, scene):
+def test_one_after_another(name, form, sample):
     seen = 0
     for seed in SEEDS:
-        after = run(CHAINS[name], scene(form), seed)
-        for outline in objects_of(after):
+        after = run(CHAINS[name], sample(form), seed)
+        for annotation in objects_of(after):
             seen += 1
-            painted = after.image[:, :, outline.category] > 127
-            mask = outline.rasterized(*after.size)
+            painted = after.image[:, :, annotation.category] > 127
+            mask = annotation.rasterized(*after.size)
             assert painted.sum() < 40 or iou(mask, painted) > 0.8
-            assert painted.sum() < 40 or np.abs(outline.box - bounds(painted)).max() <= 3
+            assert painted.sum() < 40 or np.abs(annotation.box - bounds(painted)).max() <= 3
     assert seen >= len(SEEDS)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", [*OPERATORS, *CHAINS])
-def test_rle_masks_and_their_outlines_as_polygons_end_alike(name, seed, scene, annotations):
+def test_rle_masks_and_their_outlines_as_polygons_end_alike(name, seed, sample, annotations):
     """The same random numbers, two forms of the same objects: boxes and corners are equal."""
-    drawn = scene("rle")
-    other = scene("rle")
+    drawn = sample("rle")
+    other = sample("rle")
     other.layers[0].annotations = traced = annotations("rle")
     for one in traced:
         outline = polygons_of_rle(one["segmentation"])
         one["segmentation"] = [points.reshape(-1).tolist() for points in outline]
     operators = CHAINS[name] if name in CHAINS else OPERATORS[name]
-    first, second = (run(operators, one, seed).outlines() for one in (drawn, other))
+    first, second = (run(operators, one, seed).annotations() for one in (drawn, other))
     assert len(first) == len(second)
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a.box, b.box)

@@ -28,7 +28,7 @@ from fvcore.transforms.transform import Transform
 
 from ...config.signature import takes_rows
 from ...config.transform_rows import ColorJitterParams, NormalizeParams, RandomDistortParams
-from .operator import Operator, Setting
+from .operator import ImageContext, Operator
 
 _LARGEST_BYTE = 255
 _MOST_CHANNELS = 4  # that OpenCV averages at once
@@ -78,21 +78,21 @@ class ColorJitter(Operator, d2.Augmentation):
         self.hue = params.hue
         self.prob = params.prob
 
-    def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
+    def get_transform(self, image: np.ndarray, context: ImageContext) -> Transform:
         """Draw the changes of this image and their order."""
         if np.random.random() >= self.prob:
             return d2.NoOpTransform()
-        weights = luma(setting)
+        weights = luma(context)
         changes: list[Callable[[np.ndarray], np.ndarray]] = []
-        for place in np.random.permutation(4):
-            name = ("brightness", "contrast", "saturation", "hue")[place]
+        for index in np.random.permutation(4):
+            name = ("brightness", "contrast", "saturation", "hue")[index]
             reach = getattr(self, name)
             if not reach:
                 continue
             if name == "hue":
                 turn = np.random.uniform(-reach, reach)
                 changes.append(
-                    partial(turn_hue, circles=turn, is_rgb=setting.image_format == "RGB")
+                    partial(turn_hue, circles=turn, is_rgb=context.image_format == "RGB")
                 )
             else:
                 factor = np.random.uniform(max(0.0, 1 - reach), 1 + reach)
@@ -103,11 +103,11 @@ class ColorJitter(Operator, d2.Augmentation):
         """Prediction does not change colours."""
         return
 
-    def check(self, setting: Setting) -> None:
+    def check(self, context: ImageContext) -> None:
         """Raise ValueError where saturation or hue would have to change without colours."""
         if self.saturation or self.hue:
             what = "saturation and hue (switch them off with saturation=0, hue=0)"
-            check_channels("ColorJitter", what, setting)
+            check_channels("ColorJitter", what, context)
 
 
 def brighten(image: np.ndarray, factor: float, weights: np.ndarray) -> np.ndarray:
@@ -173,17 +173,17 @@ class RandomDistort(Operator, d2.Augmentation):
         self.hue_range = params.hue_range
         self.hue_prob = params.hue_prob
 
-    def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
+    def get_transform(self, image: np.ndarray, context: ImageContext) -> Transform:
         """Draw what is done to this image, and in which order."""
-        distortion = _Distortion(channel_means(image), setting)
+        distortion = _Distortion(channel_means(image), context)
         steps = [
             (self.brightness_prob, self.brightness_range, distortion.brighten),
             (self.contrast_prob, self.contrast_range, distortion.contrast),
             (self.saturation_prob, self.saturation_range, distortion.saturate),
             (self.hue_prob, self.hue_range, distortion.turn_hue),
         ]
-        for place in np.random.permutation(len(steps)):
-            prob, reach, change = steps[place]
+        for index in np.random.permutation(len(steps)):
+            prob, reach, change = steps[index]
             if np.random.uniform() < prob:
                 change(np.random.uniform(-reach, reach))
         return distortion.transform()
@@ -192,21 +192,21 @@ class RandomDistort(Operator, d2.Augmentation):
         """Prediction does not distort."""
         return
 
-    def check(self, setting: Setting) -> None:
+    def check(self, context: ImageContext) -> None:
         """Raise ValueError where saturation or hue would have to change without colours."""
         if self.saturation_prob * self.saturation_range or self.hue_prob * self.hue_range:
             what = "saturation and hue (switch them off with saturation_prob=0, hue_prob=0)"
-            check_channels("RandomDistort", what, setting)
+            check_channels("RandomDistort", what, context)
 
 
 class _Distortion:
     """The matrix and the offset that the changes so far come to."""
 
-    def __init__(self, means: np.ndarray, setting: Setting) -> None:
-        self.means, self.weights = means, luma(setting)
+    def __init__(self, means: np.ndarray, context: ImageContext) -> None:
+        self.means, self.weights = means, luma(context)
         self.matrix, self.offset = np.eye(len(means)), np.zeros(len(means))
         self.has_colors = False
-        self.to_yiq = np.stack([setting.in_image_order(row) for row in _TO_YIQ.tolist()])
+        self.to_yiq = np.stack([context.in_image_order(row) for row in _TO_YIQ.tolist()])
 
     def brighten(self, change: float) -> None:
         self._then((1 + change) * np.eye(len(self.means)))
@@ -238,9 +238,9 @@ class _Distortion:
         self.offset = matrix @ self.offset + offset
 
 
-def luma(setting: Setting) -> np.ndarray:
+def luma(context: ImageContext) -> np.ndarray:
     """Weights of brightness in the image's channel order."""
-    return np.array(setting.in_image_order(LUMA))
+    return np.array(context.in_image_order(LUMA))
 
 
 def channel_means(image: np.ndarray) -> np.ndarray:
@@ -273,12 +273,12 @@ def saturating(share: float, weights: np.ndarray) -> np.ndarray:
     return share * np.eye(3) + (1 - share) * np.tile(weights, (3, 1))
 
 
-def check_channels(operator: str, what: str, setting: Setting) -> None:
+def check_channels(operator: str, what: str, context: ImageContext) -> None:
     """Raise ValueError where the images have no colours."""
-    if setting.num_channels != 3:
+    if context.num_channels != 3:
         raise ValueError(
             f"{operator}: {what} needs images with 3 channels, but these have "
-            f"{setting.num_channels} (input_channel)"
+            f"{context.num_channels} (input_channel)"
         )
 
 

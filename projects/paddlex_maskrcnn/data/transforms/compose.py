@@ -22,7 +22,7 @@ from .color import ColorJitter, Normalize, RandomDistort
 from .crop import RandomCrop, RandomExpand
 from .filters import CLAHE, RandomBlur, RandomNoise
 from .flip import RandomHorizontalFlip, RandomVerticalFlip
-from .operator import Operator, Setting
+from .operator import ImageContext, Operator
 from .paste import CopyPaste, MixupImage
 from .resize import LargeScaleJitter, Padding, Resize, ResizeByShort
 from .rotate import RandomRotate90, RandomRotation
@@ -66,9 +66,9 @@ class Compose:
         """The operators that change pixels or geometry, as Detectron2 augmentations."""
         return d2.AugmentationList([t for t in self.transforms if isinstance(t, d2.Augmentation)])
 
-    def setting(
+    def context(
         self, image_format: str, num_channels: int, labels: Sequence[str] | None = None
-    ) -> Setting:
+    ) -> ImageContext:
         """What the operators may know of a run, after each has said that it can work there.
 
         Args:
@@ -82,7 +82,7 @@ class Compose:
         normalize = self.normalize or Normalize()
         fits = len(normalize.mean) == num_channels
         low, high = normalize.min_val, normalize.max_val
-        setting = Setting(
+        context = ImageContext(
             image_format,
             num_channels,
             None if labels is None else tuple(labels),
@@ -93,13 +93,13 @@ class Compose:
             self.keeps_values,
         )
         for transform in self.transforms:
-            transform.check(setting)
-        return setting
+            transform.check(context)
+        return context
 
     def deterministic(self) -> "Compose":
         """The pipeline for prediction: random operators left out, random choices fixed."""
-        kept = [t.deterministic() for t in self.transforms]
-        return _possibly_empty([t for t in kept if t is not None])
+        remaining = [t.deterministic() for t in self.transforms]
+        return _possibly_empty([t for t in remaining if t is not None])
 
     def add_augmenters(self, augmenters: list[Operator]) -> None:
         """Put more operators in front.

@@ -22,8 +22,8 @@ from fvcore.transforms.transform import Transform
 
 from ...config.signature import takes_rows
 from ...config.transform_rows import IMAGENET_MEAN_PIXEL, RandomCropParams, RandomExpandParams
-from .operator import Operator, Setting, check_fill_length
-from .sample import Outline
+from .operator import ImageContext, Operator
+from .sample import Annotation
 
 Box = tuple[int, int, int, int]  # x, y, width, height
 _LEAST = 1.01  # PaddleX leaves smaller ratios alone
@@ -43,19 +43,19 @@ class Crop(d2.CropTransform):
         super().__init__(x0, y0, w, h)
         self.centers_only = centers_only
 
-    def follow(self, outline: Outline) -> None:
+    def apply_annotation(self, annotation: Annotation) -> None:
         """Cut an object, or drop it."""
-        if self.centers_only and not outline.is_crowd:
-            center = (outline.box[:2] + outline.box[2:]) / 2 - (self.x0, self.y0)
-            outline.is_gone = bool((center < 0).any() or (center >= (self.w, self.h)).any())
-            if outline.is_gone:
+        if self.centers_only and not annotation.is_crowd:
+            center = (annotation.box[:2] + annotation.box[2:]) / 2 - (self.x0, self.y0)
+            annotation.is_gone = bool((center < 0).any() or (center >= (self.w, self.h)).any())
+            if annotation.is_gone:
                 return
-        outline.move(self, keeps_tight=True)
-        outline.clip(self.h, self.w)
+        annotation.move(self, keeps_tight=True)
+        annotation.clip(self.h, self.w)
 
 
 class Pad(Transform):
-    """Put the image on a ground of one colour."""
+    """Put the image on a larger area of one colour."""
 
     def __init__(
         self,
@@ -64,41 +64,41 @@ class Pad(Transform):
         offset: tuple[int, int],
         fill: Sequence[float],
     ) -> None:
-        """Keep the places.
+        """Keep sizes and offset.
 
         Args:
             size: (height, width) in pixels before.
             new_size: (height, width) after.
-            offset: (y, x) of the image's corner on the ground.
-            fill: value of each channel of the ground.
+            offset: (y, x) of the image's corner in the new one.
+            fill: value of each channel around it.
         """
         super().__init__()
         self.size, self.new_size, self.offset, self.fill = size, new_size, offset, fill
 
     def apply_image(self, img: np.ndarray) -> np.ndarray:
-        """(H, W, C) on its ground."""
-        ground = np.array(self.fill)
+        """(H, W, C) with the colour around it."""
+        fill = np.array(self.fill)
         if img.dtype.kind in "ui":
             limits = np.iinfo(img.dtype)
-            ground = np.clip(np.round(ground), limits.min, limits.max)
+            fill = np.clip(np.round(fill), limits.min, limits.max)
         canvas = np.empty((*self.new_size, *img.shape[2:]), img.dtype)
-        canvas[:] = ground.astype(img.dtype)
-        return self._placed(canvas, img)
+        canvas[:] = fill.astype(img.dtype)
+        return self._inserted(canvas, img)
 
     def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
         """(H, W) with nothing around it."""
-        return self._placed(np.zeros(self.new_size, segmentation.dtype), segmentation)
+        return self._inserted(np.zeros(self.new_size, segmentation.dtype), segmentation)
 
     def apply_coords(self, coords: np.ndarray) -> np.ndarray:
         """Shift points."""
         return coords + self.offset[::-1]
 
-    def follow(self, outline: Outline) -> None:
+    def apply_annotation(self, annotation: Annotation) -> None:
         """Shift an object, of which nothing may stick out over the old border."""
-        outline.clip(*self.size)
-        outline.move(self, keeps_tight=True)
+        annotation.clip(*self.size)
+        annotation.move(self, keeps_tight=True)
 
-    def _placed(self, canvas: np.ndarray, img: np.ndarray) -> np.ndarray:
+    def _inserted(self, canvas: np.ndarray, img: np.ndarray) -> np.ndarray:
         y, x = self.offset
         canvas[y : y + self.size[0], x : x + self.size[1]] = img
         return canvas
@@ -168,7 +168,7 @@ class RandomCrop(Operator, d2.Augmentation):
 
 
 class RandomExpand(Operator, d2.Augmentation):
-    """Put an image with objects on a ground up to `ratio` times as wide and high."""
+    """Put an image with objects on an area up to `ratio` times as wide and high."""
 
     @takes_rows(RandomExpandParams, "RandomExpand")
     def __init__(self, params: RandomExpandParams) -> None:
@@ -176,8 +176,10 @@ class RandomExpand(Operator, d2.Augmentation):
         self.prob = params.prob
         self.fill_value = params.fill_value
 
-    def get_transform(self, image: np.ndarray, boxes: np.ndarray, setting: Setting) -> Transform:
-        """Draw size and place for this image."""
+    def get_transform(
+        self, image: np.ndarray, boxes: np.ndarray, context: ImageContext
+    ) -> Transform:
+        """Draw size and position for this image."""
         if not len(boxes) or self.ratio < _LEAST or np.random.random() >= self.prob:
             return d2.NoOpTransform()
         height, width = image.shape[:2]
@@ -186,18 +188,18 @@ class RandomExpand(Operator, d2.Augmentation):
         y = int(np.random.uniform(0, new_height - height))
         x = int(np.random.uniform(0, new_width - width))
         return Pad(
-            (height, width), (new_height, new_width), (y, x), setting.fill(self._colour(setting))
+            (height, width), (new_height, new_width), (y, x), context.fill(self._fill(context))
         )
 
     def deterministic(self) -> None:
         """Prediction does not expand."""
         return
 
-    def check(self, setting: Setting) -> None:
-        """Raise ValueError when the colour of the ground has another number of channels."""
-        check_fill_length("RandomExpand", self._colour(setting), setting)
+    def check(self, context: ImageContext) -> None:
+        """Raise ValueError when the fill colour has another number of channels."""
+        context.check_fill("RandomExpand", self._fill(context))
 
-    def _colour(self, setting: Setting) -> list[float] | None:
+    def _fill(self, context: ImageContext) -> list[float] | None:
         is_default = self.fill_value == list(IMAGENET_MEAN_PIXEL)
-        fits = setting.num_channels == 3 and not setting.keeps_values
+        fits = context.num_channels == 3 and not context.keeps_values
         return None if is_default and not fits else self.fill_value

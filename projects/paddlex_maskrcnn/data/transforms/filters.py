@@ -18,7 +18,7 @@ from fvcore.transforms.transform import Transform
 
 from ...config.signature import takes_rows
 from ...config.transform_rows import CLAHEParams, RandomBlurParams, RandomNoiseParams
-from .operator import Operator, Setting
+from .operator import ImageContext, Operator
 
 _BRIGHTEST = 65535
 _WHITE = 100  # lightness of white in Lab
@@ -36,16 +36,16 @@ class CLAHE(Operator, d2.Augmentation):
         self.clip_limit = params.clip_limit
         self.tile_grid_size = params.tile_grid_size
 
-    def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
+    def get_transform(self, image: np.ndarray, context: ImageContext) -> Transform:
         """Nothing is drawn."""
-        is_rgb = setting.image_format == "RGB"
+        is_rgb = context.image_format == "RGB"
         return d2.ColorTransform(lambda img: self._equalized(img, is_rgb))
 
-    def check(self, setting: Setting) -> None:
+    def check(self, context: ImageContext) -> None:
         """Raise ValueError for images that are neither grey nor coloured."""
-        if setting.num_channels not in (1, 3):
+        if context.num_channels not in (1, 3):
             raise ValueError(
-                f"CLAHE needs images with 1 or 3 channels, but these have {setting.num_channels} "
+                f"CLAHE needs images with 1 or 3 channels, but these have {context.num_channels} "
                 "(input_channel)"
             )
 
@@ -116,11 +116,11 @@ class RandomNoise(_Degrading):
         self.prob = params.prob
         self.std = params.std
 
-    def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
+    def get_transform(self, image: np.ndarray, context: ImageContext) -> Transform:
         """Draw the strength, and a seed for the noise, for this image."""
         if np.random.random() >= self.prob:
             return d2.NoOpTransform()
-        span = np.array(setting.in_image_order(setting.span))
+        span = np.array(context.in_image_order(context.span))
         strength = np.random.uniform(self.std[0], self.std[1]) * span
         seed = np.random.randint(2**31)
         return d2.ColorTransform(partial(_noisy, strength=strength, seed=seed))

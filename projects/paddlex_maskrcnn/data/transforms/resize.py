@@ -28,7 +28,7 @@ from ...config.transform_rows import (
     ResizeParams,
 )
 from .crop import Crop, Pad
-from .operator import Operator, Setting, check_fill_length
+from .operator import ImageContext, Operator
 
 INTERPOLATIONS = {
     "NEAREST": cv2.INTER_NEAREST,
@@ -197,8 +197,8 @@ class LargeScaleJitter(Operator, d2.Augmentation):
         self.max_scale = params.max_scale
         self.fill_value = params.fill_value
 
-    def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
-        """Draw factor and place for this image."""
+    def get_transform(self, image: np.ndarray, context: ImageContext) -> Transform:
+        """Draw factor and position for this image."""
         height, width = image.shape[:2]
         scale = np.random.uniform(self.min_scale, self.max_scale)
         fitting = self._fitting_scale(height, width) * scale
@@ -212,7 +212,7 @@ class LargeScaleJitter(Operator, d2.Augmentation):
             [
                 resizing(height, width, *new_size),
                 Crop(x, y, cut_size[1], cut_size[0]),
-                Pad(cut_size, target, (0, 0), setting.fill(self.fill_value)),
+                Pad(cut_size, target, (0, 0), context.fill(self.fill_value)),
             ]
         )
 
@@ -221,9 +221,9 @@ class LargeScaleJitter(Operator, d2.Augmentation):
         width, height = width_and_height(self.target_size)
         return ResizeByShort(min(width, height), max(width, height))
 
-    def check(self, setting: Setting) -> None:
-        """Raise ValueError when the colour of the ground has another number of channels."""
-        check_fill_length("LargeScaleJitter", self.fill_value, setting)
+    def check(self, context: ImageContext) -> None:
+        """Raise ValueError when the fill colour has another number of channels."""
+        context.check_fill("LargeScaleJitter", self.fill_value)
 
     def largest_zoom(self, height: int, width: int) -> float:
         """With the largest factor."""

@@ -5,12 +5,12 @@ untouched, with the list of transforms that each of them still has to go through
 layers after objects of another image were pasted. Masks are moved once, at the end and one by one,
 so that a photograph with a hundred masks never holds a hundred masks of its full size.
 
-Every mask travels as polygons: those of the file, or the outline of an RLE mask along the edges of
+Every mask travels as polygons: those of the file, or the annotation of an RLE mask along the edges of
 its pixels. So both forms of one object go the same way and end in the same targets, and what only
 moves whole pixels keeps RLE masks to the pixel.
 
 A transform that only moves points needs nothing of this; one that cuts, covers or renames objects
-has a method `follow(outline)`.
+has a method `apply_annotation(annotation)`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from detectron2.structures import BoxMode
 from fvcore.transforms.transform import BlendTransform, Transform, TransformList
 
 from ..contours import polygons_of_rle
-from .operator import Setting
+from .operator import ImageContext
 
-Annotation = Mapping[str, Any]
+AnnotationDict = Mapping[str, Any]
 
 # Under these a box around an object stays the box around the object.
 _KEEP_BOXES_TIGHT = (
@@ -47,46 +47,46 @@ class Layer:
     """Objects that went the same way.
 
     Attributes:
-        annotations: Detectron2 annotation dicts, with iscrowd, in pixels of the file.
+        dicts: Detectron2 annotation dicts, with iscrowd, in pixels of the file.
         steps: what was applied to their image since.
     """
 
-    annotations: Sequence[Annotation]
+    dicts: Sequence[AnnotationDict]
     steps: list[Transform] = field(default_factory=list)
 
-    def outlines(
+    def annotations(
         self, size: tuple[int, int], with_masks: bool = True
-    ) -> Iterator[tuple[Annotation, Outline]]:
+    ) -> Iterator[tuple[AnnotationDict, Annotation]]:
         """Each object that is left in an image of (height, width), and where it is now."""
-        for annotation in self.annotations:
+        for entry in self.dicts:
             # An RLE mask is traced only if the box of its object is still in the image.
-            is_costly = with_masks and not isinstance(annotation["segmentation"], list)
-            if is_costly and not Outline(annotation, with_mask=False).follow(self.steps):
+            is_costly = with_masks and not isinstance(entry["segmentation"], list)
+            if is_costly and not Annotation(entry, with_mask=False).apply(self.steps):
                 continue
-            outline = Outline(annotation, with_masks)
-            if outline.follow(self.steps) and outline.settle(*size):
-                yield annotation, outline
+            annotation = Annotation(entry, with_masks)
+            if annotation.apply(self.steps) and annotation.settle(*size):
+                yield entry, annotation
 
 
-class Scene:
+class Sample:
     """What augmentations work on.
 
     Attributes:
         image: (H, W, C).
-        setting: of the run.
+        context: of the run.
         layers: the objects.
-        another: makes another sample, gone through the operators before the current one; None
+        draw_another: makes another sample, gone through the operators before the current one; None
             where only one image is at hand.
     """
 
     def __init__(
-        self, image: np.ndarray, setting: Setting, annotations: Sequence[Annotation] = ()
+        self, image: np.ndarray, context: ImageContext, dicts: Sequence[AnnotationDict] = ()
     ) -> None:
         """Start with one layer of objects."""
         self.image = image
-        self.setting = setting
-        self.layers = [Layer(annotations)]
-        self.another: Callable[[], Scene] | None = None
+        self.context = context
+        self.layers = [Layer(dicts)]
+        self.draw_another: Callable[[], Sample] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -107,17 +107,19 @@ class Scene:
     @property
     def boxes(self) -> np.ndarray:
         """(N, 4) boxes of the objects that are left, XYXY in pixels; crowd regions left out."""
-        found = [o.box for o in self.outlines(with_masks=False) if not o.is_crowd]
-        return np.stack(found) if found else np.zeros((0, 4))
+        boxes = [item.box for item in self.annotations(with_masks=False) if not item.is_crowd]
+        return np.stack(boxes) if boxes else np.zeros((0, 4))
 
-    def outlines(self, with_masks: bool = True) -> list[Outline]:
+    def annotations(self, with_masks: bool = True) -> list[Annotation]:
         """The objects that are left, where they are now."""
         return [
-            outline for layer in self.layers for _, outline in layer.outlines(self.size, with_masks)
+            annotation
+            for layer in self.layers
+            for _, annotation in layer.annotations(self.size, with_masks)
         ]
 
 
-class Outline:
+class Annotation:
     """An object of an image.
 
     Attributes:
@@ -129,27 +131,27 @@ class Outline:
         is_gone: nothing of it is left in the image.
     """
 
-    def __init__(self, annotation: Mapping[str, Any], with_mask: bool = True) -> None:
+    def __init__(self, entry: AnnotationDict, with_mask: bool = True) -> None:
         """Start where the annotation is.
 
         Args:
-            annotation: Detectron2 annotation dict, with iscrowd; it is not changed.
+            entry: Detectron2 annotation dict, with iscrowd; it is not changed.
             with_mask: False follows the box alone.
         """
-        self.category: int = annotation["category_id"]
-        self.is_crowd = bool(annotation["iscrowd"])
-        self.box = _corners(annotation["bbox"], annotation["bbox_mode"])
+        self.category: int = entry["category_id"]
+        self.is_crowd = bool(entry["iscrowd"])
+        self.box = _corners(entry["bbox"], entry["bbox_mode"])
         self.polygons: list[np.ndarray] | None = None
         self.is_tight = True
         self.is_gone = False
         if with_mask and not self.is_crowd:
-            self.polygons = _polygons(annotation["segmentation"])
+            self.polygons = _polygons(entry["segmentation"])
 
-    def follow(self, steps: Sequence[Transform]) -> bool:
+    def apply(self, steps: Sequence[Transform]) -> bool:
         """Go through all steps; False as soon as nothing is left."""
         for step in steps:
-            if hasattr(step, "follow"):
-                step.follow(self)
+            if hasattr(step, "apply_annotation"):
+                step.apply_annotation(self)
             else:
                 self.move(step, isinstance(step, _KEEP_BOXES_TIGHT))
             if self.is_gone:
