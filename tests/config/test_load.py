@@ -189,7 +189,7 @@ def test_retired_keys_are_ignored_with_one_note_each(write, gears, caplog):
     for _ in range(2):
         experiment = load_experiment(path).experiment
     assert not hasattr(experiment.evaluate, "gears")
-    assert experiment.data.transforms.train == [{"RandomHorizontalFlip": {}}]
+    assert experiment.data.transforms.train[0].as_written() == {"RandomHorizontalFlip": {}}
     notes = [record.getMessage().replace(f"{path}:", "line ") for record in caplog.records]
     gone = "gears is no longer a setting and is ignored:"
     assert sorted(notes) == [
