@@ -48,7 +48,7 @@ def test_pixels_and_masks_by_brute_force(form, sample):
         new = [o for o in after.annotations() if not o.is_crowd]
         count = len(after.layers) - 1
         assert 1 <= count <= 3
-        chosen = [layer.annotations[0]["category_id"] for layer in after.layers[1:]]
+        chosen = [layer.dicts[0]["category_id"] for layer in after.layers[1:]]
         covered = np.any([over[category] for category in chosen], axis=0)
         expected = np.where(covered[:, :, None], other, before)
         np.testing.assert_array_equal(after.image, expected)

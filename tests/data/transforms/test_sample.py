@@ -144,7 +144,7 @@ def test_each_channel_goes_the_same_way(name, channels, dtype, sample):
 @pytest.mark.parametrize("name", OPERATORS)
 def test_an_image_without_objects_goes_through(name, sample):
     empty = sample()
-    empty.layers[0].annotations = []
+    empty.layers[0].dicts = []
     after = run(OPERATORS[name], empty, 1)
     instances = to_instances(after.annotations(), after.size)
     assert len(instances) == 0
@@ -219,7 +219,7 @@ def test_rle_masks_and_their_outlines_as_polygons_end_alike(name, seed, sample, 
     """The same random numbers, two forms of the same objects: boxes and corners are equal."""
     drawn = sample("rle")
     other = sample("rle")
-    other.layers[0].annotations = traced = annotations("rle")
+    other.layers[0].dicts = traced = annotations("rle")
     for one in traced:
         outline = polygons_of_rle(one["segmentation"])
         one["segmentation"] = [points.reshape(-1).tolist() for points in outline]
