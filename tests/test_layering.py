@@ -27,11 +27,14 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "config.translate": ({"config"}, HEAVY - {"detectron2"}),
     "data": ({"data", "garbage_collection"} | DECLARATIONS, set()),
     "modeling": ({"modeling"}, set()),
-    "modeling.samplers": ({"modeling.samplers", "modeling.registries"}, {"detectron2"}),
-    "modeling.nms": ({"modeling.nms", "modeling.registries"}, {"detectron2"}),
+    "modeling.samplers": ({"modeling.registries"}, {"detectron2"}),
+    "modeling.nms": ({"modeling.registries"}, {"detectron2"}),
+    "modeling.losses": (set(), {"detectron2"}),
+    "acceleration": ({"acceleration", "modeling"}, set()),
     "weights": ({"weights"}, {"detectron2"}),
     "engine": (
-        {"engine", "config", "data", "metrics", "modeling", "weights", "__init__", "user_errors"},
+        {"engine", "acceleration", "config", "data", "metrics", "modeling", "weights"}
+        | {"__init__", "user_errors"},
         set(),
     ),
     "metrics": ({"metrics", "garbage_collection"}, {"detectron2", "torch", "torchvision", "cv2"}),
@@ -42,7 +45,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "serve.limits": (set(), HEAVY | {"fastapi"}),  # the command line reads it
-    "export": ({"export", "data", "engine", "modeling", "__init__"}, set()),
+    "export": ({"export", "acceleration", "data", "engine", "modeling", "__init__"}, set()),
     "det": ({"maskrcnn", "config", "data", "engine", "report"}, HEAVY),
     "datasets": ({"data"}, HEAVY),
     "cli": (

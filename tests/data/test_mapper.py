@@ -224,7 +224,7 @@ def test_class_names_reach_the_operators(tiny_coco):
         ValueError, match=r"swap_labels is .*; a data set with class names is needed"
     ):
         TrainMapper(Compose([flip]), "RGB", 3, 0)
-    with pytest.raises(ValueError, match="'nut' is not a class"):
+    with pytest.raises(ValueError, match="'nut' is no class"):
         TrainMapper(Compose([flip]), "RGB", 3, 0, labels=["screw"])
 
 

@@ -9,17 +9,17 @@ from detectron2.structures import BoxMode, PolygonMasks
 
 from paddlex_maskrcnn.data.contours import polygons_of_rle
 from paddlex_maskrcnn.data.targets import to_instances as pack
-from paddlex_maskrcnn.data.transforms.frames import Crop, Pad
+from paddlex_maskrcnn.data.transforms.crop import Crop, Pad
 from paddlex_maskrcnn.data.transforms.resize import OpenCVResize
 from paddlex_maskrcnn.data.transforms.rotate import Rotation
-from paddlex_maskrcnn.data.transforms.scene import Layer
+from paddlex_maskrcnn.data.transforms.sample import Layer
 
 SIZE = (60, 80)
 BLOB = [20.0, 10.0, 60.0, 15.0, 50.0, 45.0, 25.0, 50.0]
 
 
 def to_instances(annotations, applied, size):
-    outlines = Layer(annotations, applied.transforms).outlines(size)
+    outlines = Layer(annotations, applied.transforms).annotations(size)
     return pack([outline for _, outline in outlines], size)
 
 

@@ -9,10 +9,10 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.data.transforms import Compose
-from paddlex_maskrcnn.data.transforms.normalize import Normalize
+from paddlex_maskrcnn.data.transforms.color import Normalize
 from paddlex_maskrcnn.engine.network import ModelCard, build_network, detectron2_cfg
 from paddlex_maskrcnn.engine.start import choose_input_format
-from paddlex_maskrcnn.modeling.inclusive_pooling import InclusiveROIAlign
+from paddlex_maskrcnn.modeling.conventions import InclusiveROIAlign
 from paddlex_maskrcnn.weights.input_format import PADDLEX_RGB, TORCHVISION_RGB
 from paddlex_maskrcnn.weights.keys.torchvision_maskrcnn import convert
 from paddlex_maskrcnn.weights.loading import load_all_weights

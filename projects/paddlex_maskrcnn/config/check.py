@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
 import os
 import types
@@ -13,6 +15,9 @@ from typing import Any
 
 from .problems import ConfigError, Problem, suggestion
 from .rows import REQUIRED, Row, default_of, row_of
+from .schema import RETIRED
+
+logger = logging.getLogger(__name__)
 
 # (key as written) -> file and line
 Locate = Callable[[str], str]
@@ -47,6 +52,7 @@ def check_section(
     """
     by_name = {this.name: this for this in fields(kind)}
     problems, values = [], {}
+    given = without_retired(kind, given, prefix, locate)
     for key, value in given.items():
         if key not in by_name:
             near = suggestion(key, by_name) or f"; keys are {', '.join(by_name)}"
@@ -68,6 +74,22 @@ def check_section(
             for name, message in section.broken_rules()
         ]
     return section, problems
+
+
+def without_retired(
+    kind: type, given: Mapping[str, Any], prefix: str = "", locate: Locate = lambda key: ""
+) -> dict[str, Any]:
+    """What was given without the rows that no longer exist; a warning names each of these once."""
+    retired = RETIRED.get(kind, {})
+    for key in given.keys() & retired.keys():
+        text = f"is no longer a setting and is ignored: {retired[key]}"
+        _warn_once(str(Problem(prefix + key, text, locate(prefix + key))))
+    return {key: value for key, value in given.items() if key not in retired}
+
+
+@functools.cache  # a section is checked several times on its way from the file to its use
+def _warn_once(text: str) -> None:
+    logger.warning(text)
 
 
 def check_arguments(kind: type, given: Mapping[str, Any], prefix: str = "") -> Any:

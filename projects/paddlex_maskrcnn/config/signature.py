@@ -57,7 +57,7 @@ def from_checked(kind: type[T], section: Any, given: Collection[str] = ()) -> T:
         given: names of the rows that the user wrote.
     """
     made = kind.__new__(kind)
-    kind.__init__.unchecked(made, section, given)  # type: ignore[misc]
+    kind.__init__.unchecked(made, section, given)  # type: ignore[attr-defined]
     return made
 
 

@@ -170,18 +170,18 @@ def _resnet(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
 def _heads(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
     shared = {
         "MODEL.ROI_HEADS.CROWD_THRESH": CROWD_THRESH,
-        "MODEL.ROI_MASK_HEAD.NAME": "SeamMaskHead",
+        "MODEL.ROI_MASK_HEAD.NAME": "PaddleXMaskHead",
     }
     if not model.with_fpn:
         return shared | {
-            "MODEL.ROI_HEADS.NAME": "SeamRes5ROIHeads",
+            "MODEL.ROI_HEADS.NAME": "PaddleXRes5ROIHeads",
             "MODEL.ROI_HEADS.IN_FEATURES": ["res4"],
             "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION": 14,
             "MODEL.ROI_MASK_HEAD.NUM_CONV": 0,
             "MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION": 14,
         }
     return shared | {
-        "MODEL.ROI_HEADS.NAME": "SeamROIHeads",
+        "MODEL.ROI_HEADS.NAME": "PaddleXROIHeads",
         "MODEL.ROI_HEADS.IN_FEATURES": ["p2", "p3", "p4", "p5"],
         "MODEL.ROI_BOX_HEAD.NAME": "FastRCNNConvFCHead",
         "MODEL.ROI_BOX_HEAD.NUM_FC": 2,

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances, PolygonMasks
 
-from .transforms.outline import Outline
+from .transforms.sample import Annotation
 
 
-def to_instances(outlines: Sequence[Outline], size: tuple[int, int]) -> Instances:
+def to_instances(outlines: Sequence[Annotation], size: tuple[int, int]) -> Instances:
     """Pack objects for the model.
 
     Args:

@@ -12,6 +12,7 @@ from detectron2.modeling import GeneralizedRCNN, build_model
 from torch import nn
 
 from .. import modeling  # noqa: F401  (registers our components)
+from ..acceleration import accelerate
 from ..config.check import check_arguments
 from ..config.schema import ModelParams
 from ..config.translate import BuildFacts, translate
@@ -113,7 +114,7 @@ def detectron2_cfg(card: ModelCard, device: str = "cpu") -> CfgNode:
 
 def build_network(card: ModelCard, device: str) -> Network:
     """A network with fresh weights, in training mode."""
-    return Network(build_model(detectron2_cfg(card, device)), card)
+    return Network(accelerate(build_model(detectron2_cfg(card, device))), card)
 
 
 def choose_device(name: str) -> str:

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from ..config.problems import suggestion
 from ..config.schema import TrainParams
-from ..modeling.backbones.lr_multipliers import lr_multiplier
+from ..modeling.backbone import lr_multiplier
 
 # PaddleX trains the biases of necks and heads at twice the rate and all biases without decay.
 HEAD_BIAS_LR_FACTOR, BIAS_WEIGHT_DECAY = 2.0, 0.0

@@ -1,7 +1,7 @@
 """Mixed precision: convolutions and matrix products in 16 bits, losses and boxes in 32.
 
 Origin: `torch.autocast` and `torch.amp.GradScaler`. The network itself turns what becomes losses
-and boxes back to 32 bits (`modeling.full_precision`).
+and boxes back to 32 bits (`modeling.meta_arch.keep_full_precision`).
 """
 
 from __future__ import annotations

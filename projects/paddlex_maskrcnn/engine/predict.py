@@ -10,6 +10,7 @@ import torch
 
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
+from ..modeling.box_predictor import scores_above
 from .inference import detect, detect_each
 from .network import Network
 from .predict_options import PredictOptions
@@ -98,7 +99,7 @@ def warm_up(network: Network, transforms: Compose) -> None:
         network: in evaluation mode.
         transforms: operators applied before it.
     """
-    card, predictor = network.card, network.module.roi_heads.box_predictor
+    card = network.card
     mapper = TestMapper(transforms, card.input_format.channel_order, card.params.input_channel)
     shape = (*_WARM_UP_SIZE, card.params.input_channel)
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -106,10 +107,7 @@ def warm_up(network: Network, transforms: Compose) -> None:
         inputs = mapper(noise)
     except ValueError:  # the operators take no picture of this size
         return
-    threshold, predictor.test_score_thresh = predictor.test_score_thresh, 0.0
-    try:
+    with scores_above(0.0):
         detect(network.module, [inputs])
-    finally:
-        predictor.test_score_thresh = threshold
     if network.device.type == "cuda":
         torch.cuda.synchronize()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 
-from ..config.schema import ModelParams, TrainParams
+from ..config.rows import REQUIRED, default_of
+from ..config.schema import RETIRED, ModelParams, TrainParams
 from ..config.show import section_as_plain
+from ..config.transform_rows import TRANSFORMS
 from ..data.datasets.base import DetectionDataset
 
+_SECTIONS: dict[str, type] = {"model": ModelParams, "train": TrainParams}
 # rows without influence on the weights: they may change from one part of a run to the next
 _FREE = {
     "model": {"device"},
@@ -45,13 +48,62 @@ def name_of_optimizer(chosen: Any) -> Any:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """A sentence for each setting that is not what it was."""
+    """A sentence for each setting that is not what it was.
+
+    Args:
+        before: a checkpoint's record, perhaps of an earlier version: a row that came after it counts
+            as its default, and one that is retired, or without influence by now, does not count.
+        now: the settings of this run.
+    """
+    before = _in_todays_rows(before)
+    before = {key: value for key, value in _todays_defaults().items() if key in now} | before
     changed = [
         key for key in (*now, *(before.keys() - now.keys())) if before.get(key) != now.get(key)
     ]
     lines = [f"{key} was {before.get(key)!r} and is {now.get(key)!r}" for key in changed]
     more = len(lines) - _SHOWN
     return [*lines[:_SHOWN], f"and {more} more"] if more > 0 else lines
+
+
+def _in_todays_rows(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record without the rows that no longer count, its operators with all of today's arguments."""
+    return {
+        key: [_operator(entry) for entry in value]
+        if key.endswith(".transforms") and value
+        else value
+        for key, value in record.items()
+        if not _counts_no_longer(*key.split(".", 1))
+    }
+
+
+def _counts_no_longer(section: str, name: str = "") -> bool:
+    kind = _SECTIONS.get(section)
+    return kind is not None and (name in _FREE[section] or name in RETIRED.get(kind, {}))
+
+
+def _operator(entry: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """{name: arguments} with defaults for the arguments that are not there, without retired ones."""
+    ((name, arguments),) = entry.items()
+    kind = TRANSFORMS.get(name)
+    if kind is None:
+        return {name: dict(arguments)}
+    retired = RETIRED.get(kind, {})
+    current = {key: value for key, value in arguments.items() if key not in retired}
+    return {name: _defaults(kind) | current}
+
+
+def _todays_defaults() -> dict[str, Any]:
+    return {
+        f"{section}.{key}": value
+        for section, kind in _SECTIONS.items()
+        for key, value in _defaults(kind).items()
+    }
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """Row -> default, of those that have one."""
+    defaults = {this.name: default_of(this) for this in fields(kind)}
+    return {name: value for name, value in defaults.items() if value is not REQUIRED}
 
 
 def _section(name: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ..data.datasets.base import DetectionDataset, check_dataset
 from ..data.loader import build_train_loader, share_of_batch
 from ..data.mapper import TrainMapper
 from ..data.transforms import Compose
-from ..modeling.backbones.lr_multipliers import SSLD_MULTIPLIERS
+from ..modeling.backbone import SSLD_MULTIPLIERS
 from ..weights.input_format import IMAGENET_RGB, InputFormat
 from ..weights.loading import load_weights
 from ..weights.paddle_files import is_paddle_folder
@@ -141,8 +141,8 @@ def start(
         source = _weights(params.pretrain_weights, model)
     input_format = choose_input_format(model, transforms, eval_transforms, source)
     order, channels = input_format.channel_order, model.input_channel
-    transforms.setting(order, channels, train_dataset.labels)
-    eval_transforms.deterministic().setting(order, channels)
+    transforms.context(order, channels, train_dataset.labels)
+    eval_transforms.deterministic().context(order, channels)
     seed_everything(params.seed, params.deterministic)
     card = ModelCard(
         params=model,

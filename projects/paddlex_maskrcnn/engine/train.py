@@ -12,8 +12,8 @@ from typing import Any
 
 from detectron2.engine import HookBase
 
+from ..acceleration import PLAIN_VARIABLE, accelerate, asks_for_plain, plain
 from ..config.yaml_io import dump
-from ..modeling.fast_path import PLAIN, asked_for_plain
 from .best import Best
 from .checkpoint import Checkpoints
 from .checkpoint_search import new_run_id
@@ -73,6 +73,7 @@ def train(run: Run, experiment: dict[str, Any]) -> Evaluation | None:
                 (save_dir / CONFIG).write_text(dump(experiment), encoding="utf-8")
             found = _run_steps(run, best, run_id, experiment)
     drop_compiled(run.network.module)
+    accelerate(run.network.module)
     if run.ema is not None:
         run.ema.swap()
     channels_first(run.network.module)
@@ -127,6 +128,7 @@ def build_trainer(run: Run, batches: Iterator[list[dict[str, Any]]]) -> Trainer:
         batches: Detectron2's input dicts, a list for each step.
     """
     if run.params.compile:
+        plain(run.network.module)  # the compiler is to see whole operators
         checkpointed = run.network.card.params.gradient_checkpointing
         compile_parts(run.network.module, checkpointed=checkpointed)
     return Trainer(
@@ -217,8 +219,10 @@ def _announce(run: Run) -> None:
         run.progress.num_epochs, run.progress.steps_per_epoch, run.network.device,
         f" in {processes} processes" if processes > 1 else "", trainable / 1e6,
     )  # fmt: skip
-    if asked_for_plain():
-        logger.info("%s is set: all is computed in Detectron2's way, which is slower", PLAIN)
+    if asks_for_plain():
+        logger.info(
+            "%s is set: all is computed in Detectron2's way, which is slower", PLAIN_VARIABLE
+        )
     if run.params.compile and run.network.device.type == "cpu":
         logger.warning(
             "train.compile on a CPU: minutes of compiling, and steps that are no faster "

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..acceleration import plain
 from ..data.transforms import Compose
 from ..engine.network import Network
 from .metadata import metadata_of
@@ -52,7 +53,7 @@ def export_network(
     """
     _check(to, tolerance)
     transforms = _transforms(network, transforms)
-    module = copy.deepcopy(network.module).cpu().eval()
+    module = plain(copy.deepcopy(network.module)).cpu().eval()
     exportable = ExportableRCNN(module, transforms.padding)
     metadata = metadata_of(network.card, transforms, step_of(module))
     inputs = inputs_of(network.card, transforms, images)

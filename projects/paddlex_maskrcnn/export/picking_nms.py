@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..modeling.nms.class_grid import EPS
+from ..modeling.nms import EPS
 
 
 @torch.jit.script_if_tracing

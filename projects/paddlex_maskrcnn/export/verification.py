@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from detectron2.modeling import GeneralizedRCNN
 
+from ..modeling.box_predictor import scores_above
 from .matching import Differences, Found, match, nearest
 
 TOLERANCE = 1e-3
@@ -95,16 +96,13 @@ class _Reference:
     """PyTorch's objects of an image."""
 
     def __init__(self, module: GeneralizedRCNN) -> None:
-        self._module, self._predictor = module, module.roi_heads.box_predictor
-        self.threshold = self._predictor.test_score_thresh
+        self._module = module
+        self.threshold = module.roi_heads.box_predictor.test_score_thresh
 
     @torch.no_grad()
     def __call__(self, one: dict[str, Any], threshold: float) -> Found:
-        self._predictor.test_score_thresh = threshold
-        try:
+        with scores_above(threshold):
             [found] = self._module.inference([one], do_postprocess=False)
-        finally:
-            self._predictor.test_score_thresh = self.threshold
         tensors = found.pred_boxes.tensor, found.scores, found.pred_classes, found.pred_masks[:, 0]
         return Found(*[tensor.numpy() for tensor in tensors])
 

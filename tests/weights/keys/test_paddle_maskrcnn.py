@@ -11,8 +11,8 @@ from detectron2.modeling import BACKBONE_REGISTRY, GeneralizedRCNN
 from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.roi_heads import Res5ROIHeads, StandardROIHeads
 
-from paddlex_maskrcnn.modeling.backbones import hrnet  # noqa: F401  (registers itself)
-from paddlex_maskrcnn.modeling.backbones.resnet_variant import build_res5_stage
+from paddlex_maskrcnn.modeling import hrnet  # noqa: F401  (registers itself)
+from paddlex_maskrcnn.modeling.resnet import build_res5_stage
 from paddlex_maskrcnn.weights.keys.paddle_arrays import convert
 from paddlex_maskrcnn.weights.keys.paddle_maskrcnn import KNOWN_DIFFERENCES, to_detectron2
 

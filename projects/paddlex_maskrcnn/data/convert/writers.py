@@ -30,7 +30,7 @@ from ..datasets.annotations import ImageFrame, as_rle
 from ..datasets.base import DetectionDataset
 from ..datasets.labelme import has_holes
 from ..rle import as_text
-from ..transforms.polygons import clip_polygon
+from ..transforms.sample import clip_polygon
 from .images import names_for, put, upright
 
 _LABELME_VERSION = "5.4.1"  # whose files have mask shapes

@@ -1,8 +1,11 @@
-"""The pipeline of operators.
+"""The pipeline of operators, the table of their names, and the usual recipe.
 
 Origin: PaddleX `Compose`. Differences: it only describes, datasets and models read it and never
 change it, so one object may serve training and evaluation; and the order in which Normalize and
 Padding stand among the rest does not matter, because the model carries them out.
+
+`ComposedRCNNTransforms` is PaddleX's too. Difference: an unknown mode is an error; PaddleX took every
+mode but 'train' for evaluation.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,14 +13,21 @@ from typing import Any
 
 from detectron2.data import transforms as d2
 
+from ...config.check import check_arguments
 from ...config.problems import suggestion
-from ...config.signature import from_checked
-from ...config.transform_rows import OperatorChoice
-from .mixup import MixupImage
-from .normalize import Normalize
-from .operator import Operator
-from .padding import Padding
-from .setting import Setting
+from ...config.signature import from_checked, takes_rows
+from ...config.transform_rows import TRANSFORMS as ROWS
+from ...config.transform_rows import ComposedRCNNTransformsParams, OperatorChoice
+from .color import ColorJitter, Normalize, RandomDistort
+from .crop import RandomCrop, RandomExpand
+from .filters import CLAHE, RandomBlur, RandomNoise
+from .flip import RandomHorizontalFlip, RandomVerticalFlip
+from .operator import ImageContext, Operator
+from .paste import CopyPaste, MixupImage
+from .resize import LargeScaleJitter, Padding, Resize, ResizeByShort
+from .rotate import RandomRotate90, RandomRotation
+
+_STRIDE = 32  # the coarsest level of the pyramid has one cell for so many pixels
 
 
 class Compose:
@@ -56,9 +66,9 @@ class Compose:
         """The operators that change pixels or geometry, as Detectron2 augmentations."""
         return d2.AugmentationList([t for t in self.transforms if isinstance(t, d2.Augmentation)])
 
-    def setting(
+    def context(
         self, image_format: str, num_channels: int, labels: Sequence[str] | None = None
-    ) -> Setting:
+    ) -> ImageContext:
         """What the operators may know of a run, after each has said that it can work there.
 
         Args:
@@ -72,7 +82,7 @@ class Compose:
         normalize = self.normalize or Normalize()
         fits = len(normalize.mean) == num_channels
         low, high = normalize.min_val, normalize.max_val
-        setting = Setting(
+        context = ImageContext(
             image_format,
             num_channels,
             None if labels is None else tuple(labels),
@@ -83,13 +93,13 @@ class Compose:
             self.keeps_values,
         )
         for transform in self.transforms:
-            transform.check(setting)
-        return setting
+            transform.check(context)
+        return context
 
     def deterministic(self) -> "Compose":
         """The pipeline for prediction: random operators left out, random choices fixed."""
-        kept = [t.deterministic() for t in self.transforms]
-        return _possibly_empty([t for t in kept if t is not None])
+        remaining = [t.deterministic() for t in self.transforms]
+        return _possibly_empty([t for t in remaining if t is not None])
 
     def add_augmenters(self, augmenters: list[Operator]) -> None:
         """Put more operators in front.
@@ -123,8 +133,6 @@ class Compose:
     @staticmethod
     def from_choices(choices: Iterable[OperatorChoice]) -> "Compose":
         """Build a pipeline from the checked operators of an experiment file."""
-        from . import TRANSFORMS  # the table imports this module
-
         return _pipeline(
             [from_checked(TRANSFORMS[choice.name], choice.arguments) for choice in choices]
         )
@@ -160,8 +168,6 @@ def _checked(transforms: list[Operator]) -> list[Operator]:
 
 
 def _build(position: int, entry: Any) -> "Operator | Compose":
-    from . import TRANSFORMS  # the table imports this module
-
     key = f"transforms[{position}]"
     name, arguments = _name_and_arguments(key, entry)
     if name == MixupImage.__name__:
@@ -169,7 +175,8 @@ def _build(position: int, entry: Any) -> "Operator | Compose":
     if name not in TRANSFORMS:
         near = suggestion(name, TRANSFORMS)
         raise ValueError(f"{key} is {name!r}; operators are {', '.join(TRANSFORMS)}{near}")
-    return TRANSFORMS[name](**arguments)
+    params = check_arguments(ROWS[name], arguments, f"{name}.")
+    return from_checked(TRANSFORMS[name], params)
 
 
 def _name_and_arguments(key: str, entry: Any) -> tuple[Any, Mapping[str, Any]]:
@@ -185,3 +192,37 @@ def _name_and_arguments(key: str, entry: Any) -> tuple[Any, Mapping[str, Any]]:
         f"{key} is {entry!r}; a name is needed, or one name with its arguments, such as "
         "'RandomHorizontalFlip' or {'ResizeByShort': {'short_size': 800}}"
     )
+
+
+class ComposedRCNNTransforms(Compose):
+    """Flip (training only), normalise, resize by the short side, pad to a multiple of 32."""
+
+    @takes_rows(ComposedRCNNTransformsParams, "ComposedRCNNTransforms")
+    def __init__(self, params: ComposedRCNNTransformsParams) -> None:
+        is_mirrored = params.mode == "train" and params.random_horizontal_flip
+        flip: list[Operator] = [RandomHorizontalFlip()] if is_mirrored else []
+        normalize = Normalize(params.mean, params.std)
+        resize = ResizeByShort(*params.min_max_size)
+        super().__init__([*flip, normalize, resize, Padding(_STRIDE)])
+
+
+TRANSFORMS: dict[str, type] = {
+    "RandomHorizontalFlip": RandomHorizontalFlip,
+    "Normalize": Normalize,
+    "ResizeByShort": ResizeByShort,
+    "Resize": Resize,
+    "Padding": Padding,
+    "RandomDistort": RandomDistort,
+    "RandomExpand": RandomExpand,
+    "RandomCrop": RandomCrop,
+    "CLAHE": CLAHE,
+    "ComposedRCNNTransforms": ComposedRCNNTransforms,
+    "LargeScaleJitter": LargeScaleJitter,
+    "CopyPaste": CopyPaste,
+    "RandomVerticalFlip": RandomVerticalFlip,
+    "RandomRotate90": RandomRotate90,
+    "RandomRotation": RandomRotation,
+    "ColorJitter": ColorJitter,
+    "RandomBlur": RandomBlur,
+    "RandomNoise": RandomNoise,
+}

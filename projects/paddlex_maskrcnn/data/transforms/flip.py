@@ -16,9 +16,8 @@ from fvcore.transforms.transform import Transform
 from ...config.problems import suggestion
 from ...config.signature import takes_rows
 from ...config.transform_rows import RandomHorizontalFlipParams, RandomVerticalFlipParams
-from .operator import Operator
-from .outline import Outline
-from .setting import Setting
+from .operator import ImageContext, Operator
+from .sample import Annotation
 
 
 class _Renaming(Transform):
@@ -26,10 +25,10 @@ class _Renaming(Transform):
 
     swaps: dict[int, int]
 
-    def follow(self, outline: Outline) -> None:
+    def apply_annotation(self, annotation: Annotation) -> None:
         """Mirror an object and rename it."""
-        outline.move(self, keeps_tight=True)
-        outline.category = self.swaps.get(outline.category, outline.category)
+        annotation.move(self, keeps_tight=True)
+        annotation.category = self.swaps.get(annotation.category, annotation.category)
 
 
 class HorizontalMirror(_Renaming, d2.HFlipTransform):
@@ -71,30 +70,30 @@ class _Flip(Operator, d2.Augmentation):
     def __init__(self, params: RandomHorizontalFlipParams | RandomVerticalFlipParams) -> None:
         self.prob, self.swap_labels = params.prob, params.swap_labels
         # What Detectron2 takes from its input; class names only where they are needed.
-        self.input_args = ("image", "setting") if self.swap_labels else ("image",)
+        self.input_args = ("image", "context") if self.swap_labels else ("image",)
 
-    def get_transform(self, image: np.ndarray, setting: Setting | None = None) -> Transform:
+    def get_transform(self, image: np.ndarray, context: ImageContext | None = None) -> Transform:
         """Draw whether this image is mirrored."""
         if np.random.random() >= self.prob:
             return d2.NoOpTransform()
         swaps = {}
         if self.swap_labels:
-            assert setting is not None
-            assert setting.labels is not None
-            swaps = _swaps(self.swap_labels, setting.labels)
+            assert context is not None
+            assert context.labels is not None
+            swaps = _swaps(self.swap_labels, context.labels)
         return self.mirror(image.shape[self.side], swaps)
 
     def deterministic(self) -> None:
         """Prediction does not mirror."""
         return
 
-    def check(self, setting: Setting) -> None:
+    def check(self, context: ImageContext) -> None:
         """Raise ValueError where swap_labels names what is no class."""
         names = [name for pair in self.swap_labels or [] for name in pair]
         where = f"{type(self).__name__}.swap_labels is {self.swap_labels}"
-        if names and setting.labels is None:
+        if names and context.labels is None:
             raise ValueError(f"{where}; a data set with class names is needed")
-        labels = setting.labels or ()
+        labels = context.labels or ()
         for name in (name for name in names if name not in labels):
             near = suggestion(name, labels)
             raise ValueError(

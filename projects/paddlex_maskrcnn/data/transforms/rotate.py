@@ -14,12 +14,10 @@ from fvcore.transforms.transform import Transform
 
 from ...config.signature import takes_rows
 from ...config.transform_rows import RandomRotate90Params, RandomRotationParams
-from .ground import check_fill_length
-from .operator import Operator
-from .outline import Outline
-from .setting import Setting
+from .operator import ImageContext, Operator
+from .sample import Annotation
 
-_MOST_CHANNELS = 4  # that OpenCV turns, and paints a ground for, at once
+_MOST_CHANNELS = 4  # that OpenCV turns, and fills the corners of, at once
 
 
 class RandomRotate90(Operator, d2.Augmentation):
@@ -57,21 +55,21 @@ class RandomRotation(Operator, d2.Augmentation):
         self.expand = params.expand
         self.fill_value = params.fill_value
 
-    def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
+    def get_transform(self, image: np.ndarray, context: ImageContext) -> Transform:
         """Draw the angle."""
         if np.random.random() >= self.prob:
             return d2.NoOpTransform()
         angle = np.random.uniform(self.angle[0], self.angle[1])
-        fill = setting.fill(self.fill_value)
+        fill = context.fill(self.fill_value)
         return Rotation(image.shape[0], image.shape[1], angle, self.expand, fill)
 
     def deterministic(self) -> None:
         """Prediction does not turn."""
         return
 
-    def check(self, setting: Setting) -> None:
-        """Raise ValueError when the colour of the ground has another number of channels."""
-        check_fill_length("RandomRotation", self.fill_value, setting)
+    def check(self, context: ImageContext) -> None:
+        """Raise ValueError when the fill colour has another number of channels."""
+        context.check_fill("RandomRotation", self.fill_value)
 
     def smallest_size(self, height: int, width: int) -> tuple[int, int]:
         """An image that grows with its corners may have its sides swapped."""
@@ -101,13 +99,13 @@ class QuarterTurns(Transform):
         }
         return np.stack(turned[self.turns], axis=1)
 
-    def follow(self, outline: Outline) -> None:
+    def apply_annotation(self, annotation: Annotation) -> None:
         """Turn an object; its box stays around it."""
-        outline.move(self, keeps_tight=True)
+        annotation.move(self, keeps_tight=True)
 
 
 class Rotation(d2.RotationTransform):
-    """Detectron2's, on a coloured ground."""
+    """Detectron2's, with a colour in the corners."""
 
     def __init__(
         self, height: int, width: int, angle: float, expand: bool, fill: Sequence[float]
@@ -132,11 +130,11 @@ class Rotation(d2.RotationTransform):
             segmentation.dtype
         )
 
-    def follow(self, outline: Outline) -> None:
+    def apply_annotation(self, annotation: Annotation) -> None:
         """Turn an object; the box comes from its mask, and nothing sticks out before or after."""
-        outline.clip(self.h, self.w)
-        outline.move(self, keeps_tight=False)
-        outline.clip(int(self.bound_h), int(self.bound_w))
+        annotation.clip(self.h, self.w)
+        annotation.move(self, keeps_tight=False)
+        annotation.clip(int(self.bound_h), int(self.bound_w))
 
     def _turned(self, img: np.ndarray, interp: int, first: int) -> np.ndarray:
         size = (int(self.bound_w), int(self.bound_h))
