@@ -6,7 +6,7 @@ import pytest
 
 from paddlex_maskrcnn.config.load import load_experiment
 from paddlex_maskrcnn.data.transforms import Compose
-from paddlex_maskrcnn.engine.network import ModelCard, build_network
+from paddlex_maskrcnn.inference.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ from detectron2.structures import BitMasks, Boxes, Instances
 from torch.optim.lr_scheduler import LambdaLR
 
 import paddlex_maskrcnn as pdx
-from paddlex_maskrcnn.engine.ema import Ema
+from paddlex_maskrcnn.engine.optimizer import Ema
 from paddlex_maskrcnn.engine.trainer import Progress, Trainer
 from support.seeded import seeded_weights, uniform
 from support.untrained import save_untrained

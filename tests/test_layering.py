@@ -32,21 +32,27 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "modeling.losses": (set(), {"detectron2"}),
     "acceleration": ({"acceleration", "modeling"}, set()),
     "weights": ({"weights"}, {"detectron2"}),
+    "processes": (set(), set()),
+    "inference": (
+        {"inference", "acceleration", "config", "data", "metrics", "modeling", "weights"}
+        | {"processes", "user_errors", "__init__"},
+        set(),
+    ),
     "engine": (
-        {"engine", "acceleration", "config", "data", "metrics", "modeling", "weights"}
-        | {"__init__", "user_errors"},
+        {"engine", "inference", "acceleration", "config", "data", "metrics", "modeling", "weights"}
+        | {"processes", "user_errors", "__init__"},
         set(),
     ),
     "metrics": ({"metrics", "garbage_collection"}, {"detectron2", "torch", "torchvision", "cv2"}),
     "report": ({"report", "data", "metrics"}, {"detectron2", "torch"}),
-    "maskrcnn": ({"config", "data", "engine", "export"}, {"detectron2", "torch"}),
+    "maskrcnn": ({"config", "data", "engine", "inference", "export"}, {"detectron2", "torch"}),
     "serve": (
-        {"serve", "data", "maskrcnn", "engine.predict", "engine.predict_options", "__init__"},
+        {"serve", "data", "maskrcnn", "inference.predict", "__init__"},
         set(),
     ),
     "serve.limits": (set(), HEAVY | {"fastapi"}),  # the command line reads it
-    "export": ({"export", "acceleration", "data", "engine", "modeling", "__init__"}, set()),
-    "det": ({"maskrcnn", "config", "data", "engine", "report"}, HEAVY),
+    "export": ({"export", "acceleration", "data", "inference", "modeling", "__init__"}, set()),
+    "det": ({"maskrcnn", "config", "data", "inference", "report"}, HEAVY),
     "datasets": ({"data"}, HEAVY),
     "cli": (
         {
@@ -54,9 +60,9 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "config",
             "data",
             "datasets",
-            "engine.import_paddlex",
-            "engine.processes",
-            "engine.run_log",
+            "inference.interop",
+            "processes",
+            "engine.logs",
             "export",
             "report",
             "__init__",

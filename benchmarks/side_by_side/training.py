@@ -26,9 +26,8 @@ from detectron2.utils.events import EventStorage
 
 from paddlex_maskrcnn.acceleration import PLAIN_VARIABLE
 from paddlex_maskrcnn.det import transforms
-from paddlex_maskrcnn.engine.precision import DTYPES
-from paddlex_maskrcnn.engine.prefetch import Prefetcher, SideStream
-from paddlex_maskrcnn.engine.start import Run
+from paddlex_maskrcnn.engine.device import DTYPES, Prefetcher, SideStream
+from paddlex_maskrcnn.engine.setup import Run
 from paddlex_maskrcnn.engine.train import build_trainer
 from paddlex_maskrcnn.engine.trainer import LOSS_NAMES
 

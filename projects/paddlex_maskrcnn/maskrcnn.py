@@ -18,15 +18,13 @@ from .config.show import as_plain, section_as_plain
 from .config.signature import takes_rows
 from .data.datasets.base import check_dataset
 from .data.transforms import Compose
-from .engine.dry_run import DryRun, dry_run
 from .engine.evaluate import Evaluation, evaluate_network
-from .engine.model_directory import load_model_directory, save_model_directory
-from .engine.network import Network, choose_device
-from .engine.predict import predict_images, warm_up
-from .engine.predict_options import PredictOptions
-from .engine.settings import name_of_optimizer
-from .engine.start import Run, start
-from .engine.train import train
+from .engine.fingerprint import name_of_optimizer
+from .engine.setup import Run, start
+from .engine.train import DryRun, dry_run, train
+from .inference.model_directory import load_model_directory, save_model_directory
+from .inference.network import Network, choose_device
+from .inference.predict import PredictOptions, predict_images, warm_up
 
 if TYPE_CHECKING:
     from .export.exporting import Report

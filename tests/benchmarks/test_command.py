@@ -25,7 +25,7 @@ def test_other_weights_are_seen(bench, tmp_path):
     """One layer of ours differs by a hundredth; with the same weights the losses are equal, below."""
     import torch
 
-    from paddlex_maskrcnn.engine.model_directory import WEIGHTS
+    from paddlex_maskrcnn.inference.model_directory import WEIGHTS
 
     other = tmp_path / "ours"
     shutil.copytree(bench.weights.ours, other)

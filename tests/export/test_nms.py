@@ -6,10 +6,8 @@ import pytest
 import torch
 from torchvision.ops import batched_nms
 
-from paddlex_maskrcnn.export import operators
-from paddlex_maskrcnn.export.hard_nms import grouped_nms
-from paddlex_maskrcnn.export.picking_nms import diou_nms, matrix_nms, soft_nms
-from paddlex_maskrcnn.export.tracing import quiet
+from paddlex_maskrcnn.export.files import OPSET, quiet, register_operators
+from paddlex_maskrcnn.export.nms import diou_nms, grouped_nms, matrix_nms, soft_nms
 from paddlex_maskrcnn.modeling import nms as of_the_model
 from paddlex_maskrcnn.modeling.nms import MATRIX_POST_THRESHOLD, NMSSettings
 
@@ -71,11 +69,11 @@ class Traceable(torch.nn.Module):
 def session(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("nms") / "nms.onnx"
     names = ["boxes", "scores", "classes"]
-    operators.register()
+    register_operators()
     with quiet():
         torch.onnx.export(
             Traceable(KINDS[request.param][0]), (*candidates(20), torch.tensor(0.2)), str(path),
-            dynamo=False, opset_version=operators.OPSET, input_names=[*names, "threshold"],
+            dynamo=False, opset_version=OPSET, input_names=[*names, "threshold"],
             dynamic_axes={name: {0: "n"} for name in names},
         )  # fmt: skip
     return request.param, onnxruntime.InferenceSession(str(path))

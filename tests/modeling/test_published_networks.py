@@ -13,9 +13,12 @@ from torchvision.models._utils import IntermediateLayerGetter
 
 from paddlex_maskrcnn.modeling.hrnet import HRNet
 from paddlex_maskrcnn.modeling.resnet import build_resnet_variant_backbone
-from paddlex_maskrcnn.weights.keys import timm_hrnet, torchvision_resnet
+from paddlex_maskrcnn.weights.keys.backbones import map_timm_hrnet
+from paddlex_maskrcnn.weights.keys.torchvision import map_torchvision_resnet
 
-TOLERANCE = 1e-5
+# of the spread of a level: a hundred layers in a row, each of which rounds sums of thousands of products,
+# come to 1e-6 to 1e-5 of it; another stride, order or norm changes all of it
+TOLERANCE = 1e-4
 
 
 def randomise_norms(network):
@@ -47,7 +50,7 @@ def assert_equal_levels(ours, theirs, height=72, width=104):
     assert len(mine) == len(its) == 4
     for level, expected in zip(mine, its, strict=True):
         assert 0.05 < expected.std() < 50
-        assert (level - expected).abs().max() < TOLERANCE
+        assert (level - expected).abs().max() < TOLERANCE * expected.std()
 
 
 def build_empty_resnet(cfg):
@@ -71,7 +74,7 @@ def test_resnet_equals_timm(make_backbone_cfg, name, depth, variant):
     theirs = timm.create_model(name, pretrained=False, features_only=True, out_indices=(1, 2, 3, 4))
     randomise_norms(theirs)
     ours = build_empty_resnet(make_backbone_cfg(depth, variant))
-    assert_equal_levels(load(ours, theirs, torchvision_resnet.to_detectron2), theirs)
+    assert_equal_levels(load(ours, theirs, map_torchvision_resnet), theirs)
 
 
 @pytest.mark.parametrize("depth", [18, 50])
@@ -79,7 +82,7 @@ def test_resnet_equals_torchvision(make_backbone_cfg, depth):
     whole = randomise_norms(getattr(torchvision.models, f"resnet{depth}")(weights=None))
     levels = {f"layer{i}": f"res{i + 1}" for i in range(1, 5)}
     ours = build_empty_resnet(make_backbone_cfg(depth))
-    ours = load(ours, whole, torchvision_resnet.to_detectron2)
+    ours = load(ours, whole, map_torchvision_resnet)
     assert_equal_levels(ours, IntermediateLayerGetter(whole, levels))
 
 
@@ -94,5 +97,5 @@ def test_hrnet_equals_timm():
     randomise_norms(theirs)
     with torch.device("meta"):
         ours = HRNet(norm="FrozenBN")
-    ours = load(ours, theirs, timm_hrnet.to_detectron2)
+    ours = load(ours, theirs, map_timm_hrnet)
     assert_equal_levels(ours, theirs, height=64, width=96)  # timm needs multiples of 32 here

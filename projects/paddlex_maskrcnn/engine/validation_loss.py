@@ -13,10 +13,10 @@ from ..data.datasets.base import DetectionDataset
 from ..data.loader import build_loss_loader
 from ..data.mapper import TrainMapper
 from ..data.transforms import Compose
+from ..inference.network import Network
 from ..modeling.distributed_loss import local_losses
+from ..processes import mean_of_all, shard
 from .compiled import uncompiled
-from .network import Network
-from .processes import mean_of_all, shard
 from .trainer import LOSS_NAMES
 
 

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from ..acceleration import plain
 from ..data.transforms.resize import Padding
 from ..modeling.nms import MATRIX_POST_THRESHOLD
-from .hard_nms import grouped_nms
-from .picking_nms import diou_nms, matrix_nms, soft_nms
+from .nms import diou_nms, grouped_nms, matrix_nms, soft_nms
 
 NMS = ("hard_nms", "soft_nms", "diou_nms", "matrix_nms")
 
