@@ -22,7 +22,7 @@ def test_config_builds(path, monkeypatch):
     monkeypatch.setenv("DATA", "data")
     experiment = load_experiment(path).experiment
     for operators in (experiment.data.transforms.train, experiment.data.transforms.eval):
-        Compose.from_config(operators)
+        Compose.from_choices(operators)
     labels = ["a", "b"]
     pretrained = experiment.train.pretrain_weights is not None
     card = ModelCard(experiment.model, labels, [1, 2], IMAGENET_RGB, pretrained)

@@ -9,7 +9,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.data.transforms import Compose
-from paddlex_maskrcnn.data.transforms.normalize import Normalize
+from paddlex_maskrcnn.data.transforms.color import Normalize
 from paddlex_maskrcnn.engine.setup import choose_input_format
 from paddlex_maskrcnn.inference.network import ModelCard, build_network, detectron2_cfg
 from paddlex_maskrcnn.modeling.conventions import InclusiveROIAlign

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.data.datasets.drawing import draw_scene
+from paddlex_maskrcnn.data.datasets.drawn import draw_scene
 from paddlex_maskrcnn.inference.detections import BoxMask, Detection
 from paddlex_maskrcnn.inference.tiling import (
     Tile,

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from paddlex_maskrcnn.data.datasets.drawing import draw_scene
+from paddlex_maskrcnn.data.datasets.drawn import draw_scene
 from paddlex_maskrcnn.det import transforms
 
 SCENES = [

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data.datasets.image_files import files_below, is_picture
+from ..data.datasets.files import files_below, is_picture
 from ..data.videos import is_video
 from ..requirements import require_detectron2
 from .processes import is_launched, join

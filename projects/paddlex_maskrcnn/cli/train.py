@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..requirements import require_detectron2
 from .held_out import evaluated
@@ -185,15 +185,12 @@ def open_dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
     Args:
         part: `train` or `eval`.
     """
-    from dataclasses import asdict
-
     from .. import datasets
     from ..data.transforms import Compose
 
     data = loaded.experiment.data
-    choice: Any = getattr(data, part)
-    transforms = Compose.from_config(getattr(data.transforms, part))
-    return getattr(datasets, choice.type)(**asdict(choice.arguments), transforms=transforms)
+    transforms = Compose.from_choices(getattr(data.transforms, part))
+    return datasets.open_dataset(getattr(data, part), transforms)
 
 
 def _show_pictures(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExperiment) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import os
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, fields
 from itertools import pairwise
 from typing import Any
@@ -39,11 +40,12 @@ def check_section(
 ) -> tuple[Any, list[Problem]]:
     """A section's object from what was given, and the problems.
 
-    A wrong value leaves its default in the object, so that rules between rows can still be checked;
-    the object is None when a required value is missing.
+    A wrong value leaves its default in the object, so that rules between sections can still be
+    checked; the object is None when a required value is missing.
 
     Args:
-        kind: the dataclass whose fields are rows.
+        kind: the dataclass whose fields are rows. Rules between them are its method `broken_rules`,
+            which yields (name, what is wrong) and is asked when each value is right by itself.
         given: key -> value, as parsed.
         prefix: what stands before the key in the user's file, `model.` for instance.
         locate: where a full key was written.
@@ -53,7 +55,8 @@ def check_section(
     given = without_retired(kind, given, prefix, locate)
     for key, value in given.items():
         if key not in by_name:
-            message = f"is not a known key{suggestion(key, by_name)}"
+            near = suggestion(key, by_name) or f"; keys are {', '.join(by_name)}"
+            message = f"is not a known key{near}"
         else:
             converted, message = check_value(by_name[key], value)
             if not message:
@@ -62,7 +65,15 @@ def check_section(
             problems.append(Problem(prefix + str(key), message, locate(prefix + str(key))))
     problems += _missing(by_name, given, prefix, locate)
     required = {name for name, this in by_name.items() if default_of(this) is REQUIRED}
-    return (kind(**values) if required <= values.keys() else None), problems
+    if not required <= values.keys():
+        return None, problems
+    section = kind(**values)
+    if not problems and hasattr(section, "broken_rules"):
+        problems = [
+            Problem(prefix + name, message, locate(prefix + name))
+            for name, message in section.broken_rules()
+        ]
+    return section, problems
 
 
 def without_retired(
@@ -81,13 +92,16 @@ def _warn_once(text: str) -> None:
     logger.warning(text)
 
 
-def check_arguments(kind: type, given: Mapping[str, Any]) -> Any:
+def check_arguments(kind: type, given: Mapping[str, Any], prefix: str = "") -> Any:
     """The section's object from Python keyword arguments.
+
+    Args:
+        prefix: what errors write before an argument's name, `Padding.` for instance.
 
     Raises:
         ConfigError: naming every argument that cannot be used.
     """
-    section, problems = check_section(kind, given)
+    section, problems = check_section(kind, given, prefix)
     if problems:
         raise ConfigError(problems)
     return section
@@ -115,13 +129,17 @@ def _convert(value: Any, kind: Any) -> tuple[Any, bool]:
         return _convert_list(value, typing.get_args(kind)[0])
     if kind is types.NoneType:
         return None, value is None
+    if kind is Any:
+        return value, True
+    if kind is str and isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if kind is bool or kind is str or kind is dict:
         return value, isinstance(value, kind)
     return _convert_number(value, kind)
 
 
 def _convert_list(value: Any, item: Any) -> tuple[Any, bool]:
-    if not isinstance(value, (list, tuple)):
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         return value, False
     pairs = [_convert(entry, item) for entry in value]
     return [entry for entry, _ in pairs], all(fits for _, fits in pairs)
@@ -131,7 +149,10 @@ def _convert_number(value: Any, kind: Any) -> tuple[Any, bool]:
     # numbers.Number would admit complex; numpy scalars have __index__ or __float__
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
         return value, False
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):  # arrays, and integers too long for a float
+        return value, False
     if not math.isfinite(number) or (kind is int and number != int(number)):
         return value, False
     return (int(value) if kind is int else number), True
@@ -143,15 +164,25 @@ def _out_of_bounds(value: Any, row: Row) -> str:
         for one in (one for one in chosen if one not in row.values):
             return f"is {value!r}; choose one of {row.allowed()}{suggestion(one, row.values)}"
         return ""
-    numbers = value if isinstance(value, list) else [value]
-    numbers = [number for number in numbers if isinstance(number, (int, float))]
+    is_list = isinstance(value, list)
+    numbers = [
+        number for number in (value if is_list else [value]) if isinstance(number, (int, float))
+    ]
     wrong = not all(_inside(number, row) for number in numbers)
-    if isinstance(value, list):
-        wrong |= row.length is not None and len(value) != row.length
-        wrong |= row.increasing and any(a >= b for a, b in pairwise(value))
+    wrong |= is_list and _is_misshapen(value, row)
     if isinstance(value, str) and row.values is None and row.allowed() and value != "auto":
         return f"is {value!r}; a number {row.allowed()} or 'auto' is needed"
-    return f"is {value!r}; allowed: {row.allowed()}" if wrong else ""
+    return f"is {value!r}; allowed: {row.allowed(in_list=is_list)}" if wrong else ""
+
+
+def _is_misshapen(value: list, row: Row) -> bool:
+    """Whether the number or the order of a list's entries is wrong."""
+    return (
+        (row.nonempty and not value)
+        or (bool(row.entries) and len(value) != len(row.entries))
+        or (row.ordered and any(a > b for a, b in pairwise(value)))
+        or (row.increasing and any(a >= b for a, b in pairwise(value)))
+    )
 
 
 def _inside(number: float, row: Row) -> bool:
@@ -174,7 +205,9 @@ def type_in_words(kind: Any) -> str:
     """A type as people say it: `a list of numbers`, `a whole number or null`."""
     words = []
     for one in _alternatives(kind):
-        if typing.get_origin(one) is list:
+        if one == list[Any]:
+            words.append("a list")
+        elif typing.get_origin(one) is list:
             words.append(f"a list of {_plural(typing.get_args(one)[0])}")
         else:
             words.append(_WORDS.get(one, "anything"))

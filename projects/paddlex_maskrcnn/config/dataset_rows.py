@@ -1,9 +1,11 @@
 """Rows of the data sets: arguments of the data set classes and keys of YAML's `data.train` and `data.eval`.
 
-The rows before the first `extra=True` of a class of PaddleX's are those of its document, in its order;
-its arguments that have no effect here (`buffer_size`, `parallel_method`) have no row.
+The rows before the first `extra=True` of a class of PaddleX's are its arguments, in its order, so that its
+scripts may give them by position. `python_only` are those that make no sense in a file.
 """
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +14,24 @@ from .rows import REQUIRED, row
 _DATA_DIR = "Folder that the file names of the annotations start from."
 _LABELS = "File with a class name a line, or a list of names."
 
+# PaddleX's arguments that mean nothing here, and its defaults: another value is worth a note
+WITHOUT_EFFECT = {"buffer_size": 100, "parallel_method": "process"}
+
+
+def _transforms() -> Any:
+    return row(None, "Compose of the operators to apply; in YAML: section data.transforms.", python_only=True)  # fmt: skip
+
 
 def _num_workers() -> Any:
     return row("auto", "Processes that load images; auto: half the cores, at most 8.", at_least=0)
+
+
+def _buffer_size() -> Any:
+    return row(WITHOUT_EFFECT["buffer_size"], "Accepted for PaddleX scripts; has no effect.", python_only=True)  # fmt: skip
+
+
+def _parallel_method() -> Any:
+    return row(WITHOUT_EFFECT["parallel_method"], "Accepted for PaddleX scripts; has no effect.", python_only=True)  # fmt: skip
 
 
 def _shuffle() -> Any:
@@ -31,7 +48,10 @@ class CocoDetectionParams:
 
     data_dir: str = row(REQUIRED, _DATA_DIR)
     ann_file: str = row(REQUIRED, "COCO json file.")
+    transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
+    buffer_size: Any = _buffer_size()
+    parallel_method: Any = _parallel_method()
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
 
@@ -43,7 +63,10 @@ class VOCDetectionParams:
     data_dir: str = row(REQUIRED, _DATA_DIR)
     file_list: str = row(REQUIRED, "List of lines `image xml` (or `image xml mask`, or names alone as in ImageSets).")  # fmt: skip
     label_list: str | list[str] = row(REQUIRED, _LABELS)
+    transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
+    buffer_size: Any = _buffer_size()
+    parallel_method: Any = _parallel_method()
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
 
@@ -55,7 +78,10 @@ class EasyDataDetParams:
     data_dir: str = row(REQUIRED, _DATA_DIR)
     file_list: str = row(REQUIRED, "List of lines `image json`.")
     label_list: str | list[str] = row(REQUIRED, _LABELS)
+    transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
+    buffer_size: Any = _buffer_size()
+    parallel_method: Any = _parallel_method()
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
 
@@ -66,6 +92,7 @@ class LabelMeDetectionParams:
 
     data_dir: str = row(REQUIRED, "Folder of the json files, those in folders below it included.")
     label_list: str | list[str] | None = row(None, _LABELS[:-1] + "; null: all that occur, in the order of their names.")  # fmt: skip
+    transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     shuffle: bool = _shuffle()
     image_dir: str | None = row(None, "Folder of the images where they are not where the json files say.", extra=True)  # fmt: skip
@@ -78,6 +105,7 @@ class YoloSegmentationParams:
 
     data_yaml: str = row(REQUIRED, "The set's data.yaml.")
     split: str = row("train", "Which of its parts.")
+    transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
@@ -87,7 +115,8 @@ class YoloSegmentationParams:
 class JoinedParams:
     """`type: Joined`: several data sets as one, classes joined by name; a list of data sets instead of one means the same."""
 
-    parts: list[dict] = row(REQUIRED, "Data sets: `type` and its arguments each.")
+    parts: list[Any] = row(REQUIRED, "Data sets: `type` and its arguments each, in Python data sets too.", nonempty=True)  # fmt: skip
+    transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     shuffle: bool = _shuffle()
     labels: list[str] | None = row(None, "The classes and their order; null: those of the first part, then the new ones of the next.", extra=True)  # fmt: skip
@@ -98,14 +127,19 @@ class DrawnShapesParams:
     """`type: DrawnShapes`: a small data set that draws itself on first use."""
 
     data_dir: str = row(REQUIRED, "Folder it is drawn into.")
-    split: str = row("train", "Which part: the images of the parts differ.", values=("train", "val"))  # fmt: skip
+    split: str = row("train", "Which part, train or val or another plain name: the images of the parts differ.")  # fmt: skip
     num_images: int | None = row(
         None, "Number of images; null: 160 for train, 40 otherwise.", at_least=1
     )
-    image_size: int | list[int] = row([128, 192], "Shortest and longest side, pixels; one number for squares.", at_least=64)  # fmt: skip
+    image_size: int | list[int] = row([128, 192], "Shortest and longest side, pixels; one number for squares.", at_least=64, entries=("shortest", "longest"), ordered=True)  # fmt: skip
     seed: int = row(0, "Seed of the drawing.", at_least=0)
+    transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     shuffle: bool = _shuffle()
+
+    def broken_rules(self) -> Iterator[tuple[str, str]]:
+        if not re.fullmatch(r"[\w-]+", self.split):  # it names a folder
+            yield "split", f"is {self.split!r}; a plain name is needed"
 
 
 DATASETS: dict[str, type] = {
@@ -118,3 +152,11 @@ DATASETS: dict[str, type] = {
     "DrawnShapes": DrawnShapesParams,
 }
 JOINED = "Joined"
+
+
+@dataclass(kw_only=True)
+class DatasetChoice:
+    """A data set: its class (a key of DATASETS) and that class's arguments."""
+
+    type: str
+    arguments: Any

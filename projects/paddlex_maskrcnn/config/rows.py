@@ -17,8 +17,10 @@ class Row:
             run itself reads it.
         values: a closed choice, our name -> Detectron2's name.
         above, at_least, below, at_most: bounds of the number, or of each number of a list.
-        length: the number of entries a list must have.
+        entries: what each entry of a list stands for, which fixes their number: ("width", "height").
+        ordered: a list's entries must not decrease.
         increasing: a list's entries must grow.
+        nonempty: a list must have an entry.
         python_only: an object that no YAML file can hold; where YAML says the same is in `doc`.
         extra: not in the reference document: keyword only, after the documented ones.
     """
@@ -30,24 +32,32 @@ class Row:
     at_least: float | None = None
     below: float | None = None
     at_most: float | None = None
-    length: int | None = None
+    entries: tuple[str, ...] = ()
+    ordered: bool = False
     increasing: bool = False
+    nonempty: bool = False
     python_only: bool = False
     extra: bool = False
 
-    def allowed(self) -> str:
-        """The bounds or choices in words, empty when everything of the type is allowed."""
+    def allowed(self, in_list: bool = True) -> str:
+        """The bounds or choices in words, empty when everything of the type is allowed.
+
+        Args:
+            in_list: False leaves out what only a list can break, for rows that also take a number.
+        """
         if self.values is not None:
             return ", ".join(self.values)
         bounds = [
             (self.above, "> {}"), (self.at_least, ">= {}"), (self.below, "< {}"), (self.at_most, "<= {}"),
         ]  # fmt: skip
         words = [text.format(f"{bound:g}") for bound, text in bounds if bound is not None]
-        if self.length is not None:
-            words.append(f"{self.length} entries")
-        if self.increasing:
-            words.append("increasing")
-        return " and ".join(words)
+        if not in_list:
+            return " and ".join(words)
+        words += ["increasing"] * self.increasing + ["not empty"] * self.nonempty
+        if not self.entries:
+            return " and ".join(words)
+        form = f"[{', '.join(self.entries)}]"
+        return f"{form}, each {' and '.join(words)}" if words else form
 
 
 def row(default: Any, doc: str, **known: Any) -> Any:

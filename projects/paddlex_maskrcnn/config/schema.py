@@ -9,7 +9,9 @@ The rows before the first `extra=True` of a class are those of PaddleX 1.3's doc
 from dataclasses import dataclass, field
 from typing import Any
 
+from .dataset_rows import DatasetChoice
 from .rows import REQUIRED, row
+from .transform_rows import OperatorChoice, recipe
 
 BACKBONES = (
     "ResNet18", "ResNet50", "ResNet50_vd", "ResNet101", "ResNet101_vd", "HRNet_W18", "ResNet50_vd_ssld",
@@ -121,19 +123,11 @@ class PredictParams:
 
 
 @dataclass(kw_only=True)
-class DatasetChoice:
-    """A data set: its class (a key of DATASETS) and that class's arguments."""
-
-    type: str
-    arguments: Any
-
-
-@dataclass(kw_only=True)
 class OperatorLists:
-    """Section `data.transforms`: operators in the order they are written, as {name: arguments}."""
+    """Section `data.transforms`: operators in the order they are written."""
 
-    train: list[dict] = field(default_factory=lambda: [{"ComposedRCNNTransforms": {"mode": "train"}}])  # fmt: skip
-    eval: list[dict] = field(default_factory=lambda: [{"ComposedRCNNTransforms": {"mode": "eval"}}])
+    train: list[OperatorChoice] = field(default_factory=lambda: [recipe("train")])
+    eval: list[OperatorChoice] = field(default_factory=lambda: [recipe("eval")])
 
 
 @dataclass(kw_only=True)

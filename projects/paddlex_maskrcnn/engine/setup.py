@@ -152,8 +152,8 @@ def start(
         source = _weights(params.pretrain_weights, model)
     input_format = choose_input_format(model, transforms, eval_transforms, source)
     order, channels = input_format.channel_order, model.input_channel
-    transforms.setting(order, channels, train_dataset.labels)
-    eval_transforms.deterministic().setting(order, channels)
+    transforms.context(order, channels, train_dataset.labels)
+    eval_transforms.deterministic().context(order, channels)
     seed_everything(params.seed, params.deterministic)
     card = ModelCard(
         params=model,

@@ -22,7 +22,7 @@ import torchvision
 from .. import __version__
 from ..acceleration import plain
 from ..data.transforms import CLAHE, Compose, Normalize, Padding, Resize, ResizeByShort
-from ..data.transforms.arguments import width_and_height
+from ..data.transforms.resize import width_and_height
 from ..inference.detections import MASK_THRESHOLD
 from ..inference.network import ModelCard, Network
 from .files import OnnxRunner, TorchScriptRunner, require_onnx, write_onnx, write_torchscript

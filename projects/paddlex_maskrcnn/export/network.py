@@ -17,7 +17,7 @@ from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor, nn
 
 from ..acceleration import plain
-from ..data.transforms.padding import Padding
+from ..data.transforms.resize import Padding
 from ..modeling.nms import MATRIX_POST_THRESHOLD
 from .nms import diou_nms, grouped_nms, matrix_nms, soft_nms
 

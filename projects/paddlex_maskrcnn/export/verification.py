@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from detectron2.modeling import GeneralizedRCNN
 
-from ..data.datasets.drawing import draw_scene
+from ..data.datasets.drawn import draw_scene
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
-from ..data.transforms.arguments import width_and_height
+from ..data.transforms.resize import width_and_height
 from ..inference.network import ModelCard
 from ..modeling.box_predictor import scores_above
 
