@@ -7,9 +7,9 @@ import pytest
 from paddlex_maskrcnn.config.check import check_arguments
 from paddlex_maskrcnn.config.dataset_rows import DATASETS
 from paddlex_maskrcnn.config.load import load_experiment
+from paddlex_maskrcnn.config.operator_params import TRANSFORMS
 from paddlex_maskrcnn.config.problems import ConfigError
 from paddlex_maskrcnn.config.schema import RETIRED, EvaluateParams
-from paddlex_maskrcnn.config.transform_rows import TRANSFORMS
 
 MINIMAL = """
 model: {backbone: ResNet18}
