@@ -10,10 +10,10 @@ PACKAGE = "paddlex_maskrcnn"
 ROOT = Path(__file__).parents[1] / "projects" / PACKAGE
 HEAVY = {"torch", "torchvision", "detectron2", "cv2", "pycocotools", "timm"}
 
-# what a constructor of `data` takes: rows, their check, the decorator that reads them
+# what a constructor of `data` takes: parameters, their check, the decorator that reads them
 DECLARATIONS = {
     f"config.{name}"
-    for name in ("check", "dataset_rows", "problems", "rows", "signature", "transform_rows")
+    for name in ("check", "dataset_params", "params", "problems", "signature", "operator_params")
 }
 
 # room (longest prefix wins) -> (rooms of ours it may import, outside packages it may not)
@@ -167,7 +167,7 @@ def test_the_walk_sees_a_forbidden_import(tmp_path):
     """The checks above can fail."""
     path = tmp_path / "rows.py"
     path.write_text("def f():\n    from ..engine import train\n    import torch\n")
-    found = set(imports("config.rows", path))
+    found = set(imports("config.params", path))
     assert found == {f"{PACKAGE}.engine.train", "torch"}
     assert ours(f"{PACKAGE}.engine.train") == "engine.train"
     assert not any(room.startswith("engine") for room in ROOMS["config"][0])

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 import torch
 
-from paddlex_maskrcnn.config.rows import row_of
+from paddlex_maskrcnn.config.params import param_of
 from paddlex_maskrcnn.config.rules import broken_rules
 from paddlex_maskrcnn.config.schema import BACKBONES, ModelParams, TrainParams
 from paddlex_maskrcnn.data.transforms import Compose, Normalize, ResizeByShort
@@ -37,7 +37,7 @@ NETWORKS = [
 
 def choices(name: str) -> list[str]:
     (this,) = (this for this in fields(ModelParams) if this.name == name)
-    return list(row_of(this).values or ())
+    return list(param_of(this).values or ())
 
 
 # every value of every closed choice that a network can have, one at a time

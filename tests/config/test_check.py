@@ -1,12 +1,12 @@
-"""One value against its row."""
+"""One value against its parameter."""
 
 import numpy as np
 import pytest
 
 from paddlex_maskrcnn.config.check import check_arguments
+from paddlex_maskrcnn.config.operator_params import NormalizeParams, ResizeByShortParams
 from paddlex_maskrcnn.config.problems import ConfigError
 from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
-from paddlex_maskrcnn.config.transform_rows import NormalizeParams, ResizeByShortParams
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
-"""The rows against the reference document and against the classes they describe."""
+"""The parameters against the reference document and against the classes they describe."""
 
 import inspect
 from dataclasses import fields
 
 import pytest
 
-from paddlex_maskrcnn.config import dataset_rows, schema, transform_rows
+from paddlex_maskrcnn.config import dataset_params, operator_params, schema
 from paddlex_maskrcnn.config.check import check_value
-from paddlex_maskrcnn.config.rows import REQUIRED, default_of, row_of
+from paddlex_maskrcnn.config.params import REQUIRED, default_of, param_of
 from paddlex_maskrcnn.data.transforms import TRANSFORMS
 from paddlex_maskrcnn.maskrcnn import MaskRCNN
 
@@ -28,9 +28,9 @@ DOCUMENTED_PREDICT = "img_file, transforms=None"
 DOCUMENTED_BATCH_PREDICT = "img_file_list, transforms=None"
 
 SECTIONS = [schema.ModelParams, schema.TrainParams, schema.EvaluateParams, schema.PredictParams]
-ALL_ROWS = [
+ALL_PARAMS = [
     (kind, this)
-    for kind in [*SECTIONS, *dataset_rows.DATASETS.values(), *transform_rows.TRANSFORMS.values()]
+    for kind in [*SECTIONS, *dataset_params.DATASETS.values(), *operator_params.TRANSFORMS.values()]
     for this in fields(kind)
 ]
 
@@ -59,16 +59,16 @@ def test_signatures_are_the_documented_ones(method, text):
     assert ours == documented(text)
 
 
-@pytest.mark.parametrize(("kind", "this"), ALL_ROWS, ids=lambda one: getattr(one, "name", None))
+@pytest.mark.parametrize(("kind", "this"), ALL_PARAMS, ids=lambda one: getattr(one, "name", None))
 def test_defaults_keep_their_own_rules(kind, this):
     default = default_of(this)
     if default is not REQUIRED:
         assert check_value(this, default)[1] == ""
 
 
-@pytest.mark.parametrize(("kind", "this"), ALL_ROWS, ids=lambda one: getattr(one, "name", None))
+@pytest.mark.parametrize(("kind", "this"), ALL_PARAMS, ids=lambda one: getattr(one, "name", None))
 def test_every_row_has_a_text(kind, this):
-    doc = row_of(this).doc
+    doc = param_of(this).doc
     assert doc[-1] in ".);", f"{kind.__name__}.{this.name}: {doc!r} is no sentence"
 
 
@@ -101,10 +101,10 @@ def test_signatures_of_operators_are_the_documented_ones(name):
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_defaults_of_operators_are_written_as_they_are_saved(name):
     """A default goes into model.yml unchecked, where 0 and 0.0 differ."""
-    for this in fields(transform_rows.TRANSFORMS[name]):
+    for this in fields(operator_params.TRANSFORMS[name]):
         default = default_of(this)
         assert default is REQUIRED or repr(check_value(this, default)[0]) == repr(default)
 
 
 def test_every_transform_has_rows():
-    assert set(TRANSFORMS) == set(transform_rows.TRANSFORMS)
+    assert set(TRANSFORMS) == set(operator_params.TRANSFORMS)

@@ -1,4 +1,4 @@
-"""Methods that take rows: how arguments are given, and what errors say."""
+"""Methods that take parameters: how arguments are given, and what errors say."""
 
 import inspect
 from collections.abc import Collection
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from paddlex_maskrcnn.config.params import REQUIRED, param
 from paddlex_maskrcnn.config.problems import ConfigError
-from paddlex_maskrcnn.config.rows import REQUIRED, row
-from paddlex_maskrcnn.config.signature import from_checked, takes_rows
+from paddlex_maskrcnn.config.signature import from_checked, takes_params
 
 
 @dataclass(kw_only=True)
 class BoxParams:
     """A class for these tests."""
 
-    width: int = row(REQUIRED, "Pixels.", at_least=1)
-    sides: list[float] = row([1.0, 2.0], "Pixels.", entries=("lowest", "highest"), ordered=True)
-    name: str | None = row(None, "A text.", extra=True)
+    width: int = param(REQUIRED, "Pixels.", at_least=1)
+    sides: list[float] = param([1.0, 2.0], "Pixels.", entries=("lowest", "highest"), ordered=True)
+    name: str | None = param(None, "A text.", extra=True)
 
     def broken_rules(self):
         if self.sides[1] > self.width:
@@ -26,12 +26,12 @@ class BoxParams:
 
 
 class Box:
-    @takes_rows(BoxParams, "Box")
+    @takes_params(BoxParams, "Box")
     def __init__(self, params: BoxParams, given: Collection[str]) -> None:
         """A box."""
         self.params, self.given = params, set(given)
 
-    @takes_rows(BoxParams)
+    @takes_params(BoxParams)
     def grow(self, params: BoxParams) -> int:
         return params.width
 

@@ -1,7 +1,7 @@
 """What a checkpoint remembers of its run's settings."""
 
+from paddlex_maskrcnn.config.operator_params import RandomHorizontalFlipParams
 from paddlex_maskrcnn.config.schema import RETIRED, ModelParams, TrainParams
-from paddlex_maskrcnn.config.transform_rows import RandomHorizontalFlipParams
 from paddlex_maskrcnn.det import transforms
 from paddlex_maskrcnn.engine.fingerprint import differences, name_of_optimizer, settings_of
 

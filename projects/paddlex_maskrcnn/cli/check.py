@@ -12,7 +12,7 @@ from ..requirements import require_detectron2
 from .overrides import add_overrides
 
 if TYPE_CHECKING:
-    from ..config.dataset_rows import DatasetChoice
+    from ..config.dataset_params import DatasetChoice
     from ..config.load import LoadedExperiment
     from ..data.check.inspection import Inspection, Part
     from ..data.check.plan import Plan
@@ -87,7 +87,7 @@ def _check(arguments: argparse.Namespace) -> None:
 def _choices(arguments: argparse.Namespace) -> list[DatasetChoice]:
     """The data sets that the options name, checked as in a file."""
     from ..config.check import check_section
-    from ..config.dataset_rows import DATASETS, JOINED, DatasetChoice
+    from ..config.dataset_params import DATASETS, JOINED, DatasetChoice
     from ..config.problems import ConfigError
 
     kind = arguments.type or _kind(arguments)

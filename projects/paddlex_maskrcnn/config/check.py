@@ -1,4 +1,4 @@
-"""One value or one section against its rows, with every problem collected."""
+"""One value or one section against its parameters, with every problem collected."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dataclasses import Field, fields
 from itertools import pairwise
 from typing import Any
 
+from .params import REQUIRED, Param, default_of, param_of
 from .problems import ConfigError, Problem, suggestion
-from .rows import REQUIRED, Row, default_of, row_of
 from .schema import RETIRED
 
 logger = logging.getLogger(__name__)
@@ -24,15 +24,15 @@ Locate = Callable[[str], str]
 
 
 def check_value(this: Field, value: Any) -> tuple[Any, str]:
-    """The value as its row's type, and what is wrong with it (empty when nothing is)."""
-    row = row_of(this)
-    if row.python_only or this.type is Any:
+    """The value as its parameter's type, and what is wrong with it (empty when nothing is)."""
+    param = param_of(this)
+    if param.python_only or this.type is Any:
         return value, ""
     for kind in _alternatives(this.type):
         converted, fits = _convert(value, kind)
         if fits:
-            return converted, _out_of_bounds(converted, row)
-    return value, f"is {value!r}; {type_in_words(this.type)} is needed{_hint(row, value)}"
+            return converted, _out_of_bounds(converted, param)
+    return value, f"is {value!r}; {type_in_words(this.type)} is needed{_hint(param, value)}"
 
 
 def check_section(
@@ -44,7 +44,7 @@ def check_section(
     checked; the object is None when a required value is missing.
 
     Args:
-        kind: the dataclass whose fields are rows. Rules between them are its method `broken_rules`,
+        kind: the dataclass whose fields are parameters. Rules between them are its method `broken_rules`,
             which yields (name, what is wrong) and is asked when each value is right by itself.
         given: key -> value, as parsed.
         prefix: what stands before the key in the user's file, `model.` for instance.
@@ -79,7 +79,7 @@ def check_section(
 def without_retired(
     kind: type, given: Mapping[str, Any], prefix: str = "", locate: Locate = lambda key: ""
 ) -> dict[str, Any]:
-    """What was given without the rows that no longer exist; a warning names each of these once."""
+    """What was given without the parameters that no longer exist; a warning names each of these once."""
     retired = RETIRED.get(kind, {})
     for key in given.keys() & retired.keys():
         text = f"is no longer a setting and is ignored: {retired[key]}"
@@ -158,39 +158,39 @@ def _convert_number(value: Any, kind: Any) -> tuple[Any, bool]:
     return (int(value) if kind is int else number), True
 
 
-def _out_of_bounds(value: Any, row: Row) -> str:
-    if row.values is not None and value is not None:
+def _out_of_bounds(value: Any, param: Param) -> str:
+    if param.values is not None and value is not None:
         chosen = value if isinstance(value, list) else [value]
-        for one in (one for one in chosen if one not in row.values):
-            return f"is {value!r}; choose one of {row.allowed()}{suggestion(one, row.values)}"
+        for one in (one for one in chosen if one not in param.values):
+            return f"is {value!r}; choose one of {param.allowed()}{suggestion(one, param.values)}"
         return ""
     is_list = isinstance(value, list)
     numbers = [
         number for number in (value if is_list else [value]) if isinstance(number, (int, float))
     ]
-    wrong = not all(_inside(number, row) for number in numbers)
-    wrong |= is_list and _is_misshapen(value, row)
-    if isinstance(value, str) and row.values is None and row.allowed() and value != "auto":
-        return f"is {value!r}; a number {row.allowed()} or 'auto' is needed"
-    return f"is {value!r}; allowed: {row.allowed(in_list=is_list)}" if wrong else ""
+    wrong = not all(_inside(number, param) for number in numbers)
+    wrong |= is_list and _is_misshapen(value, param)
+    if isinstance(value, str) and param.values is None and param.allowed() and value != "auto":
+        return f"is {value!r}; a number {param.allowed()} or 'auto' is needed"
+    return f"is {value!r}; allowed: {param.allowed(in_list=is_list)}" if wrong else ""
 
 
-def _is_misshapen(value: list, row: Row) -> bool:
+def _is_misshapen(value: list, param: Param) -> bool:
     """Whether the number or the order of a list's entries is wrong."""
     return (
-        (row.nonempty and not value)
-        or (bool(row.entries) and len(value) != len(row.entries))
-        or (row.ordered and any(a > b for a, b in pairwise(value)))
-        or (row.increasing and any(a >= b for a, b in pairwise(value)))
+        (param.nonempty and not value)
+        or (bool(param.entries) and len(value) != len(param.entries))
+        or (param.ordered and any(a > b for a, b in pairwise(value)))
+        or (param.increasing and any(a >= b for a, b in pairwise(value)))
     )
 
 
-def _inside(number: float, row: Row) -> bool:
+def _inside(number: float, param: Param) -> bool:
     return (
-        (row.above is None or number > row.above)
-        and (row.at_least is None or number >= row.at_least)
-        and (row.below is None or number < row.below)
-        and (row.at_most is None or number <= row.at_most)
+        (param.above is None or number > param.above)
+        and (param.at_least is None or number >= param.at_least)
+        and (param.below is None or number < param.below)
+        and (param.at_most is None or number <= param.at_most)
     )
 
 
@@ -220,7 +220,7 @@ def _plural(kind: Any) -> str:
     return _PLURALS[kind]
 
 
-def _hint(row: Row, value: Any) -> str:
-    if row.values is not None:
-        return f"; choose one of {row.allowed()}{suggestion(value, row.values)}"
-    return f" ({row.allowed()})" if row.allowed() else ""
+def _hint(param: Param, value: Any) -> str:
+    if param.values is not None:
+        return f"; choose one of {param.allowed()}{suggestion(value, param.values)}"
+    return f" ({param.allowed()})" if param.allowed() else ""

@@ -17,10 +17,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from . import profiles, schema, yaml_io
 from .check import check_section, without_retired
-from .dataset_rows import DATASETS, JOINED, DatasetChoice
+from .dataset_params import DATASETS, JOINED, DatasetChoice
+from .operator_params import TRANSFORMS, OperatorChoice
 from .problems import ConfigError, Problem, suggestion
 from .rules import broken_rules
-from .transform_rows import TRANSFORMS, OperatorChoice
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class LoadedExperiment:
         experiment: the checked sections.
         given: the raw values as written, interpolations resolved.
         places: full key -> "file:line" or "command line", for every key that was written.
-        profiled: full key -> profile, for every row that has its value from one.
+        profiled: full key -> profile, for every parameter that has its value from one.
     """
 
     experiment: schema.Experiment
@@ -124,7 +124,7 @@ class _Sections:
         return value if isinstance(value, Mapping) else {}
 
     def section(self, name: str, kind: type, **python_only: Any) -> Any:
-        """A section whose keys are the rows of `kind`."""
+        """A section whose keys are the parameters of `kind`."""
         return self.checked(kind, self.mapping(name, self.given.get(name)), name, python_only)
 
     def checked(
@@ -240,7 +240,7 @@ def _is_list_of_mappings(value: Any) -> bool:
 
 def _python_only(kind: type, key: str) -> bool:
     this = getattr(kind, "__dataclass_fields__", {}).get(key)
-    return this is not None and this.metadata["row"].python_only
+    return this is not None and this.metadata["param"].python_only
 
 
 def _override(given: dict, places: dict[str, str], overrides: Sequence[str]) -> list[Problem]:

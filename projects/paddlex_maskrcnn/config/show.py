@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
-from .dataset_rows import DatasetChoice
+from .dataset_params import DatasetChoice
 from .load import LoadedExperiment
+from .params import param_of
 from .profiles import KEY
-from .rows import row_of
 from .schema import OperatorLists
 from .yaml_io import dump
 
@@ -26,7 +26,7 @@ def show(loaded: LoadedExperiment) -> str:
         section = getattr(experiment, name)
         if section is not None:
             lines.append(f"{name}:")
-            lines += _data(section, loaded) if name == "data" else _rows(section, name, 1, loaded)
+            lines += _data(section, loaded) if name == "data" else _params(section, name, 1, loaded)
     return "\n".join(lines) + "\n"
 
 
@@ -66,10 +66,10 @@ def _operators(lists: OperatorLists) -> dict[str, list[dict]]:
 
 
 def _written(section: Any) -> Iterator[Any]:
-    return (this for this in fields(section) if not row_of(this).python_only)
+    return (this for this in fields(section) if not param_of(this).python_only)
 
 
-def _rows(section: Any, prefix: str, depth: int, loaded: LoadedExperiment) -> Iterator[str]:
+def _params(section: Any, prefix: str, depth: int, loaded: LoadedExperiment) -> Iterator[str]:
     for this in _written(section):
         key = f"{prefix}.{this.name}"
         yield _line(this.name, _plain(getattr(section, this.name)), depth, _place(key, loaded))
@@ -82,7 +82,7 @@ def _data(section: Any, loaded: LoadedExperiment) -> Iterator[str]:
             key = f"data.{part}"
             yield f"  {part}:"
             yield _line("type", choice.type, 2, _place(f"{key}.type", loaded))
-            yield from _rows(choice.arguments, key, 2, loaded)
+            yield from _params(choice.arguments, key, 2, loaded)
     yield "  transforms:"
     for part in ("train", "eval"):
         place = _place(f"data.transforms.{part}", loaded)

@@ -1,4 +1,4 @@
-"""Methods whose arguments are the rows of a dataclass: signature, defaults and checks in one."""
+"""Methods whose arguments are the parameters of a dataclass: signature, defaults and checks in one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from .check import check_arguments
-from .rows import REQUIRED, default_of, row_of
+from .params import REQUIRED, default_of, param_of
 
 T = TypeVar("T")
 
 
-def takes_rows(kind: type, owner: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a method to be called with the rows of `kind`.
+def takes_params(kind: type, owner: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a method to be called with the parameters of `kind`.
 
-    Documented rows may be given by position, extra ones by keyword only. The method itself takes
+    Documented parameters may be given by position, extra ones by keyword only. The method itself takes
     the checked object, and, if it has an argument `given`, the set of names that the caller wrote.
 
     Args:
@@ -51,10 +51,10 @@ def takes_rows(kind: type, owner: str = "") -> Callable[[Callable[..., Any]], Ca
 
 
 def from_checked(kind: type[T], section: Any, given: Collection[str] = ()) -> T:
-    """An object of a class whose constructor takes rows, from an object that is checked already.
+    """An object of a class whose constructor takes parameters, from an object that is checked already.
 
     Args:
-        given: names of the rows that the user wrote.
+        given: names of the parameters that the user wrote.
     """
     made = kind.__new__(kind)
     kind.__init__.unchecked(made, section, given)  # type: ignore[attr-defined]
@@ -80,7 +80,7 @@ def _by_name(
 def _signature(kind: type) -> inspect.Signature:
     parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     for this in fields(kind):
-        extra, default = row_of(this).extra, default_of(this)
+        extra, default = param_of(this).extra, default_of(this)
         parameters.append(
             inspect.Parameter(
                 this.name,
@@ -95,6 +95,6 @@ def _signature(kind: type) -> inspect.Signature:
 
 
 def _with_arguments(doc: str | None, kind: type) -> str:
-    """A docstring with the texts of the rows, for `help()`."""
-    lines = [f"    {this.name}: {row_of(this).doc}" for this in fields(kind)]
+    """A docstring with the texts of the parameters, for `help()`."""
+    lines = [f"    {this.name}: {param_of(this).doc}" for this in fields(kind)]
     return "\n".join([inspect.cleandoc(doc or ""), "", "Args:", *lines]).lstrip()

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..config.rows import REQUIRED, default_of
+from ..config.operator_params import TRANSFORMS
+from ..config.params import REQUIRED, default_of
 from ..config.schema import RETIRED, ModelParams, TrainParams
 from ..config.show import section_as_plain
-from ..config.transform_rows import TRANSFORMS
 from ..data.datasets.base import DetectionDataset
 
 _SECTIONS: dict[str, type] = {"model": ModelParams, "train": TrainParams}

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.config.dataset_rows import DATASETS as ROWS
+from paddlex_maskrcnn.config.dataset_params import DATASETS as ROWS
 from paddlex_maskrcnn.data.datasets import DATASETS, CocoDetection
 
 

@@ -118,7 +118,7 @@ def test_mistakes(tmp_path, arguments, fragment):
 
 
 def test_default_sizes_of_the_parts():
-    from paddlex_maskrcnn.config.dataset_rows import DrawnShapesParams
+    from paddlex_maskrcnn.config.dataset_params import DrawnShapesParams
     from paddlex_maskrcnn.data.datasets.drawn import _recipe
 
     def recipe(split, **arguments):

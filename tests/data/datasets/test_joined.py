@@ -104,7 +104,7 @@ def test_parts_that_are_none(parts, fragment):
 
 def test_an_experiment_file_opens_parts_without_a_second_check(tiny_coco, monkeypatch):
     from paddlex_maskrcnn.config import check, signature
-    from paddlex_maskrcnn.config.dataset_rows import (
+    from paddlex_maskrcnn.config.dataset_params import (
         CocoDetectionParams,
         DatasetChoice,
         JoinedParams,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools.coco import COCO
 
-from ...config.dataset_rows import WITHOUT_EFFECT
+from ...config.dataset_params import WITHOUT_EFFECT
 from ..images import IMAGE_SUFFIXES
 from ..transforms.compose import Compose
 from .files import pictures_in, read_headers
@@ -41,7 +41,7 @@ class Content(NamedTuple):
 class DetectionDataset:
     """Images with instance masks. Subclasses read one annotation format each, in `_read`.
 
-    The arguments of a subclass are the rows of its dataclass in `config/dataset_rows.py`, checked before
+    The arguments of a subclass are the rows of its dataclass in `config/dataset_params.py`, checked before
     its constructor runs; those of an experiment file are checked already (`open_dataset`).
 
     Attributes:

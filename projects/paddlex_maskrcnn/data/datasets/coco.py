@@ -23,8 +23,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ...config.dataset_rows import CocoDetectionParams
-from ...config.signature import takes_rows
+from ...config.dataset_params import CocoDetectionParams
+from ...config.signature import takes_params
 from ...garbage_collection import collection_paused
 from .annotations import RawAnnotation
 from .base import Content, DetectionDataset
@@ -59,7 +59,7 @@ _MOST_FOLDERS = 500  # that are looked into for missing pictures
 class CocoDetection(DetectionDataset):
     """Images of a folder with the objects of a COCO instance annotation file."""
 
-    @takes_rows(CocoDetectionParams, "CocoDetection")
+    @takes_params(CocoDetectionParams, "CocoDetection")
     def __init__(self, params: CocoDetectionParams) -> None:
         """Read and check annotations and image headers.
 

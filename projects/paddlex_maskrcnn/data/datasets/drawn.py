@@ -24,8 +24,8 @@ import cv2
 import numpy as np
 import pycocotools.mask as mask_util
 
-from ...config.dataset_rows import CocoDetectionParams, DrawnShapesParams
-from ...config.signature import takes_rows
+from ...config.dataset_params import CocoDetectionParams, DrawnShapesParams
+from ...config.signature import takes_params
 from .base import Content
 from .coco import CocoDetection
 from .problems import DatasetError
@@ -51,7 +51,7 @@ _ANY_HUE = 0.25  # fraction of objects whose colour says nothing
 class DrawnShapes(CocoDetection):
     """Circles, squares, triangles and stars on a noisy ground, partly covering each other."""
 
-    @takes_rows(DrawnShapesParams, "DrawnShapes")
+    @takes_params(DrawnShapesParams, "DrawnShapes")
     def __init__(self, params: DrawnShapesParams) -> None:
         """Draw the set if it is not there or was drawn with other arguments, then read it.
 

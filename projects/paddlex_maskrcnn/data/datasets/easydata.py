@@ -10,8 +10,8 @@ it as its box and then could not train).
 from collections.abc import Mapping
 from typing import Any
 
-from ...config.dataset_rows import EasyDataDetParams
-from ...config.signature import takes_rows
+from ...config.dataset_params import EasyDataDetParams
+from ...config.signature import takes_params
 from .annotations import ImageFrame, RawAnnotation
 from .files import UnusableFileError, read_json
 from .listed import ListedDetection, ListedPicture, class_of
@@ -25,7 +25,7 @@ class EasyDataDet(ListedDetection):
 
     suffix = ".json"
 
-    @takes_rows(EasyDataDetParams, "EasyDataDet")
+    @takes_params(EasyDataDetParams, "EasyDataDet")
     def __init__(self, params: EasyDataDetParams) -> None:
         """Read and check lists, annotation files and image headers.
 

@@ -30,8 +30,8 @@ import numpy as np
 import pycocotools.mask as mask_util
 from PIL import Image
 
-from ...config.dataset_rows import LabelMeDetectionParams
-from ...config.signature import takes_rows
+from ...config.dataset_params import LabelMeDetectionParams
+from ...config.signature import takes_params
 from ..image_headers import Size
 from ..images import IMAGE_SUFFIXES
 from ..masks import as_text, rle_of_pixels
@@ -72,7 +72,7 @@ _INSIDE = 0.99  # part of a part's pixels that must be in another for it to be a
 class LabelMeDetection(DetectionDataset):
     """The images of a folder's LabelMe json files."""
 
-    @takes_rows(LabelMeDetectionParams, "LabelMeDetection")
+    @takes_params(LabelMeDetectionParams, "LabelMeDetection")
     def __init__(self, params: LabelMeDetectionParams) -> None:
         """Read and check json files and image headers.
 

@@ -22,8 +22,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...config.dataset_rows import VOCDetectionParams
-from ...config.signature import takes_rows
+from ...config.dataset_params import VOCDetectionParams
+from ...config.signature import takes_params
 from ..image_headers import Size
 from .annotations import RawAnnotation, bounds_of
 from .files import UnusableFileError, read_bytes
@@ -55,7 +55,7 @@ class VOCDetection(ListedDetection):
     suffix = ".xml"
     mask_folder = MASK_FOLDER
 
-    @takes_rows(VOCDetectionParams, "VOCDetection")
+    @takes_params(VOCDetectionParams, "VOCDetection")
     def __init__(self, params: VOCDetectionParams) -> None:
         """Read and check lists, annotation files and image headers.
 

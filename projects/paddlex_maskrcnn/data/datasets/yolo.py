@@ -25,8 +25,8 @@ from typing import Any
 
 import yaml
 
-from ...config.dataset_rows import YoloSegmentationParams
-from ...config.signature import takes_rows
+from ...config.dataset_params import YoloSegmentationParams
+from ...config.signature import takes_params
 from .annotations import ImageFrame, RawAnnotation
 from .base import Content, DetectionDataset, as_categories
 from .files import UnusableFileError, files_below, is_picture, leaves_folder, read_lines, read_text
@@ -60,7 +60,7 @@ _FARTHEST = 1.0  # fractions outside the image; more is taken for pixels
 class YoloSegmentation(DetectionDataset):
     """One part of a YOLO segmentation set."""
 
-    @takes_rows(YoloSegmentationParams, "YoloSegmentation")
+    @takes_params(YoloSegmentationParams, "YoloSegmentation")
     def __init__(self, params: YoloSegmentationParams) -> None:
         """Read and check the yaml, label files and image headers.
 

@@ -26,8 +26,8 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from ...config.signature import takes_rows
-from ...config.transform_rows import ColorJitterParams, NormalizeParams, RandomDistortParams
+from ...config.operator_params import ColorJitterParams, NormalizeParams, RandomDistortParams
+from ...config.signature import takes_params
 from .operator import ImageContext, Operator
 
 _LARGEST_BYTE = 255
@@ -39,7 +39,7 @@ _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.321], [0.211, -0.5
 class Normalize(Operator):
     """Declare mean and standard deviation of each channel, in RGB order, of pixels in [0, 1]."""
 
-    @takes_rows(NormalizeParams, "Normalize")
+    @takes_params(NormalizeParams, "Normalize")
     def __init__(self, params: NormalizeParams) -> None:
         self.mean, self.std = params.mean, params.std
         self.min_val, self.max_val = params.limits()
@@ -70,7 +70,7 @@ class Normalize(Operator):
 class ColorJitter(Operator, d2.Augmentation):
     """Change brightness, contrast, saturation and hue together."""
 
-    @takes_rows(ColorJitterParams, "ColorJitter")
+    @takes_params(ColorJitterParams, "ColorJitter")
     def __init__(self, params: ColorJitterParams) -> None:
         self.brightness = params.brightness
         self.contrast = params.contrast
@@ -162,7 +162,7 @@ def _one_after_another(
 class RandomDistort(Operator, d2.Augmentation):
     """Change brightness, contrast, saturation and hue, each of them in some of the images."""
 
-    @takes_rows(RandomDistortParams, "RandomDistort")
+    @takes_params(RandomDistortParams, "RandomDistort")
     def __init__(self, params: RandomDistortParams) -> None:
         self.brightness_range = params.brightness_range
         self.brightness_prob = params.brightness_prob

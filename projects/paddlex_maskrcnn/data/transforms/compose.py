@@ -14,10 +14,10 @@ from typing import Any
 from detectron2.data import transforms as d2
 
 from ...config.check import check_arguments
+from ...config.operator_params import TRANSFORMS as PARAMS
+from ...config.operator_params import ComposedRCNNTransformsParams, OperatorChoice
 from ...config.problems import suggestion
-from ...config.signature import from_checked, takes_rows
-from ...config.transform_rows import TRANSFORMS as ROWS
-from ...config.transform_rows import ComposedRCNNTransformsParams, OperatorChoice
+from ...config.signature import from_checked, takes_params
 from .color import ColorJitter, Normalize, RandomDistort
 from .crop import RandomCrop, RandomExpand
 from .filters import CLAHE, RandomBlur, RandomNoise
@@ -175,7 +175,7 @@ def _build(position: int, entry: Any) -> "Operator | Compose":
     if name not in TRANSFORMS:
         near = suggestion(name, TRANSFORMS)
         raise ValueError(f"{key} is {name!r}; operators are {', '.join(TRANSFORMS)}{near}")
-    params = check_arguments(ROWS[name], arguments, f"{name}.")
+    params = check_arguments(PARAMS[name], arguments, f"{name}.")
     return from_checked(TRANSFORMS[name], params)
 
 
@@ -197,7 +197,7 @@ def _name_and_arguments(key: str, entry: Any) -> tuple[Any, Mapping[str, Any]]:
 class ComposedRCNNTransforms(Compose):
     """Flip (training only), normalise, resize by the short side, pad to a multiple of 32."""
 
-    @takes_rows(ComposedRCNNTransformsParams, "ComposedRCNNTransforms")
+    @takes_params(ComposedRCNNTransformsParams, "ComposedRCNNTransforms")
     def __init__(self, params: ComposedRCNNTransformsParams) -> None:
         is_mirrored = params.mode == "train" and params.random_horizontal_flip
         flip: list[Operator] = [RandomHorizontalFlip()] if is_mirrored else []

@@ -20,8 +20,8 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from ...config.signature import takes_rows
-from ...config.transform_rows import IMAGENET_MEAN_PIXEL, RandomCropParams, RandomExpandParams
+from ...config.operator_params import IMAGENET_MEAN_PIXEL, RandomCropParams, RandomExpandParams
+from ...config.signature import takes_params
 from .operator import ImageContext, Operator
 from .sample import Annotation
 
@@ -107,7 +107,7 @@ class Pad(Transform):
 class RandomCrop(Operator, d2.Augmentation):
     """Cut a part out of an image with objects."""
 
-    @takes_rows(RandomCropParams, "RandomCrop")
+    @takes_params(RandomCropParams, "RandomCrop")
     def __init__(self, params: RandomCropParams) -> None:
         self.aspect_ratio = params.aspect_ratio
         self.thresholds = params.thresholds
@@ -170,7 +170,7 @@ class RandomCrop(Operator, d2.Augmentation):
 class RandomExpand(Operator, d2.Augmentation):
     """Put an image with objects on an area up to `ratio` times as wide and high."""
 
-    @takes_rows(RandomExpandParams, "RandomExpand")
+    @takes_params(RandomExpandParams, "RandomExpand")
     def __init__(self, params: RandomExpandParams) -> None:
         self.ratio = params.ratio
         self.prob = params.prob

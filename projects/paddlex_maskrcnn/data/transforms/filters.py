@@ -16,8 +16,8 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from ...config.signature import takes_rows
-from ...config.transform_rows import CLAHEParams, RandomBlurParams, RandomNoiseParams
+from ...config.operator_params import CLAHEParams, RandomBlurParams, RandomNoiseParams
+from ...config.signature import takes_params
 from .operator import ImageContext, Operator
 
 _BRIGHTEST = 65535
@@ -31,7 +31,7 @@ _LAB = {
 class CLAHE(Operator, d2.Augmentation):
     """Even out contrast tile by tile, in training and in prediction."""
 
-    @takes_rows(CLAHEParams, "CLAHE")
+    @takes_params(CLAHEParams, "CLAHE")
     def __init__(self, params: CLAHEParams) -> None:
         self.clip_limit = params.clip_limit
         self.tile_grid_size = params.tile_grid_size
@@ -94,7 +94,7 @@ class _Degrading(Operator, d2.Augmentation):
 class RandomBlur(_Degrading):
     """Blur some of the images."""
 
-    @takes_rows(RandomBlurParams, "RandomBlur")
+    @takes_params(RandomBlurParams, "RandomBlur")
     def __init__(self, params: RandomBlurParams) -> None:
         self.prob = params.prob
         self.sigma = params.sigma
@@ -111,7 +111,7 @@ class RandomBlur(_Degrading):
 class RandomNoise(_Degrading):
     """Add noise to some of the images."""
 
-    @takes_rows(RandomNoiseParams, "RandomNoise")
+    @takes_params(RandomNoiseParams, "RandomNoise")
     def __init__(self, params: RandomNoiseParams) -> None:
         self.prob = params.prob
         self.std = params.std

@@ -13,9 +13,9 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
+from ...config.operator_params import RandomHorizontalFlipParams, RandomVerticalFlipParams
 from ...config.problems import suggestion
-from ...config.signature import takes_rows
-from ...config.transform_rows import RandomHorizontalFlipParams, RandomVerticalFlipParams
+from ...config.signature import takes_params
 from .operator import ImageContext, Operator
 from .sample import Annotation
 
@@ -106,7 +106,7 @@ class RandomHorizontalFlip(_Flip):
 
     mirror, side = HorizontalMirror, 1
 
-    @takes_rows(RandomHorizontalFlipParams, "RandomHorizontalFlip")
+    @takes_params(RandomHorizontalFlipParams, "RandomHorizontalFlip")
     def __init__(self, params: RandomHorizontalFlipParams) -> None:
         super().__init__(params)
 
@@ -116,7 +116,7 @@ class RandomVerticalFlip(_Flip):
 
     mirror, side = VerticalMirror, 0
 
-    @takes_rows(RandomVerticalFlipParams, "RandomVerticalFlip")
+    @takes_params(RandomVerticalFlipParams, "RandomVerticalFlip")
     def __init__(self, params: RandomVerticalFlipParams) -> None:
         super().__init__(params)
 

@@ -12,8 +12,8 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from ...config.signature import takes_rows
-from ...config.transform_rows import CopyPasteParams
+from ...config.operator_params import CopyPasteParams
+from ...config.signature import takes_params
 from .crop import Crop, Pad
 from .operator import Operator
 from .sample import Annotation, Layer, Sample
@@ -22,7 +22,7 @@ from .sample import Annotation, Layer, Sample
 class CopyPaste(Operator, d2.Augmentation):
     """Lay objects of another training image over this one."""
 
-    @takes_rows(CopyPasteParams, "CopyPaste")
+    @takes_params(CopyPasteParams, "CopyPaste")
     def __init__(self, params: CopyPasteParams) -> None:
         self.prob = params.prob
         self.max_objects = params.max_objects

@@ -20,13 +20,13 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform, TransformList
 
-from ...config.signature import takes_rows
-from ...config.transform_rows import (
+from ...config.operator_params import (
     LargeScaleJitterParams,
     PaddingParams,
     ResizeByShortParams,
     ResizeParams,
 )
+from ...config.signature import takes_params
 from .crop import Crop, Pad
 from .operator import ImageContext, Operator
 
@@ -45,7 +45,7 @@ _MOST_CHANNELS = 4  # that OpenCV averages over areas at once
 class ResizeByShort(Operator, d2.Augmentation):
     """Resize so that the short side has `short_size` pixels and the long one at most `max_size`."""
 
-    @takes_rows(ResizeByShortParams, "ResizeByShort")
+    @takes_params(ResizeByShortParams, "ResizeByShort")
     def __init__(self, params: ResizeByShortParams) -> None:
         self.short_size = params.short_size
         self.max_size = params.max_size
@@ -79,7 +79,7 @@ class ResizeByShort(Operator, d2.Augmentation):
 class Resize(Operator, d2.Augmentation):
     """Resize to a fixed size, whatever the shape."""
 
-    @takes_rows(ResizeParams, "Resize")
+    @takes_params(ResizeParams, "Resize")
     def __init__(self, params: ResizeParams) -> None:
         self.target_size = params.target_size
         self.interp = params.interp
@@ -104,7 +104,7 @@ class Resize(Operator, d2.Augmentation):
 
 
 def width_and_height(size: int | list[int]) -> tuple[int, int]:
-    """(width, height) in pixels of a row that takes a side or both."""
+    """(width, height) in pixels of a parameter that takes a side or both."""
     width, height = (size, size) if isinstance(size, int) else size
     return width, height
 
@@ -190,7 +190,7 @@ def _nearest(length: int, new_length: int) -> np.ndarray:
 class LargeScaleJitter(Operator, d2.Augmentation):
     """Resize by a random factor, then cut or fill up to a fixed size."""
 
-    @takes_rows(LargeScaleJitterParams, "LargeScaleJitter")
+    @takes_params(LargeScaleJitterParams, "LargeScaleJitter")
     def __init__(self, params: LargeScaleJitterParams) -> None:
         self.target_size = params.target_size
         self.min_scale = params.min_scale
@@ -237,7 +237,7 @@ class LargeScaleJitter(Operator, d2.Augmentation):
 class Padding(Operator):
     """Declare the size an image is padded to, right and bottom."""
 
-    @takes_rows(PaddingParams, "Padding")
+    @takes_params(PaddingParams, "Padding")
     def __init__(self, params: PaddingParams) -> None:
         self.coarsest_stride = params.coarsest_stride
         self.target_size = params.target_size

@@ -12,8 +12,8 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from ...config.signature import takes_rows
-from ...config.transform_rows import RandomRotate90Params, RandomRotationParams
+from ...config.operator_params import RandomRotate90Params, RandomRotationParams
+from ...config.signature import takes_params
 from .operator import ImageContext, Operator
 from .sample import Annotation
 
@@ -23,7 +23,7 @@ _MOST_CHANNELS = 4  # that OpenCV turns, and fills the corners of, at once
 class RandomRotate90(Operator, d2.Augmentation):
     """Turn an image by quarters of a circle."""
 
-    @takes_rows(RandomRotate90Params, "RandomRotate90")
+    @takes_params(RandomRotate90Params, "RandomRotate90")
     def __init__(self, params: RandomRotate90Params) -> None:
         self.prob = params.prob
         self.turns = params.turns
@@ -47,7 +47,7 @@ class RandomRotate90(Operator, d2.Augmentation):
 class RandomRotation(Operator, d2.Augmentation):
     """Turn an image about its centre by an angle from a range."""
 
-    @takes_rows(RandomRotationParams, "RandomRotation")
+    @takes_params(RandomRotationParams, "RandomRotation")
     def __init__(self, params: RandomRotationParams) -> None:
         angle = params.angle
         self.angle = angle if isinstance(angle, list) else [-abs(angle), abs(angle)]

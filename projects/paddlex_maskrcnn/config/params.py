@@ -1,4 +1,4 @@
-"""A row: all that is known of one hyperparameter, kept in the metadata of a dataclass field."""
+"""A parameter: all that is known of one hyperparameter, kept in the metadata of a dataclass field."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field
@@ -8,7 +8,7 @@ REQUIRED = MISSING
 
 
 @dataclass(frozen=True)
-class Row:
+class Param:
     """One hyperparameter's text, where it goes, and which values it takes.
 
     Attributes:
@@ -43,7 +43,7 @@ class Row:
         """The bounds or choices in words, empty when everything of the type is allowed.
 
         Args:
-            in_list: False leaves out what only a list can break, for rows that also take a number.
+            in_list: False leaves out what only a list can break, for parameters that also take a number.
         """
         if self.values is not None:
             return ", ".join(self.values)
@@ -60,17 +60,17 @@ class Row:
         return f"{form}, each {' and '.join(words)}" if words else form
 
 
-def row(default: Any, doc: str, **known: Any) -> Any:
-    """A dataclass field that is a row; `default` REQUIRED means that the user must say it."""
-    metadata = {"row": Row(doc=doc, **_with_identity(known))}
+def param(default: Any, doc: str, **known: Any) -> Any:
+    """A dataclass field that is a parameter; `default` REQUIRED means that the user must say it."""
+    metadata = {"param": Param(doc=doc, **_with_identity(known))}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
-def row_of(this: Field) -> Row:
-    """The row of a dataclass field."""
-    return this.metadata["row"]
+def param_of(this: Field) -> Param:
+    """The parameter of a dataclass field."""
+    return this.metadata["param"]
 
 
 def default_of(this: Field) -> Any:

@@ -1,4 +1,4 @@
-"""Rows of the data sets: arguments of the data set classes and keys of YAML's `data.train` and `data.eval`.
+"""Parameters of the data sets: arguments of the data set classes and keys of YAML's `data.train` and `data.eval`.
 
 The rows before the first `extra=True` of a class of PaddleX's are its arguments, in its order, so that its
 scripts may give them by position. `python_only` are those that make no sense in a file.
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .rows import REQUIRED, row
+from .params import REQUIRED, param
 
 _DATA_DIR = "Folder that the file names of the annotations start from."
 _LABELS = "File with a class name a line, or a list of names."
@@ -19,35 +19,35 @@ WITHOUT_EFFECT = {"buffer_size": 100, "parallel_method": "process"}
 
 
 def _transforms() -> Any:
-    return row(None, "Compose of the operators to apply; in YAML: section data.transforms.", python_only=True)  # fmt: skip
+    return param(None, "Compose of the operators to apply; in YAML: section data.transforms.", python_only=True)  # fmt: skip
 
 
 def _num_workers() -> Any:
-    return row("auto", "Processes that load images; auto: half the cores, at most 8.", at_least=0)
+    return param("auto", "Processes that load images; auto: half the cores, at most 8.", at_least=0)
 
 
 def _buffer_size() -> Any:
-    return row(WITHOUT_EFFECT["buffer_size"], "Accepted for PaddleX scripts; has no effect.", python_only=True)  # fmt: skip
+    return param(WITHOUT_EFFECT["buffer_size"], "Accepted for PaddleX scripts; has no effect.", python_only=True)  # fmt: skip
 
 
 def _parallel_method() -> Any:
-    return row(WITHOUT_EFFECT["parallel_method"], "Accepted for PaddleX scripts; has no effect.", python_only=True)  # fmt: skip
+    return param(WITHOUT_EFFECT["parallel_method"], "Accepted for PaddleX scripts; has no effect.", python_only=True)  # fmt: skip
 
 
 def _shuffle() -> Any:
-    return row(False, "New order in each epoch (training data is shuffled in YAML runs unless set to false).")  # fmt: skip
+    return param(False, "New order in each epoch (training data is shuffled in YAML runs unless set to false).")  # fmt: skip
 
 
 def _skip_invalid() -> Any:
-    return row(False, "Leave out annotations that cannot be used and list them, instead of stopping.", extra=True)  # fmt: skip
+    return param(False, "Leave out annotations that cannot be used and list them, instead of stopping.", extra=True)  # fmt: skip
 
 
 @dataclass(kw_only=True)
 class CocoDetectionParams:
     """`type: CocoDetection`: a COCO json file and a folder of images."""
 
-    data_dir: str = row(REQUIRED, _DATA_DIR)
-    ann_file: str = row(REQUIRED, "COCO json file.")
+    data_dir: str = param(REQUIRED, _DATA_DIR)
+    ann_file: str = param(REQUIRED, "COCO json file.")
     transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     buffer_size: Any = _buffer_size()
@@ -60,9 +60,9 @@ class CocoDetectionParams:
 class VOCDetectionParams:
     """`type: VOCDetection`: Pascal VOC xml files, masks in `SegmentationObject`."""
 
-    data_dir: str = row(REQUIRED, _DATA_DIR)
-    file_list: str = row(REQUIRED, "List of lines `image xml` (or `image xml mask`, or names alone as in ImageSets).")  # fmt: skip
-    label_list: str | list[str] = row(REQUIRED, _LABELS)
+    data_dir: str = param(REQUIRED, _DATA_DIR)
+    file_list: str = param(REQUIRED, "List of lines `image xml` (or `image xml mask`, or names alone as in ImageSets).")  # fmt: skip
+    label_list: str | list[str] = param(REQUIRED, _LABELS)
     transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     buffer_size: Any = _buffer_size()
@@ -75,9 +75,9 @@ class VOCDetectionParams:
 class EasyDataDetParams:
     """`type: EasyDataDet`: json files of EasyData, run-length masks in them."""
 
-    data_dir: str = row(REQUIRED, _DATA_DIR)
-    file_list: str = row(REQUIRED, "List of lines `image json`.")
-    label_list: str | list[str] = row(REQUIRED, _LABELS)
+    data_dir: str = param(REQUIRED, _DATA_DIR)
+    file_list: str = param(REQUIRED, "List of lines `image json`.")
+    label_list: str | list[str] = param(REQUIRED, _LABELS)
     transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     buffer_size: Any = _buffer_size()
@@ -90,12 +90,12 @@ class EasyDataDetParams:
 class LabelMeDetectionParams:
     """`type: LabelMeDetection`: a folder of LabelMe json files."""
 
-    data_dir: str = row(REQUIRED, "Folder of the json files, those in folders below it included.")
-    label_list: str | list[str] | None = row(None, _LABELS[:-1] + "; null: all that occur, in the order of their names.")  # fmt: skip
+    data_dir: str = param(REQUIRED, "Folder of the json files, those in folders below it included.")
+    label_list: str | list[str] | None = param(None, _LABELS[:-1] + "; null: all that occur, in the order of their names.")  # fmt: skip
     transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     shuffle: bool = _shuffle()
-    image_dir: str | None = row(None, "Folder of the images where they are not where the json files say.", extra=True)  # fmt: skip
+    image_dir: str | None = param(None, "Folder of the images where they are not where the json files say.", extra=True)  # fmt: skip
     skip_invalid: bool = _skip_invalid()
 
 
@@ -103,8 +103,8 @@ class LabelMeDetectionParams:
 class YoloSegmentationParams:
     """`type: YoloSegmentation`: one part of a YOLO segmentation set."""
 
-    data_yaml: str = row(REQUIRED, "The set's data.yaml.")
-    split: str = row("train", "Which of its parts.")
+    data_yaml: str = param(REQUIRED, "The set's data.yaml.")
+    split: str = param("train", "Which of its parts.")
     transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     shuffle: bool = _shuffle()
@@ -115,24 +115,24 @@ class YoloSegmentationParams:
 class JoinedParams:
     """`type: Joined`: several data sets as one, classes joined by name; a list of data sets instead of one means the same."""
 
-    parts: list[Any] = row(REQUIRED, "Data sets: `type` and its arguments each, in Python data sets too.", nonempty=True)  # fmt: skip
+    parts: list[Any] = param(REQUIRED, "Data sets: `type` and its arguments each, in Python data sets too.", nonempty=True)  # fmt: skip
     transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     shuffle: bool = _shuffle()
-    labels: list[str] | None = row(None, "The classes and their order; null: those of the first part, then the new ones of the next.", extra=True)  # fmt: skip
+    labels: list[str] | None = param(None, "The classes and their order; null: those of the first part, then the new ones of the next.", extra=True)  # fmt: skip
 
 
 @dataclass(kw_only=True)
 class DrawnShapesParams:
     """`type: DrawnShapes`: a small data set that draws itself on first use."""
 
-    data_dir: str = row(REQUIRED, "Folder it is drawn into.")
-    split: str = row("train", "Which part, train or val or another plain name: the images of the parts differ.")  # fmt: skip
-    num_images: int | None = row(
+    data_dir: str = param(REQUIRED, "Folder it is drawn into.")
+    split: str = param("train", "Which part, train or val or another plain name: the images of the parts differ.")  # fmt: skip
+    num_images: int | None = param(
         None, "Number of images; null: 160 for train, 40 otherwise.", at_least=1
     )
-    image_size: int | list[int] = row([128, 192], "Shortest and longest side, pixels; one number for squares.", at_least=64, entries=("shortest", "longest"), ordered=True)  # fmt: skip
-    seed: int = row(0, "Seed of the drawing.", at_least=0)
+    image_size: int | list[int] = param([128, 192], "Shortest and longest side, pixels; one number for squares.", at_least=64, entries=("shortest", "longest"), ordered=True)  # fmt: skip
+    seed: int = param(0, "Seed of the drawing.", at_least=0)
     transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     shuffle: bool = _shuffle()
