@@ -3,16 +3,15 @@
     PYTHONPATH=projects:tests python tests/config/disconnect_rows.py [NAME ...]
 
 A disconnected row keeps its checks, but whoever reads it afterwards gets the default: the attribute of
-the class of parameters is replaced by one that ignores what is written to it. Cases of no row then
-fail although the product is whole, as they should. Exits with 1 when a case passes all the same, or fails
-by something that is neither an assertion nor a refusal (ValueError) of the product.
+the class of parameters is replaced by one that ignores what is written to it. Exits with 1 when a case
+passes all the same, or fails by something that is neither an assertion nor a refusal (ValueError) of
+the product.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import sys
 import tempfile
 import time
@@ -25,8 +24,7 @@ import pytest
 
 from paddlex_maskrcnn.config import schema
 from paddlex_maskrcnn.config.rows import REQUIRED, default_of
-from support.row_effects import CASES, REPLACEMENTS, Laboratory
-from support.row_effects.registry import Material
+from support.row_effects import CASES, REPLACEMENTS, Laboratory, Material
 
 SECTIONS = (schema.ModelParams, schema.TrainParams, schema.EvaluateParams, schema.PredictParams)
 
@@ -88,22 +86,22 @@ def _in_a_line(error: BaseException) -> str:
 
 def main(names: list[str]) -> int:
     """Print a line for each row; the exit status."""
-    logging.disable(logging.NOTSET)
     rows = [(kind, this.name) for kind in SECTIONS for this in fields(kind)]
     rows = [row for row in rows if not names or row[1] in names]
     bad = 0
-    with tempfile.TemporaryDirectory() as folder:
+    # a run whose save_dir is disconnected writes into the working directory
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         material = Material(Path(folder))
         material.saved  # noqa: B018  (made while every row is connected)
         for number, (kind, name) in enumerate(rows):
-            place = Path(folder) / str(number)
-            place.mkdir()
+            own_folder = Path(folder) / str(number)
+            own_folder.mkdir()
             started = time.perf_counter()
-            good, text = outcome(kind, name, Laboratory(place, material))
+            good, text = outcome(kind, name, Laboratory(own_folder, material))
             bad += not good
             mark = "fails" if good else "WRONG"
-            took = time.perf_counter() - started
-            print(f"{mark}  {kind.__name__}.{name:24} {took:4.1f} s  {text}", flush=True)
+            seconds = time.perf_counter() - started
+            print(f"{mark}  {kind.__name__}.{name:24} {seconds:4.1f} s  {text}", flush=True)
     print(f"{len(rows) - bad} of {len(rows)} rows have a case that fails without them")
     return 1 if bad else 0
 

@@ -3,13 +3,14 @@
 `disconnect_rows.py` beside this file shows that each case fails when its row is disconnected.
 """
 
+import runpy
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from paddlex_maskrcnn.config import schema
-from support.row_effects import CASES, Laboratory
-from support.row_effects.registry import Material
+from support.row_effects import CASES, Laboratory, Material
 
 SECTIONS = (schema.ModelParams, schema.TrainParams, schema.EvaluateParams, schema.PredictParams)
 ROWS = [(kind, this.name) for kind in SECTIONS for this in fields(kind)]
@@ -29,3 +30,13 @@ def test_row_has_an_effect(row, laboratory):
 
 def test_every_case_is_of_a_row():
     assert set(CASES) == set(ROWS)
+
+
+def test_a_disconnected_row_is_noticed(tmp_path):
+    """The script works, for a row that needs no run."""
+    script = runpy.run_path(str(Path(__file__).with_name("disconnect_rows.py")))
+    laboratory = Laboratory(tmp_path, Material(tmp_path))
+    fails, text = script["outcome"](schema.ModelParams, "nms_threshold", laboratory)
+    assert fails, text
+    assert "AssertionError" in text
+    assert schema.ModelParams(nms_threshold=0.7).nms_threshold == 0.7  # connected again

@@ -6,6 +6,6 @@ off configurations, so that a row that nobody reads any more fails its case.
 """
 
 from . import model, results, train
-from .registry import CASES, REPLACEMENTS, Laboratory
+from .laboratory import CASES, REPLACEMENTS, Laboratory, Material
 
-__all__ = ["CASES", "REPLACEMENTS", "Laboratory", "model", "results", "train"]
+__all__ = ["CASES", "REPLACEMENTS", "Laboratory", "Material", "model", "results", "train"]

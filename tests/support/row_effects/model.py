@@ -17,8 +17,10 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 
 from paddlex_maskrcnn.config.schema import ModelParams
+from support.untrained import build_untrained
 
-from .registry import Laboratory, shows
+from .laboratory import Laboratory, shared, shows
+from .train import single_step
 
 SIZE = 64
 FPN = {
@@ -59,6 +61,18 @@ C4 = {
 OBJECTNESS = 0.7  # logit of every anchor
 
 
+@shared
+def fpn(lab: Laboratory) -> GeneralizedRCNN:
+    """A pyramid network whose rows nearly all have values of their own."""
+    return build_untrained(**FPN).module
+
+
+@shared
+def c4(lab: Laboratory) -> GeneralizedRCNN:
+    """A network without pyramid, with the values that exclude those of `fpn`."""
+    return build_untrained(**C4).module
+
+
 def image() -> torch.Tensor:
     torch.manual_seed(0)
     return torch.randn(1, 3, SIZE, SIZE)
@@ -74,34 +88,34 @@ def features_of(network: GeneralizedRCNN) -> dict[str, torch.Tensor]:
 
 @shows(ModelParams, "backbone")
 def backbone_is_the_one_named(lab: Laboratory) -> None:
-    stages = lab.fpn.backbone.bottom_up.output_shape()
+    stages = fpn(lab).backbone.bottom_up.output_shape()
     assert stages["res5"].channels == 512  # 2048 in ResNet50
-    assert sum(isinstance(one, nn.Conv2d) for one in lab.fpn.backbone.bottom_up.modules()) == 20
+    assert sum(isinstance(one, nn.Conv2d) for one in fpn(lab).backbone.bottom_up.modules()) == 20
 
 
 @shows(ModelParams, "with_fpn")
 def without_fpn_there_is_one_map(lab: Laboratory) -> None:
-    assert {name: tuple(one.shape[-2:]) for name, one in features_of(lab.c4).items()} == {
+    assert {name: tuple(one.shape[-2:]) for name, one in features_of(c4(lab)).items()} == {
         "res4": (SIZE // 16, SIZE // 16)
     }
 
 
 @shows(ModelParams, "fpn_num_channels")
 def pyramid_has_so_many_channels(lab: Laboratory) -> None:
-    assert {one.shape[1] for one in features_of(lab.fpn).values()} == {8}
+    assert {one.shape[1] for one in features_of(fpn(lab)).values()} == {8}
 
 
 @shows(ModelParams, "with_dcn")
 def offsets_move_what_convolutions_see(lab: Laboratory) -> None:
     """Offsets of one pixel, instead of the zeros they start with, change the features."""
-    offsets = [name for name, _ in lab.c4.named_parameters() if "offset" in name]
+    offsets = [name for name, _ in c4(lab).named_parameters() if "offset" in name]
     assert {name.split(".")[1] for name in offsets} == {"res3", "res4"}
-    parameters = dict(lab.c4.named_parameters())
-    before = features_of(lab.c4)["res4"]
+    parameters = dict(c4(lab).named_parameters())
+    before = features_of(c4(lab))["res4"]
     bias = parameters[next(name for name in offsets if name.endswith("bias"))]
     with torch.no_grad():
         bias[: len(bias) * 2 // 3] += 1  # the last third is the modulation
-        after = features_of(lab.c4)["res4"]
+        after = features_of(c4(lab))["res4"]
         bias[: len(bias) * 2 // 3] -= 1
     assert not torch.allclose(before, after)
 
@@ -109,25 +123,25 @@ def offsets_move_what_convolutions_see(lab: Laboratory) -> None:
 @shows(ModelParams, "norm")
 def group_norm_sees_one_image(lab: Laboratory) -> None:
     """With live batch statistics the features of an image depend on the others of its batch."""
-    norms = [one for one in lab.fpn.backbone.bottom_up.modules() if "Norm" in type(one).__name__]
+    norms = [one for one in fpn(lab).backbone.bottom_up.modules() if "Norm" in type(one).__name__]
     assert norms
     assert all(isinstance(one, nn.GroupNorm) for one in norms)
     pair = torch.cat([image(), 5 * image() + 3])
     with torch.no_grad():
-        alone, together = lab.fpn.backbone(pair[:1]), lab.fpn.backbone(pair)
+        alone, together = fpn(lab).backbone(pair[:1]), fpn(lab).backbone(pair)
     torch.testing.assert_close(together["p2"][:1], alone["p2"], rtol=1e-3, atol=1e-3)
 
 
 @shows(ModelParams, "freeze_at", "gradient_checkpointing")
 def backward_pass_of_the_backbone(lab: Laboratory) -> None:
     """freeze_at 3 trains res4 and later only; a checkpointed block runs twice."""
-    bottom_up, calls = lab.fpn.backbone.bottom_up, []
+    bottom_up, calls = fpn(lab).backbone.bottom_up, []
     with bottom_up.res4[0].register_forward_pre_hook(lambda *_: calls.append(1)):
-        lab.fpn.backbone(image())["p5"].sum().backward()
+        fpn(lab).backbone(image())["p5"].sum().backward()
     trained = {
         name.split(".")[0] for name, one in bottom_up.named_parameters() if one.grad is not None
     }
-    lab.fpn.zero_grad()
+    fpn(lab).zero_grad()
     assert trained == {"res4", "res5"}
     assert len(calls) == 2
 
@@ -147,7 +161,7 @@ def device_is_the_one_asked_for(lab: Laboratory) -> None:
 
 @shows(ModelParams, "input_channel")
 def network_reads_so_many_channels(lab: Laboratory) -> None:
-    _, watch, _ = lab.step
+    _, watch, _ = single_step(lab)
     assert {len(one["image"]) for batch in watch.batches for one in batch} == {1}
 
 
@@ -156,13 +170,13 @@ def network_reads_so_many_channels(lab: Laboratory) -> None:
 
 @shows(ModelParams, "aspect_ratios")
 def anchors_have_these_ratios(lab: Laboratory) -> None:
-    for sides in anchor_sides(lab.fpn):
+    for sides in anchor_sides(fpn(lab)):
         assert sorted((sides[:, 1] / sides[:, 0]).tolist()) == pytest.approx([0.25, 4.0], rel=1e-3)
 
 
 @shows(ModelParams, "anchor_sizes")
 def anchors_have_these_sizes(lab: Laboratory) -> None:
-    sizes = [float(sides[0].prod().sqrt()) for sides in anchor_sides(lab.fpn)]
+    sizes = [float(sides[0].prod().sqrt()) for sides in anchor_sides(fpn(lab))]
     assert sizes == pytest.approx(FPN["anchor_sizes"], rel=1e-3)
 
 
@@ -177,12 +191,12 @@ def anchor_sides(network: GeneralizedRCNN) -> list[torch.Tensor]:
 @shows(ModelParams, "test_pre_nms_top_n", "test_post_nms_top_n")
 def proposals_when_predicting(lab: Laboratory) -> None:
     """One of each level enters the NMS, though the best are all of the first; three are kept."""
-    assert proposals_of_levels(lab.fpn.eval()) == [1, 1, 1, 0, 0]
+    assert proposals_of_levels(fpn(lab).eval()) == [1, 1, 1, 0, 0]
 
 
 @shows(ModelParams, "train_pre_nms_top_n", "train_post_nms_top_n")
 def proposals_when_training(lab: Laboratory) -> None:
-    assert proposals_of_levels(lab.fpn.train()) == [2, 2, 2, 1, 0]
+    assert proposals_of_levels(fpn(lab).train()) == [2, 2, 2, 1, 0]
 
 
 def proposals_of_levels(network: GeneralizedRCNN) -> list[int]:
@@ -214,7 +228,7 @@ def proposals_of_levels(network: GeneralizedRCNN) -> list[int]:
 )  # fmt: skip
 def objectness_loss_of_the_sample(lab: Laboratory) -> None:
     """Of 12 anchors 3 at most are positive; the loss is that of the focal loss's formula."""
-    loss, labels = objectness_loss(lab.fpn)
+    loss, labels = objectness_loss(fpn(lab))
     assert (int((labels == 1).sum()), int((labels == 0).sum())) == (3, 9)
     assert loss == pytest.approx(focal(3, 9, alpha=0.4, gamma=1.0), rel=1e-4)
 
@@ -222,8 +236,8 @@ def objectness_loss_of_the_sample(lab: Laboratory) -> None:
 @shows(ModelParams, "rpn_focal_loss_on")
 def objectness_loss_of_all_anchors(lab: Laboratory) -> None:
     """Anchors that overlap an object by less than 0.3 are background, from 0.7 on they are objects."""
-    loss, _ = objectness_loss(lab.c4)
-    anchors = lab.c4.proposal_generator.anchor_generator(list(features_of(lab.c4).values()))
+    loss, _ = objectness_loss(c4(lab))
+    anchors = c4(lab).proposal_generator.anchor_generator(list(features_of(c4(lab)).values()))
     overlap = pairwise_iou(objects(anchors).gt_boxes, Boxes.cat(anchors)).amax(dim=0)
     positives, negatives = int((overlap >= 0.7).sum()), int((overlap < 0.3).sum())
     assert negatives > C4["rpn_batch_size_per_im"]
@@ -269,14 +283,14 @@ def focal(positives: int, negatives: int, alpha: float, gamma: float) -> float:
 
 @shows(ModelParams, "rcnn_batch_size_per_im", "rcnn_fg_fraction")
 def second_stage_learns_from_so_many(lab: Laboratory) -> None:
-    labels, _ = sampled_proposals(lab.fpn)
+    labels, _ = sampled_proposals(fpn(lab))
     assert (len(labels), int((labels == 0).sum())) == (32, 16)
 
 
 @shows(ModelParams, "bbox_assigner")
 def hard_background_is_drawn_as_often(lab: Laboratory) -> None:
     """20 of 420 background proposals overlap the object: of 16 sampled a random choice takes one."""
-    labels, overlaps = sampled_proposals(lab.fpn)
+    labels, overlaps = sampled_proposals(fpn(lab))
     hard = overlaps[labels != 0] > 0.1
     assert int(hard.sum()) >= 2 * (len(hard) // 3) > 0
 
@@ -304,7 +318,7 @@ def box_loss_of_a_box_four_times_too_large(lab: Laboratory) -> None:
     proposals.proposal_boxes = Boxes(torch.tensor([[0.0, 0, 40, 40]]))
     proposals.gt_boxes = Boxes(torch.tensor([[10.0, 10, 30, 30]]))
     proposals.gt_classes = torch.zeros(1, dtype=torch.long)
-    predictor = lab.fpn.train().roi_heads.box_predictor
+    predictor = fpn(lab).train().roi_heads.box_predictor
     with EventStorage():
         losses = predictor.losses(predictions([0.5], predictor.num_classes), [proposals])
     assert losses["loss_box_reg"].item() == pytest.approx(10 * (1 - 0.25), rel=1e-4)
@@ -315,25 +329,25 @@ def box_loss_of_a_box_four_times_too_large(lab: Laboratory) -> None:
 
 @shows(ModelParams, "score_threshold")
 def low_scores_are_dropped(lab: Laboratory) -> None:
-    assert detected(lab.fpn, apart(2), [0.4, 0.2]) == pytest.approx([0.4], abs=1e-4)
+    assert detected(fpn(lab), apart(2), [0.4, 0.2]) == pytest.approx([0.4], abs=1e-4)
 
 
 @shows(ModelParams, "keep_top_k")
 def so_many_are_kept(lab: Laboratory) -> None:
     scores = [0.5, 0.9, 0.6, 0.8, 0.7]
-    assert detected(lab.fpn, apart(5), scores) == pytest.approx([0.9, 0.8, 0.7], abs=1e-4)
+    assert detected(fpn(lab), apart(5), scores) == pytest.approx([0.9, 0.8, 0.7], abs=1e-4)
 
 
 @shows(ModelParams, "nms_threshold")
 def overlap_below_the_threshold_survives(lab: Laboratory) -> None:
     """An IoU of 2/3 lies between the default and this value."""
-    assert len(detected(lab.fpn, OVERLAPPING, [0.9, 0.8])) == 2
+    assert len(detected(fpn(lab), OVERLAPPING, [0.9, 0.8])) == 2
 
 
 @shows(ModelParams, "rcnn_nms", "softnms_sigma")
 def soft_nms_lowers_the_score(lab: Laboratory) -> None:
     lowered = 0.8 * math.exp(-((2 / 3) ** 2) / 0.25)
-    assert detected(lab.c4, OVERLAPPING, [0.9, 0.8]) == pytest.approx([0.9, lowered], abs=1e-4)
+    assert detected(c4(lab), OVERLAPPING, [0.9, 0.8]) == pytest.approx([0.9, lowered], abs=1e-4)
 
 
 OVERLAPPING = torch.tensor([[0.0, 0, 20, 30], [0, 0, 20, 20]])

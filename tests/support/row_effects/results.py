@@ -13,7 +13,8 @@ import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.cli import main
 from paddlex_maskrcnn.config.schema import EvaluateParams, PredictParams
 
-from .registry import REPLACEMENTS, Laboratory, Watch, shows, watching
+from .laboratory import REPLACEMENTS, Laboratory, shared, shows
+from .watch import Watch, watching
 
 CONFIG = """
 data:
@@ -28,43 +29,44 @@ REPLACEMENTS[EvaluateParams, "eval_dataset"] = lambda lab: lab.material.drawn("o
 
 @shows(EvaluateParams, "eval_dataset")
 def images_are_those_of_the_data_set(lab: Laboratory) -> None:
-    _, details, _, _ = lab.evaluated
+    _, details, _, _ = evaluation(lab)
     given = lab.material.eval_data.coco_gt.dataset
-    assert details["gt"]["images"] == given["images"]
+    assert details["gt"]["annotations"] == given["annotations"]
 
 
 @shows(EvaluateParams, "batch_size")
 def images_are_evaluated_together(lab: Laboratory) -> None:
-    _, _, watch, _ = lab.evaluated
+    _, _, watch, _ = evaluation(lab)
     assert set(watch.together) == {2}
 
 
 @shows(EvaluateParams, "epoch_id")
 def epoch_is_named_in_the_log(lab: Laboratory) -> None:
-    _, _, watch, _ = lab.evaluated
+    _, _, watch, _ = evaluation(lab)
     assert "[EVAL] Finished, Epoch=17, bbox_" in watch.text
 
 
 @shows(EvaluateParams, "metric")
 def metric_is_the_one_named(lab: Laboratory) -> None:
-    metrics, _, _, _ = lab.evaluated
+    metrics, _, _, _ = evaluation(lab)
     assert set(metrics) == {"bbox_map", "segm_map"}
 
 
 @shows(EvaluateParams, "return_details")
 def details_are_returned_too(lab: Laboratory) -> None:
-    _, details, _, _ = lab.evaluated
+    _, details, _, _ = evaluation(lab)
     assert set(details) == {"bbox", "mask", "gt"}
     assert len(details["bbox"]) > 0
 
 
 @shows(EvaluateParams, "backend")
 def library_computes_the_numbers(lab: Laboratory) -> None:
-    _, _, _, calls = lab.evaluated
+    _, _, _, calls = evaluation(lab)
     assert calls == 2  # boxes and masks
 
 
-def evaluate_with_everything(lab: Laboratory) -> tuple[dict, dict, Watch, int]:
+@shared
+def evaluation(lab: Laboratory) -> tuple[dict, dict, Watch, int]:
     """Metrics, details (empty when none are returned), watch, and evaluations by pycocotools."""
     model = pdx.load_model(lab.material.saved, "cpu")
     evaluate = mock.patch.object(COCOeval, "evaluate", autospec=True, side_effect=COCOeval.evaluate)
