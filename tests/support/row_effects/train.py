@@ -179,7 +179,8 @@ def batch_is_split(lab: Laboratory) -> None:
 
 @shows(TrainParams, "amp")
 def convolutions_are_in_16_bits(lab: Laboratory) -> None:
-    assert single_step(lab)[1].precisions == {torch.bfloat16}
+    _, watch = lab.dry_run(amp="bf16", train_dataset=lab.material.single)
+    assert watch.precisions == {torch.bfloat16}
 
 
 @shows(TrainParams, "repeat_threshold")
@@ -242,7 +243,7 @@ def single_step(lab: Laboratory) -> tuple[Any, Any, Any]:
         try:
             report, watch = lab.dry_run(
                 {"input_channel": 1}, train_dataset=lab.material.grey_data,
-                train_batch_size=4, optimizer=optimizer, accumulate=2, amp="bf16",
+                train_batch_size=4, optimizer=optimizer, accumulate=2,
                 clip_gradients=1e-3, repeat_threshold=1.0, deterministic=True,
             )  # fmt: skip
         finally:
