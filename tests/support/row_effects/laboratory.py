@@ -124,10 +124,10 @@ class Material:
         folder, content = self.folder / "grey", copy.deepcopy(self.train_data.coco_gt.dataset)
         folder.mkdir()
         files = {record["image_id"]: record["file_name"] for record in self.train_data.records}
-        for one in content["images"]:
-            one["file_name"] = f"{one['id']}.png"
-            pixels = cv2.imread(files[one["id"]], cv2.IMREAD_GRAYSCALE)
-            cv2.imwrite(str(folder / one["file_name"]), pixels)
+        for image in content["images"]:
+            image["file_name"] = f"{image['id']}.png"
+            pixels = cv2.imread(files[image["id"]], cv2.IMREAD_GRAYSCALE)
+            cv2.imwrite(str(folder / image["file_name"]), pixels)
         annotations = self.folder / "grey.json"
         annotations.write_text(json.dumps(content))
         return pdx.datasets.CocoDetection(

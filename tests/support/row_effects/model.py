@@ -90,19 +90,21 @@ def features_of(network: GeneralizedRCNN) -> dict[str, torch.Tensor]:
 def backbone_is_the_one_named(lab: Laboratory) -> None:
     stages = fpn(lab).backbone.bottom_up.output_shape()
     assert stages["res5"].channels == 512  # 2048 in ResNet50
-    assert sum(isinstance(one, nn.Conv2d) for one in fpn(lab).backbone.bottom_up.modules()) == 20
+    assert (
+        sum(isinstance(layer, nn.Conv2d) for layer in fpn(lab).backbone.bottom_up.modules()) == 20
+    )
 
 
 @shows(ModelParams, "with_fpn")
 def without_fpn_there_is_one_map(lab: Laboratory) -> None:
-    assert {name: tuple(one.shape[-2:]) for name, one in features_of(c4(lab)).items()} == {
+    assert {name: tuple(level.shape[-2:]) for name, level in features_of(c4(lab)).items()} == {
         "res4": (SIZE // 16, SIZE // 16)
     }
 
 
 @shows(ModelParams, "fpn_num_channels")
 def pyramid_has_so_many_channels(lab: Laboratory) -> None:
-    assert {one.shape[1] for one in features_of(fpn(lab)).values()} == {8}
+    assert {level.shape[1] for level in features_of(fpn(lab)).values()} == {8}
 
 
 @shows(ModelParams, "with_dcn")
@@ -123,9 +125,11 @@ def offsets_move_what_convolutions_see(lab: Laboratory) -> None:
 @shows(ModelParams, "norm")
 def group_norm_sees_one_image(lab: Laboratory) -> None:
     """With live batch statistics the features of an image depend on the others of its batch."""
-    norms = [one for one in fpn(lab).backbone.bottom_up.modules() if "Norm" in type(one).__name__]
+    norms = [
+        layer for layer in fpn(lab).backbone.bottom_up.modules() if "Norm" in type(layer).__name__
+    ]
     assert norms
-    assert all(isinstance(one, nn.GroupNorm) for one in norms)
+    assert all(isinstance(layer, nn.GroupNorm) for layer in norms)
     pair = torch.cat([image(), 5 * image() + 3])
     with torch.no_grad():
         alone, together = fpn(lab).backbone(pair[:1]), fpn(lab).backbone(pair)
@@ -139,7 +143,9 @@ def backward_pass_of_the_backbone(lab: Laboratory) -> None:
     with bottom_up.res4[0].register_forward_pre_hook(lambda *_: calls.append(1)):
         fpn(lab).backbone(image())["p5"].sum().backward()
     trained = {
-        name.split(".")[0] for name, one in bottom_up.named_parameters() if one.grad is not None
+        name.split(".")[0]
+        for name, weight in bottom_up.named_parameters()
+        if weight.grad is not None
     }
     fpn(lab).zero_grad()
     assert trained == {"res4", "res5"}
@@ -162,7 +168,7 @@ def device_is_the_one_asked_for(lab: Laboratory) -> None:
 @shows(ModelParams, "input_channel")
 def network_reads_so_many_channels(lab: Laboratory) -> None:
     _, watch, _ = single_step(lab)
-    assert {len(one["image"]) for batch in watch.batches for one in batch} == {1}
+    assert {len(sample["image"]) for batch in watch.batches for sample in batch} == {1}
 
 
 # Anchors and proposals
@@ -184,8 +190,8 @@ def anchor_sides(network: GeneralizedRCNN) -> list[torch.Tensor]:
     """Width and height of the anchors of a level's first cell, (A, 2) each."""
     rpn, maps = network.proposal_generator, list(features_of(network).values())
     counts = rpn.anchor_generator.num_anchors
-    anchors = [one.tensor for one in rpn.anchor_generator(maps)]
-    return [one[:num, 2:] - one[:num, :2] for one, num in zip(anchors, counts, strict=True)]
+    anchors = [boxes.tensor for boxes in rpn.anchor_generator(maps)]
+    return [boxes[:num, 2:] - boxes[:num, :2] for boxes, num in zip(anchors, counts, strict=True)]
 
 
 @shows(ModelParams, "test_pre_nms_top_n", "test_post_nms_top_n")
@@ -209,9 +215,10 @@ def proposals_of_levels(network: GeneralizedRCNN) -> list[int]:
     maps = [torch.zeros(1, 8, 8, 8) for _ in range(5)]
     anchors = rpn.anchor_generator(maps)
     logits = [
-        5.0 - level + torch.linspace(0.5, 0, len(one))[None] for level, one in enumerate(anchors)
+        5.0 - level + torch.linspace(0.5, 0, len(boxes))[None]
+        for level, boxes in enumerate(anchors)
     ]
-    deltas = [torch.zeros(1, len(one), 4) for one in anchors]
+    deltas = [torch.zeros(1, len(boxes), 4) for boxes in anchors]
     (proposals,) = rpn.predict_proposals(anchors, logits, deltas, [(2000, 2000)])
     network.train()
     levels = (5.5 - proposals.objectness_logits).floor().clamp(max=4)
@@ -262,7 +269,7 @@ def objectness_loss(network: GeneralizedRCNN) -> tuple[float, torch.Tensor]:
 
 def objects(anchors: list[Boxes]) -> Instances:
     """Five objects that are anchors themselves, so that there are at least five positive ones."""
-    inside = [one.tensor[one.inside_box((SIZE, SIZE))] for one in anchors]
+    inside = [boxes.tensor[boxes.inside_box((SIZE, SIZE))] for boxes in anchors]
     boxes = torch.cat(inside)
     targets = Instances((SIZE, SIZE))
     targets.gt_boxes = Boxes(boxes[torch.linspace(0, len(boxes) - 1, 5).long()])
@@ -363,9 +370,9 @@ def detected(network: GeneralizedRCNN, boxes: torch.Tensor, scores: list[float])
     proposals = Instances((SIZE, SIZE))
     proposals.proposal_boxes = Boxes(boxes)
     predictor = network.eval().roi_heads.box_predictor
-    (found,), _ = predictor.inference(predictions(scores, predictor.num_classes), [proposals])
+    (detections,), _ = predictor.inference(predictions(scores, predictor.num_classes), [proposals])
     network.train()
-    return found.scores.tolist()
+    return detections.scores.tolist()
 
 
 def predictions(scores: list[float], num_classes: int) -> tuple[torch.Tensor, torch.Tensor]:

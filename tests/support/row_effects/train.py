@@ -131,7 +131,7 @@ def the_state_is_saved_between_epochs(lab: Laboratory) -> None:
 def frozen_backbone_is_the_one_of_the_weights(lab: Laboratory) -> None:
     before = torch.load(lab.material.saved / "model.pth", weights_only=True)
     after = run(lab).weights(3)
-    same = {name for name, one in after.items() if torch.equal(one, before[name])}
+    same = {name for name, weight in after.items() if torch.equal(weight, before[name])}
     frozen = {name for name in after if name.startswith("backbone.bottom_up.")}
     assert frozen
     assert frozen <= same
@@ -221,8 +221,8 @@ class RecordingSGD(torch.optim.SGD):
         self.was_deterministic = False
 
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        gradients = [one.grad for group in self.param_groups for one in group["params"]
-                     if one.grad is not None]  # fmt: skip
+        gradients = [weight.grad for group in self.param_groups for weight in group["params"]
+                     if weight.grad is not None]  # fmt: skip
         self.norms.append(float(torch.nn.utils.get_total_norm(gradients)))
         self.was_deterministic = torch.are_deterministic_algorithms_enabled()
         super().step(closure)

@@ -40,7 +40,7 @@ class Watch:
     @property
     def files(self) -> list[str]:
         """Image files that entered a network, in their order."""
-        return [one["file_name"] for batch in self.batches for one in batch]
+        return [sample["file_name"] for batch in self.batches for sample in batch]
 
     def before_forward(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if isinstance(module, GeneralizedRCNN):
