@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from detectron2.structures import BitMasks, Boxes, Instances
+from detectron2.utils.events import EventStorage
 from torch.optim.lr_scheduler import LambdaLR
 
 import paddlex_maskrcnn as pdx
@@ -22,8 +23,10 @@ def image():
     return pixels.repeat(8, axis=0).repeat(8, axis=1)
 
 
-def scores_and_boxes(model) -> list[list[float]]:
-    return [[one["score"] * 100, *one["bbox"]] for one in model.predict(image())]
+def scores_and_boxes(model) -> list[float]:
+    """Percent and pixels, object after object."""
+    rows = ([one["score"] * 100, *one["bbox"]] for one in model.predict(image()))
+    return [number for row in rows for number in row]
 
 
 def write(model, weights):
@@ -89,10 +92,7 @@ def test_changed_weights_change_the_next_prediction(change, models):
     assert before != pytest.approx(expected, abs=1)
     assert scores_and_boxes(model) == before, "nothing changed"
     change(model, other)
-    found = scores_and_boxes(model)
-    assert len(found) == len(expected)
-    for one, wanted in zip(found, expected, strict=True):
-        assert one == pytest.approx(wanted, rel=0, abs=1e-3)
+    assert scores_and_boxes(model) == pytest.approx(expected, rel=0, abs=1e-3)
 
 
 def training_image(number: int, *, crowd: bool) -> dict:
@@ -158,7 +158,8 @@ def test_a_crowd_region_is_no_object(trainable):
             image = training_image(0, crowd=crowd)
             image["instances"].gt_classes[3] = number
             image["instances"].gt_masks.tensor[3] ^= number == 2
-            record, _ = one_step(trainable, [image, training_image(1, crowd=True)])
-            losses.append(record.losses)
+            with torch.no_grad(), EventStorage():
+                parts = trainable.module.train()([image])
+            losses.append({name: value.item() for name, value in parts.items()})
     assert losses[0] == losses[1]
     assert losses[2] != losses[3]
