@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.engine.ema import Ema
 from paddlex_maskrcnn.engine.trainer import Progress, Trainer
-from support.seeded import seeded_weights, uniform
+from support.seeded import seeded_weights, skip_initial_values, uniform
 from support.untrained import save_untrained
 
 # few proposals, far apart: rounding changes no decision (tests/test_earlier_versions.py)
@@ -68,7 +68,15 @@ def train_with_a_fused_optimizer(model, weights):
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
+def quick_building():
+    """Initial values are not drawn: all of them are replaced."""
+    with pytest.MonkeyPatch.context() as patched:
+        skip_initial_values(patched)
+        yield
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory, quick_building):
     """A model that has never predicted, other weights for it, and what it predicts with these."""
     directory = save_untrained(tmp_path_factory.mktemp("model") / "model", **FEW)
     shapes = {
@@ -111,7 +119,7 @@ def training_image(number: int, *, crowd: bool) -> dict:
 
 
 @pytest.fixture(scope="module")
-def trainable(tmp_path_factory):
+def trainable(tmp_path_factory, quick_building):
     """Frozen norms, and as many regions of each image whatever is proposed: losses are means of images."""
     directory = save_untrained(
         tmp_path_factory.mktemp("trainable") / "model",
