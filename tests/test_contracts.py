@@ -9,7 +9,7 @@ from detectron2.utils.events import EventStorage
 from torch.optim.lr_scheduler import LambdaLR
 
 import paddlex_maskrcnn as pdx
-from paddlex_maskrcnn.engine.ema import Ema
+from paddlex_maskrcnn.engine.optimizer import Ema
 from paddlex_maskrcnn.engine.trainer import Progress, Trainer
 from support.seeded import seeded_weights, skip_initial_values, uniform
 from support.untrained import save_untrained

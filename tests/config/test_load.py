@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from paddlex_maskrcnn.config.check import check_arguments
-from paddlex_maskrcnn.config.dataset_rows import DATASETS
+from paddlex_maskrcnn.config.dataset_params import DATASETS
 from paddlex_maskrcnn.config.load import load_experiment
+from paddlex_maskrcnn.config.operator_params import TRANSFORMS
 from paddlex_maskrcnn.config.problems import ConfigError
 from paddlex_maskrcnn.config.schema import RETIRED, EvaluateParams
-from paddlex_maskrcnn.config.transform_rows import TRANSFORMS
 
 MINIMAL = """
 model: {backbone: ResNet18}
@@ -75,7 +75,7 @@ optimiser: 3
         "line 7: train.num_epochs is 'many'; a whole number is needed",
         "line 8: train.lr_decay_epochs is [11, 8]; allowed: >= 1 and increasing",
         "line 10: data.train.type is 'CocoDetecton'; choose one of",
-        "line 12: data.transforms.train[1].Normalize.men is not a known key",
+        "line 12: data.transforms.train[1].Normalize.men is not a known key; did you mean 'mean'?",
         "line 13: optimiser is not a section",
     ]
     for text in expected:
@@ -102,6 +102,14 @@ optimiser: 3
         ("data: {train: {data_dir: x, ann_file: y, num_workers: four}}", "a number >= 0 or 'auto'"),
         ("data: {transforms: {train: Normalize}}", "is 'Normalize'; a list of operators is needed"),
         ("data: {transforms: {train: [3]}}", "write '- Name' or '- Name: {argument: value}'"),
+        (
+            "data: {transforms: {train: [{Padding: {target_size: [1]}}]}}",
+            "Padding.target_size is [1]; allowed: [width, height], each >= 1",
+        ),
+        (
+            "data: {transforms: {eval: [{Normalize: {std: [1]}}]}}",
+            "data.transforms.eval[0].Normalize.std is [1.0]; as many",
+        ),
         ("data: {transforms: {test: [Normalize]}}", "data.transforms.test is not a known key"),
         ("train: {num_epochs: '${oc.env:SURELY_NOT_SET}'}", "'SURELY_NOT_SET' not found"),
         ("model: {}\nmodel: {}", "model stands twice, first in line 1"),
@@ -181,7 +189,7 @@ def test_retired_keys_are_ignored_with_one_note_each(write, gears, caplog):
     for _ in range(2):
         experiment = load_experiment(path).experiment
     assert not hasattr(experiment.evaluate, "gears")
-    assert experiment.data.transforms.train == [{"RandomHorizontalFlip": {}}]
+    assert experiment.data.transforms.train[0].as_written() == {"RandomHorizontalFlip": {}}
     notes = [record.getMessage().replace(f"{path}:", "line ") for record in caplog.records]
     gone = "gears is no longer a setting and is ignored:"
     assert sorted(notes) == [
@@ -201,4 +209,5 @@ def test_retired_keys_on_the_command_line_and_in_python(write, gears, caplog):
 
 
 def test_other_sections_know_no_retired_key_of_a_section(write, gears):
-    assert problems(write("predict: {gears: 3}")) == ["line 1: predict.gears is not a known key"]
+    (found,) = problems(write("predict: {gears: 3}"))
+    assert found.startswith("line 1: predict.gears is not a known key; keys are num_pictures, ")

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paddlex_maskrcnn.data.images import as_image, image_size, read_image
+from paddlex_maskrcnn.data.image_headers import read_header
+from paddlex_maskrcnn.data.images import as_image, read_image
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (20, 30, 3), np.uint8)  # RGB
@@ -27,7 +28,7 @@ def test_exif_orientation_is_applied_to_pixels_and_size(tmp_path, orientation, s
     Image.fromarray(PIXELS).save(path, exif=exif, lossless=True)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
     np.testing.assert_array_equal(read_image(path, "RGB"), expected)
-    assert image_size(path) == expected.shape[:2]
+    assert read_header(path).upright == expected.shape[:2]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "tiff", "bmp"])
@@ -37,7 +38,7 @@ def test_header_size_is_the_size_of_the_pixels(tmp_path, suffix, orientation):
     exif[274] = orientation
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(PIXELS).save(path, exif=exif)
-    assert image_size(path) == read_image(path, "RGB").shape[:2]
+    assert read_header(path).upright == read_image(path, "RGB").shape[:2]
 
 
 def test_grey_becomes_three_channels_and_alpha_goes(tmp_path):
@@ -68,7 +69,7 @@ def test_npy_keeps_its_channels(tmp_path, channels):
     array = RNG.integers(0, 256, (6, 7, channels), np.uint8)
     np.save(tmp_path / "a.npy", array)
     np.testing.assert_array_equal(read_image(tmp_path / "a.npy", "RGB", channels), array)
-    assert image_size(tmp_path / "a.npy") == (6, 7)
+    assert read_header(tmp_path / "a.npy").upright == (6, 7)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
@@ -104,11 +105,11 @@ def test_what_is_no_picture_is_named(tmp_path, data):
     with pytest.raises(ValueError, match=r"broken\.png' cannot be decoded"):
         read_image(path, "RGB")
     with pytest.raises(ValueError, match="not a picture, or damaged"):
-        image_size(path)
+        read_header(path)
 
 
 def test_missing_file_is_named(tmp_path):
-    for read in (lambda p: read_image(p, "RGB"), image_size):
+    for read in (lambda p: read_image(p, "RGB"), read_header):
         with pytest.raises(FileNotFoundError, match="nowhere"):
             read(tmp_path / "nowhere.png")
 

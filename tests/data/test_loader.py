@@ -9,7 +9,6 @@ from paddlex_maskrcnn.data.loader import (
     build_loss_loader,
     build_test_loader,
     build_train_loader,
-    repeat_factors,
     worker_count,
 )
 from paddlex_maskrcnn.data.mapper import TestMapper, TrainMapper
@@ -157,17 +156,6 @@ def test_the_model_gets_tensors_that_it_may_change(tiny_coco):
     batch = train_batches(tiny_coco.open(), 1)[0]
     batch[0]["image"] += 1
     assert batch[0]["image"].dtype == torch.uint8
-
-
-@pytest.mark.parametrize("threshold", [0.01, 0.3, 1.0])
-def test_repeat_factors_are_detectron2_s(tiny_coco, threshold):
-    from detectron2.data.samplers import RepeatFactorTrainingSampler
-
-    records = tiny_coco.open().records
-    expected = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(
-        list(records), threshold
-    )
-    assert repeat_factors(records, threshold) == pytest.approx(expected.numpy())
 
 
 def test_a_training_image_brings_its_own_seed(tiny_coco):

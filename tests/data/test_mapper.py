@@ -1,6 +1,3 @@
-import contextlib
-import random
-
 import numpy as np
 import pytest
 import torch
@@ -8,7 +5,6 @@ from detectron2.structures import PolygonMasks, polygons_to_bitmask
 
 from paddlex_maskrcnn.data.images import read_image
 from paddlex_maskrcnn.data.mapper import TestMapper, TrainMapper
-from paddlex_maskrcnn.data.random_state import seeded
 from paddlex_maskrcnn.data.transforms import (
     CLAHE,
     Compose,
@@ -94,18 +90,6 @@ def test_randomness_depends_on_seed_epoch_and_index_alone(tiny_coco):
         assert len({drawn(*vary(k)) for k in range(20)}) == 4  # two lengths, flipped or not
 
 
-def test_global_random_state_is_put_back_even_after_an_error():
-    np.random.seed(3)
-    random.seed(3)
-    expected = np.random.random(), random.random()
-    np.random.seed(3)
-    random.seed(3)
-    with contextlib.suppress(RuntimeError), seeded(1, 2, 3):
-        assert (np.random.random(), random.random()) != expected
-        raise RuntimeError
-    assert (np.random.random(), random.random()) == expected
-
-
 def test_testing_is_never_random(tiny_coco):
     record = tiny_coco.open().records[0]
     pipeline = Compose([RandomHorizontalFlip(1), ResizeByShort([20, 96], 300)])
@@ -150,7 +134,7 @@ def test_a_changed_file_is_named(tiny_coco):
 
 def test_too_small_a_target_is_an_error(tiny_coco):
     pipeline = Compose([ResizeByShort(96, 300), Padding(target_size=[64, 64])])
-    with pytest.raises(ValueError, match=r"target_size \[64, 64\]"):
+    with pytest.raises(ValueError, match=r"target_size is \[64, 64\]"):
         TestMapper(pipeline, "RGB", 3)(tiny_coco.open().records[0])
 
 
@@ -220,9 +204,11 @@ def test_class_names_reach_the_operators(tiny_coco):
     record = dataset.records[0]
     before, after = (m(record, 0, 0)["instances"].gt_classes for m in (plain, swapping))
     assert (before + after).tolist() == [1, 1]
-    with pytest.raises(ValueError, match="swap_labels needs a data set with class names"):
+    with pytest.raises(
+        ValueError, match=r"swap_labels is .*; a data set with class names is needed"
+    ):
         TrainMapper(Compose([flip]), "RGB", 3, 0)
-    with pytest.raises(ValueError, match="'nut' is not a class"):
+    with pytest.raises(ValueError, match="'nut' is no class"):
         TrainMapper(Compose([flip]), "RGB", 3, 0, labels=["screw"])
 
 

@@ -12,10 +12,10 @@ from ..requirements import require_detectron2
 from .overrides import add_overrides
 
 if TYPE_CHECKING:
+    from ..config.dataset_params import DatasetChoice
     from ..config.load import LoadedExperiment
-    from ..data.inspect.collecting import Part
-    from ..data.inspect.inspection import Inspection
-    from ..data.inspect.plan import Plan
+    from ..data.check.inspection import Inspection, Part
+    from ..data.check.plan import Plan
 
 HELP = "show what is in the data and what is wrong with it"
 FAIL_ON = ("errors", "warnings", "never")
@@ -57,16 +57,16 @@ def run(arguments: argparse.Namespace) -> int:
         loaded = load_experiment(arguments.config, arguments.overrides)
     choices = [] if loaded else _choices(arguments)
     require_detectron2()
-    from ..data.inspect.inspection import inspect
+    from ..data.check.inspection import inspect
 
     parts = _configured(loaded) if loaded else _given(choices)
     workers = "auto" if arguments.num_workers is None else arguments.num_workers
     with _progress(parts) as progress:
-        found = inspect(parts, _plan(loaded), workers, progress.update)
+        inspection = inspect(parts, _plan(loaded), workers, progress.update)
     save_dir = loaded.experiment.train.save_dir if loaded and loaded.experiment.train else "."
     page = Path(arguments.html or Path(save_dir) / "check.html")
-    _write(found, parts, page, arguments)
-    return _status(found, arguments.fail_on)
+    _write(inspection, parts, page, arguments)
+    return _status(inspection, arguments.fail_on)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -84,16 +84,16 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--num-workers is {arguments.num_workers}; at least 0 is needed")
 
 
-def _choices(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
-    """Class and arguments of each data set that the options name, checked as in a file."""
+def _choices(arguments: argparse.Namespace) -> list[DatasetChoice]:
+    """The data sets that the options name, checked as in a file."""
     from ..config.check import check_section
-    from ..config.dataset_rows import DATASETS, JOINED
+    from ..config.dataset_params import DATASETS, JOINED, DatasetChoice
     from ..config.problems import ConfigError
 
     kind = arguments.type or _kind(arguments)
-    known = [name for name in DATASETS if name not in (JOINED, "DrawnShapes")]
-    if kind not in known:
-        raise ValueError(f"--type is {kind!r}; choose one of {', '.join(known)}")
+    kinds = [name for name in DATASETS if name not in (JOINED, "DrawnShapes")]
+    if kind not in kinds:
+        raise ValueError(f"--type is {kind!r}; choose one of {', '.join(kinds)}")
     values = {
         name: value if isinstance(value, list) else [value]
         for name in _GIVEN
@@ -102,14 +102,14 @@ def _choices(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     count = max(map(len, values.values()))
     if count > 2:
         raise ValueError("at most two parts can be checked together: training and held-out data")
-    found = []
+    choices = []
     for k in range(count):
         chosen = {name: one[min(k, len(one) - 1)] for name, one in values.items()}
-        _, problems = check_section(DATASETS[kind], chosen, "", lambda key: "command line")
+        params, problems = check_section(DATASETS[kind], chosen, "", lambda key: "command line")
         if problems:
             raise ConfigError(problems)
-        found.append((kind, chosen))
-    return found
+        choices.append(DatasetChoice(type=kind, arguments=params))
+    return choices
 
 
 def _kind(arguments: argparse.Namespace) -> str:
@@ -123,7 +123,7 @@ def _kind(arguments: argparse.Namespace) -> str:
 
 
 def _configured(loaded: LoadedExperiment) -> list[Part]:
-    from ..data.inspect.collecting import open_part
+    from ..data.check.inspection import open_part
     from .train import open_dataset
 
     data = loaded.experiment.data
@@ -133,27 +133,26 @@ def _configured(loaded: LoadedExperiment) -> list[Part]:
     return [open_part(name, partial(open_dataset, loaded, name)) for name in names]
 
 
-def _given(choices: list[tuple[str, dict[str, Any]]]) -> list[Part]:
+def _given(choices: list[DatasetChoice]) -> list[Part]:
     from .. import datasets
-    from ..data.inspect.collecting import open_part
+    from ..data.check.inspection import open_part
 
     names = ("train", "eval") if len(choices) == 2 else ("data",)
     return [
-        open_part(name, partial(getattr(datasets, kind), **values))
-        for name, (kind, values) in zip(names, choices, strict=True)
+        open_part(name, partial(datasets.open_dataset, choice))
+        for name, choice in zip(names, choices, strict=True)
     ]
 
 
 def _plan(loaded: LoadedExperiment | None) -> Plan:
     """What the experiment, or one with the default values, does with the data."""
     from ..config.schema import ModelParams, OperatorLists
-    from ..data.inspect.anchors import AnchorSet
-    from ..data.inspect.plan import Plan, resizing_of
+    from ..data.check.plan import AnchorSet, Plan, resizing_of
     from ..data.transforms import Compose
 
     model = loaded.experiment.model if loaded else ModelParams()
     lists = loaded.experiment.data.transforms if loaded else OperatorLists()
-    words, new_size = resizing_of(Compose.from_config(lists.train))
+    words, new_size = resizing_of(Compose.from_choices(lists.train))
     anchors = AnchorSet(tuple(model.anchor_sizes), tuple(model.aspect_ratios), model.with_fpn)
     return Plan(words, new_size, anchors, model.keep_top_k)
 
@@ -166,18 +165,19 @@ def _progress(parts: list[Part]) -> Any:
     return tqdm(total=total, desc="reading images", unit="image", disable=None, leave=False)
 
 
-def _write(found: Inspection, parts: list[Part], page: Path, arguments: argparse.Namespace) -> None:
-    from ..report.check_page.as_json import as_plain
+def _write(
+    inspection: Inspection, parts: list[Part], page: Path, arguments: argparse.Namespace
+) -> None:
     from ..report.check_page.page import as_page
-    from ..report.check_page.text import as_text
+    from ..report.check_page.text import as_plain, as_text
 
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(_writable(as_page(found, parts, arguments.seed)), encoding="utf-8")
+    page.write_text(_writable(as_page(inspection, parts, arguments.seed)), encoding="utf-8")
     if arguments.json:
         Path(arguments.json).parent.mkdir(parents=True, exist_ok=True)
-        content = json.dumps(as_plain(found), indent=1)  # ASCII: any name of a file survives
+        content = json.dumps(as_plain(inspection), indent=1)  # ASCII: any name of a file survives
         Path(arguments.json).write_text(content, encoding="utf-8")
-    print(_writable(as_text(found)))
+    print(_writable(as_text(inspection)))
     print(f"page with pictures: {page}")
 
 
@@ -186,6 +186,6 @@ def _writable(words: str) -> str:
     return words.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _status(found: Inspection, fail_on: str) -> int:
+def _status(inspection: Inspection, fail_on: str) -> int:
     levels = {"errors": ("error",), "warnings": ("error", "warning"), "never": ()}[fail_on]
-    return int(any(found.count(level) for level in levels))
+    return int(any(inspection.count(level) for level in levels))

@@ -22,8 +22,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .plain_headers import HEAD, plain_size
-
 Size = tuple[int, int]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -46,7 +44,7 @@ class Header:
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """The sizes of a picture; its pixels are decoded only where nothing else tells.
+    """The sizes of a picture; its pixels are decoded only where Pillow does not know its format.
 
     Raises:
         OSError: if the file cannot be opened.
@@ -60,11 +58,6 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         raise ValueError("not a file")
     if suffix == ".json":
         return _header_of(io.BytesIO(file_bytes(Path(path)).tobytes()))
-    with open(path, "rb", buffering=0) as file:
-        head = file.read(HEAD)
-        size = plain_size(head)
-        if size is not None and not _lacks_end(head[:8], _tail(file)):
-            return Header(size, size)
     with open(path, "rb") as file:
         return _header_of(file)
 
@@ -103,12 +96,12 @@ def load_array(path: Path) -> np.ndarray:
 
 def orientation_of(data: np.ndarray) -> int:
     """The EXIF orientation of an encoded picture, 1 (upright) where there is none."""
-    found = _with_pillow(io.BytesIO(data.tobytes()), _orientation)
-    return 1 if isinstance(found, str) or found is None else found
+    orientation = _with_pillow(io.BytesIO(data.tobytes()), _orientation)
+    return 1 if isinstance(orientation, str) or orientation is None else orientation
 
 
 def swaps_sides(orientation: int) -> bool:
-    """Whether height and width change places when the picture is turned upright."""
+    """Whether height and width are exchanged when the picture is turned upright."""
     return orientation in _SWAPS_SIDES
 
 
@@ -122,11 +115,12 @@ def is_cut_off(data: np.ndarray) -> bool:
 
 def _has_long_chunk(data: bytes) -> bool:
     """Whether a chunk of a PNG says it is longer than the file, which OpenCV 5 takes memory for."""
-    place, kind = len(_PNG), b""
-    while kind != b"IEND" and place <= len(data):
-        kind = data[place + 4 : place + 8]
-        place += 12 + int.from_bytes(data[place : place + 4], "big")
-    return place > len(data)
+    start, kind = len(_PNG), b""
+    while kind != b"IEND" and start <= len(data):
+        kind = data[start + 4 : start + 8]
+        # length, kind and checksum take 4 bytes each
+        start += 12 + int.from_bytes(data[start : start + 4], "big")
+    return start > len(data)
 
 
 def decode(data: np.ndarray, flags: int) -> np.ndarray | None:
@@ -138,12 +132,12 @@ def decode(data: np.ndarray, flags: int) -> np.ndarray | None:
 
 
 def _header_of(file: Any) -> Header:
-    found = _with_pillow(file, lambda picture: (picture.size, _orientation(picture)))
-    if isinstance(found, str):
-        raise ValueError(found)
-    if found is None:
+    header = _with_pillow(file, lambda picture: (picture.size, _orientation(picture)))
+    if isinstance(header, str):
+        raise ValueError(header)
+    if header is None:
         return _header_by_decoding(file)
-    (width, height), orientation = found
+    (width, height), orientation = header
     if height * width > _MOST_PIXELS:
         raise ValueError(f"{width}x{height} pixels are too many to be decoded: cut it into tiles")
     if _lacks_end(file.read(8), _tail(file)) and _breaks_off(file):

@@ -1,12 +1,12 @@
 """Reading pictures: any depth and number of channels, the same pixels with OpenCV 4 and 5.
 
 EXIF orientation is read with Pillow and applied here, because OpenCV's own handling depends on its
-version, on the file format and on the flags. The size that `image_size` reads from the header is
+version, on the file format and on the flags. The upright size that `read_header` returns is
 therefore always the size of what `read_image` returns, unless it was asked for another: annotations
 that were made for the pixels as they are stored need those.
 
 Depth: three-channel images come as uint8 (16 bits are scaled by 1/257, or keep their values as
-float32 when asked to; floats are kept as they are); images with another number of channels keep
+float32 when asked to; floats stay as they are); images with another number of channels keep
 their values, as float32 unless they are uint8, so that Normalize can be given their range.
 """
 
@@ -26,7 +26,6 @@ from .image_headers import (
     is_cut_off,
     load_array,
     orientation_of,
-    read_header,
     swaps_sides,
 )
 
@@ -94,16 +93,6 @@ def as_image(
     if image.dtype.kind not in "uif":
         raise ValueError(f"image array must hold numbers, got dtype {image.dtype}")
     return _arranged(image, "BGR", image_format, num_channels, "image array", keep_values)
-
-
-def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """(height, width) of the picture that `read_image` returns, mostly from its header.
-
-    Raises:
-        OSError: if the file cannot be opened.
-        ValueError: if it is not a picture, is cut off, or is too large to be decoded.
-    """
-    return read_header(path).upright
 
 
 def turned(image: np.ndarray, orientation: int) -> np.ndarray:
@@ -181,9 +170,9 @@ def _channels(image: np.ndarray) -> int:
 
 def _orientation(data: np.ndarray, stored: tuple[int, ...], size: Size | None) -> int:
     """How to turn the stored pixels: not at all where their size is the one that was asked for."""
-    found = orientation_of(data)
+    orientation = orientation_of(data)
     as_stored = size is not None and size == stored[:2] and size != stored[1::-1]
-    return 1 if as_stored and swaps_sides(found) else found
+    return 1 if as_stored and swaps_sides(orientation) else orientation
 
 
 def _arranged(
@@ -214,6 +203,7 @@ def _depth(image: np.ndarray, scaled: bool) -> np.ndarray:
     if image.dtype == np.uint8:
         return image
     if image.dtype == np.uint16 and scaled:
+        # 257 = 65535 / 255: white stays white
         return np.round(image / 257.0).astype(np.uint8)
     return image.astype(np.float32)
 

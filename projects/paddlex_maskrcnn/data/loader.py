@@ -1,7 +1,7 @@
 """Batches from records.
 
-Origin: Detectron2's loaders. Differences: records are packed once, by the data set (see packed.py);
-training goes by epochs (`batches`), and any number of workers or training processes sees the same
+Origin: Detectron2's loaders. Differences: records are packed once, by the data set (see datasets/packed.py);
+training goes by epochs (`batching`), and any number of workers or training processes sees the same
 samples in the same order.
 """
 
@@ -12,28 +12,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from .batches import EpochBatches, Position
+from .batching import EpochBatches, Position, repeat_factors
 from .datasets.base import DetectionDataset
-from .datasets.packed import PackedRecords
+from .datasets.records import PackedRecords
 from .mapper import TestMapper, TrainMapper
-from .random_state import sample_seed
-from .sample_tensors import PinnableBatch
+from .samples import PinnableBatch, sample_seed
 
 _MAX_WORKERS = 8
 _PREFETCH = 4  # batches each worker prepares ahead; torch's 2 starves on uneven images
-
-__all__ = [
-    "EpochBatches",
-    "build_loss_loader",
-    "build_test_loader",
-    "build_train_loader",
-    "share_of_batch",
-    "worker_count",
-]
 
 
 class _Shard:
@@ -156,19 +145,6 @@ def build_train_loader(
         **_collation(pinned),
         **_worker_options(dataset.num_workers if num_workers is None else num_workers),
     )
-
-
-def repeat_factors(records: PackedRecords, threshold: float) -> np.ndarray:
-    """How often each record is drawn, (N,) >= 1: the largest sqrt(threshold / f) of its classes.
-
-    f is the share of images with the class. Paper: LVIS, https://arxiv.org/abs/1908.03195.
-    """
-    image = np.repeat(np.arange(len(records)), records.num_objects)
-    image, classes = np.unique(np.stack([image, records.classes]), axis=1)
-    share = np.bincount(classes) / max(len(records), 1)
-    factors = np.ones(len(records))
-    np.maximum.at(factors, image, np.sqrt(threshold / share[classes]))
-    return factors
 
 
 def build_test_loader(

@@ -2,7 +2,7 @@
 
 Origin: Detectron2's `DatasetMapper`. Differences: the randomness of a sample depends on (seed,
 epoch, index) alone, so that it is the same with any number of workers and after resuming; crowd
-regions are kept and marked instead of dropped; polygons stay polygons and RLE stays exact, image
+regions stay and are marked instead of dropped; polygons stay polygons and RLE stays exact, image
 by image; images of any number of channels; large JPEG files are decoded at a smaller scale for
 training; the size that `Padding` asks for travels along.
 """
@@ -12,18 +12,15 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import cv2
 import numpy as np
-import torch
 
 from .images import as_image, read_image
-from .random_state import seeded
 from .reduced_reading import read_reduced
-from .targets import to_instances
+from .samples import planes, seeded, to_instances
 from .transforms.compose import Compose
-from .transforms.padding import Padding
-from .transforms.scene import Scene
-from .transforms.setting import Setting
+from .transforms.operator import ImageContext
+from .transforms.resize import Padding
+from .transforms.sample import Sample
 
 Record = Mapping[str, Any]
 
@@ -54,7 +51,7 @@ class TrainMapper:
             ValueError: if an operator cannot work on such images or with these classes.
         """
         self.operators = transforms.augmentations.augs
-        self.setting = transforms.setting(image_format, num_channels, labels)
+        self.setting = transforms.context(image_format, num_channels, labels)
         self.padding = transforms.padding
         self.seed = seed
         self.reads_reduced = reads_reduced and num_channels == 3
@@ -77,32 +74,32 @@ class TrainMapper:
         """
         with seeded(self.seed, epoch, index):
             scene = self._scene(record, len(self.operators), records)
-        sample = _sample(scene.image, record, self.padding)
+        sample = _packed(scene.image, record, self.padding)
         sample["height"], sample["width"] = record["height"], record["width"]
-        sample["instances"] = to_instances(scene.outlines(), scene.size)
+        sample["instances"] = to_instances(scene.annotations(), scene.size)
         return sample
 
-    def _scene(self, record: Record, stop: int, records: Sequence[Record] | None) -> Scene:
+    def _scene(self, record: Record, stop: int, records: Sequence[Record] | None) -> Sample:
         """A record gone through the first operators, as many as `stop` says."""
         scene = self._open(record)
         for place, operator in enumerate(self.operators[:stop]):
-            scene.another = partial(self._any_scene, place, records) if records else None
+            scene.draw_another = partial(self._any_scene, place, records) if records else None
             operator(scene)
         return scene
 
-    def _any_scene(self, stop: int, records: Sequence[Record]) -> Scene:
+    def _any_scene(self, stop: int, records: Sequence[Record]) -> Sample:
         return self._scene(records[np.random.randint(len(records))], stop, records)
 
-    def _open(self, record: Record) -> Scene:
+    def _open(self, record: Record) -> Sample:
         """A record as it is in its file, or smaller."""
         if self.reads_reduced:
             reduced = read_reduced(record, self.operators, self.setting.image_format)
             if reduced is not None:
-                scene = Scene(reduced[0], self.setting, record["annotations"])
+                scene = Sample(reduced[0], self.setting, record["annotations"])
                 scene.note(reduced[1])
                 return scene
         image = _read_checked(record, self.setting)
-        return Scene(image, self.setting, record["annotations"])
+        return Sample(image, self.setting, record["annotations"])
 
 
 class TestMapper:
@@ -118,7 +115,7 @@ class TestMapper:
         """
         pipeline = transforms.deterministic()
         self.operators = pipeline.augmentations.augs
-        self.setting = pipeline.setting(image_format, num_channels)
+        self.setting = pipeline.context(image_format, num_channels)
         self.padding = pipeline.padding
 
     def pixels(self, image: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
@@ -154,13 +151,13 @@ class TestMapper:
             record = source if isinstance(source, Mapping) else {"file_name": os.fspath(source)}
             image = _read_checked(record, self.setting)
         height, width = image.shape[:2]
-        scene = Scene(image, self.setting)
+        scene = Sample(image, self.setting)
         for operator in self.operators:
             operator(scene)
-        return {**_sample(scene.image, record, self.padding), "height": height, "width": width}
+        return {**_packed(scene.image, record, self.padding), "height": height, "width": width}
 
 
-def _read_checked(record: Record, setting: Setting) -> np.ndarray:
+def _read_checked(record: Record, setting: ImageContext) -> np.ndarray:
     recorded = (record["height"], record["width"]) if "height" in record else None
     kind = setting.image_format, setting.num_channels
     image = read_image(record["file_name"], *kind, recorded, setting.keeps_values)
@@ -172,19 +169,12 @@ def _read_checked(record: Record, setting: Setting) -> np.ndarray:
     return image
 
 
-def _sample(image: np.ndarray, record: Record, padding: Padding | None) -> dict[str, Any]:
+def _packed(image: np.ndarray, record: Record, padding: Padding | None) -> dict[str, Any]:
     sample = {
-        "image": torch.from_numpy(_planes(image)),
+        "image": planes(image),
         "image_id": record.get("image_id"),
         "file_name": record.get("file_name"),
     }
     if padding is not None:
         sample["pad_to"] = padding.padded_size(*image.shape[:2])
     return sample
-
-
-def _planes(image: np.ndarray) -> np.ndarray:
-    """(H, W, C) as (C, H, W); OpenCV takes an eighth of the time of a transposed copy."""
-    planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
-    cv2.split(np.ascontiguousarray(image), list(planes))
-    return planes

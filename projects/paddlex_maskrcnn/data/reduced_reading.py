@@ -21,8 +21,8 @@ from fvcore.transforms.transform import Transform
 from .image_headers import decode, file_bytes, orientation_of, read_header, swaps_sides
 from .images import turned
 from .transforms.operator import Operator
-from .transforms.outline import Outline
 from .transforms.resize import picked
+from .transforms.sample import Annotation
 
 _FLAGS = {
     2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -34,12 +34,12 @@ _TURNED_LEFT_TO_RIGHT, _TURNED_UPSIDE_DOWN = (2, 3, 6, 7), (3, 4, 7, 8)  # EXIF 
 
 
 class Reduction(Transform):
-    """Every square of pixels becomes one."""
+    """Every square of pixels becomes a single pixel."""
 
     def __init__(
         self, factor: int, size: tuple[int, int], offset: tuple[int, int] = (0, 0)
     ) -> None:
-        """Keep the places.
+        """Set up the squares.
 
         Args:
             factor: side of a square in pixels.
@@ -75,12 +75,12 @@ class Reduction(Transform):
         return picked(segmentation, self._middles(0), self._middles(1))
 
     def _middles(self, axis: int) -> np.ndarray:
-        places = np.arange(self.new_size[axis]) * self.factor + self.factor // 2
-        return np.clip(places - self.offset[axis], 0, self.size[axis] - 1)
+        middles = np.arange(self.new_size[axis]) * self.factor + self.factor // 2
+        return np.clip(middles - self.offset[axis], 0, self.size[axis] - 1)
 
-    def follow(self, outline: Outline) -> None:
+    def apply_annotation(self, annotation: Annotation) -> None:
         """Scale an object; its box stays around it."""
-        outline.move(self, keeps_tight=True)
+        annotation.move(self, keeps_tight=True)
 
 
 def reduction_factor(operators: Sequence[Operator], height: int, width: int) -> int:

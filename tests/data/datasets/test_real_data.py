@@ -9,9 +9,9 @@ import pytest
 import torch
 from detectron2.structures import PolygonMasks
 
-from paddlex_maskrcnn.data.contours import polygons_of_rle
 from paddlex_maskrcnn.data.datasets import CocoDetection
 from paddlex_maskrcnn.data.mapper import TrainMapper
+from paddlex_maskrcnn.data.masks import polygons_of_rle
 from paddlex_maskrcnn.data.transforms import Compose, RandomHorizontalFlip, ResizeByShort
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pycocotools.mask as mask_util
 
-from ...data.datasets.objects import ImageFrame, as_rle, bounds_of
-from ...data.datasets.packed import Record
+from ...data.datasets.annotations import ImageFrame, as_rle, bounds_of
+from ...data.datasets.records import Record
 from ..pictures import PAPER, draw_objects
 from ..viewable import read_viewable
 
@@ -30,25 +30,27 @@ def whole_picture(record: Record, labels: Sequence[str], side: int = WHOLE) -> n
 
 
 def object_picture(
-    record: Record, labels: Sequence[str], places: Sequence[int], side: int = OBJECT
+    record: Record, labels: Sequence[str], indices: Sequence[int], side: int = OBJECT
 ) -> np.ndarray | None:
     """Some objects of an image and a little around them; None if it cannot be read."""
-    annotations = [record["annotations"][place] for place in places]
-    return _drawn(record, labels, places, _around(record, annotations), side)
+    annotations = [record["annotations"][index] for index in indices]
+    return _drawn(record, labels, indices, _around(record, annotations), side)
 
 
 def side_by_side(records: Sequence[Record], side: int = OBJECT) -> np.ndarray | None:
     """Images beside each other without their objects; None if none can be read."""
-    pictures = [_drawn(one, [], [], (0, 0, one["width"], one["height"]), side) for one in records]
-    readable = [one for one in pictures if one is not None]
+    pictures = [
+        _drawn(record, [], [], (0, 0, record["width"], record["height"]), side)
+        for record in records
+    ]
+    readable = [picture for picture in pictures if picture is not None]
     if not readable:
         return None
-    height = max(one.shape[0] for one in readable)
-    panels = []
-    for one in readable:
-        bottom = height - one.shape[0]
-        paper = (PAPER,) * 3
-        panels.append(cv2.copyMakeBorder(one, 0, bottom, _GAP, 0, cv2.BORDER_CONSTANT, value=paper))
+    height = max(picture.shape[0] for picture in readable)
+    panels, paper = [], (PAPER,) * 3
+    for picture in readable:
+        edges = (0, height - picture.shape[0], _GAP, 0)  # top, bottom, left, right
+        panels.append(cv2.copyMakeBorder(picture, *edges, cv2.BORDER_CONSTANT, value=paper))
     return np.hstack(panels)[:, _GAP:]
 
 
@@ -59,7 +61,7 @@ def embedded(picture: np.ndarray) -> str:
 
 
 def _drawn(
-    record: Record, labels: Sequence[str], places: Sequence[int], window: Window, side: int
+    record: Record, labels: Sequence[str], indices: Sequence[int], window: Window, side: int
 ) -> np.ndarray | None:
     size = (record["height"], record["width"])
     try:
@@ -72,20 +74,20 @@ def _drawn(
     shrinks = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     part = np.ascontiguousarray(image[top:bottom, left:right])
     picture = cv2.resize(part, shape, interpolation=shrinks)
-    is_crowded = len(places) > _MOST_NAMED
+    is_crowded = len(indices) > _MOST_NAMED
     named = None if is_crowded or len(labels) == 1 else labels  # one class needs no name
-    objects = [_object(record["annotations"][k], size, named, window, shape) for k in places]
-    return draw_objects(picture, [_without_box(one) for one in objects] if is_crowded else objects)
+    objects = [_object(record["annotations"][k], size, named, window, shape) for k in indices]
+    return draw_objects(picture, list(map(_without_box, objects)) if is_crowded else objects)
 
 
-def _without_box(one: dict[str, Any]) -> dict[str, Any]:
+def _without_box(drawn: dict[str, Any]) -> dict[str, Any]:
     """A mask alone: boxes of many objects hide what they are about."""
-    x, y, width, height = one["bbox"]
-    return {**one, "bbox": [x + width / 2, y + height / 2, 0, 0]}
+    x, y, width, height = drawn["bbox"]
+    return {**drawn, "bbox": [x + width / 2, y + height / 2, 0, 0]}
 
 
 def _object(
-    one: dict[str, Any],
+    annotation: dict[str, Any],
     size: tuple[int, int],
     labels: Sequence[str] | None,
     window: Window,
@@ -93,26 +95,24 @@ def _object(
 ) -> dict[str, Any]:
     """An annotation in the form of a prediction, moved into the window."""
     left, top, right, bottom = window
-    mask = mask_util.decode(as_rle(one["segmentation"], ImageFrame(*size)))
+    mask = mask_util.decode(as_rle(annotation["segmentation"], ImageFrame(*size)))
     part = np.ascontiguousarray(mask[top:bottom, left:right])
     zoom = np.array([shape[0] / (right - left), shape[1] / (bottom - top)])
-    x, y, width, height = one["bbox"]
+    x, y, width, height = annotation["bbox"]
     corner, sides = np.array([x - left, y - top]) * zoom, np.array([width, height]) * zoom
-    crowd = " (crowd)" if one.get("iscrowd") else ""
+    crowd = " (crowd)" if annotation.get("iscrowd") else ""
     return {
         "bbox": [*corner.tolist(), *sides.tolist()],
         "mask": cv2.resize(part, shape, interpolation=cv2.INTER_NEAREST),
-        "category": labels[one["category_id"]] + crowd if labels is not None else "",
-        "category_id": one["category_id"] + 1,
+        "category": labels[annotation["category_id"]] + crowd if labels is not None else "",
+        "category_id": annotation["category_id"] + 1,
         "score": None,
     }
 
 
 def _around(record: Record, annotations: Sequence[dict[str, Any]]) -> Window:
     """A window with the boxes and the masks of some annotations, and a margin."""
-    boxes = [one["bbox"] for one in annotations] + [
-        bounds_of(one["segmentation"]) for one in annotations
-    ]
+    boxes = [a["bbox"] for a in annotations] + [bounds_of(a["segmentation"]) for a in annotations]
     low = np.array([box[:2] for box in boxes]).min(axis=0)
     high = np.array([[box[0] + box[2], box[1] + box[3]] for box in boxes]).max(axis=0)
     margin = max(_LEAST_MARGIN, _MARGIN * float((high - low).max()))

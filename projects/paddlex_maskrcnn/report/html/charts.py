@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
 _INK, _MUTED, _RULE = "#010101", "#010102", "#010103"
 _NUM_SERIES = 8
@@ -42,7 +42,10 @@ _NOT_FOR_A_PAGE = (
     re.compile(r' id="[\w.]+_\d+"'),
     re.compile(r"font-family: [^;]*; "),
     re.compile(r' (width|height)="[\d.]+pt"'),
+    re.compile(r' xmlns(:xlink)?="[^"]*"'),  # HTML knows SVG without its addresses
 )
+_MOST_TICKS = 8
+_LEAST_GAP = 0.07  # between labels of marks, of the width of the axes
 _SIZE = (4.2, 2.7)  # inches: 302 points wide, so that texts are as large as the page's on a phone
 
 
@@ -131,6 +134,76 @@ def reliability_chart(
         drawing = _as_svg(figure, name, title)
     legend = [("var(--s1)", "detections of this score"), ("var(--muted)", "scores that are exact")]
     return Chart(title, drawing, legend, note)
+
+
+def histogram_chart(
+    name: str,
+    title: str,
+    edges: np.ndarray,
+    shares: Mapping[str, np.ndarray],
+    *,
+    x_label: str,
+    is_log: bool = False,
+    marks: Sequence[tuple[float, str]] = (),
+) -> Chart:
+    """Bars of each distribution side by side.
+
+    Args:
+        name: unique on the page, for the SVG's ids.
+        edges: (B + 1,) bounds of the bars.
+        shares: label -> (B,) heights of its bars, fractions.
+        is_log: whether the edges grow by a factor.
+        marks: (value, label) of dashed lines.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _axes(x_label, "")
+        # bars are drawn over the position of their edges, so that they are as wide on a log axis
+        position = np.log(edges) if is_log else edges
+        wide = np.diff(position) / len(shares)
+        for k, values in enumerate(shares.values()):
+            left = position[:-1] + (k + 0.04) * wide
+            axes.bar(left, values, wide * 0.92, align="edge", color=_SERIES[k % _NUM_SERIES])
+        axes.set_xlim(position[0], position[-1])
+        axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        if is_log:
+            ticks = _log_ticks(edges[0], edges[-1])
+            axes.xaxis.set_major_locator(FixedLocator(np.log(ticks).tolist()))
+            axes.set_xticklabels([f"{tick:g}" for tick in ticks])
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        _draw_marks(axes, [(np.log(v) if is_log else v, label) for v, label in marks])
+        drawing = _as_svg(figure, name, title)
+    legend = [(f"var(--s{k % _NUM_SERIES + 1})", label) for k, label in enumerate(shares)]
+    return Chart(title, drawing, legend)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round values between two bounds, few enough for their texts."""
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    ticks = [k * 10.0**power for power in powers for k in (1, 2, 5)]
+    ticks = [tick for tick in ticks if low <= tick <= high]
+    if len(ticks) < 2:  # a narrow range
+        ticks = [
+            float(tick) for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high
+        ]
+    return ticks[:: -(-len(ticks) // _MOST_TICKS)]
+
+
+def _draw_marks(axes: Any, marks: Sequence[tuple[float, str]]) -> None:
+    """Dashed lines, with their labels over the axes where there is room."""
+    low, high = axes.get_xlim()
+    last = -np.inf
+    for position, label in marks:
+        if low <= position <= high:
+            axes.axvline(position, color=_MUTED, lw=0.9, ls=(0, (3, 3)))
+            share = (position - low) / (high - low)
+            if share - last >= _LEAST_GAP:
+                axes.text(
+                    share, 1.01, label, transform=axes.transAxes, ha="center", va="bottom",
+                    color=_MUTED,
+                )  # fmt: skip
+                last = share
 
 
 def _axes(x_label: str, y_label: str) -> tuple[Figure, Any]:

@@ -9,12 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib import resources
 from typing import Any
 
-import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from ...metrics.analysis import Analysis
 from ...metrics.average_precision import SIZES
@@ -23,6 +20,7 @@ from ...metrics.matching import RECALLS
 from ...metrics.tables import class_rows
 from .charts import Chart, Series, line_chart, reliability_chart
 from .findings import findings
+from .templates import render_template
 from .worst import WorstImage
 
 _MOST_CURVES = 8  # classes with a precision-recall line of their own
@@ -59,16 +57,11 @@ class Page:
 
 def render(page: Page) -> str:
     """The HTML text."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"percent": percent, "number": _number, "kind": _kind}
-    files = resources.files(__package__)
-    template = environment.from_string((files / "page.html.j2").read_text(encoding="utf-8"))
     main = page.analyses[0]
-    return template.render(
+    return render_template(
+        "page.html.j2",
+        filters={"percent": percent, "number": _number, "kind": _kind},
         page=page,
-        style=Markup((files / "style.css").read_text(encoding="utf-8")),
         main=main,
         sizes=SIZES,
         findings=findings(main),

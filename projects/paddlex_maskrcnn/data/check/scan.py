@@ -1,0 +1,259 @@
+"""Every image of a part looked at once, in several processes: its file and its objects.
+
+A file is told from others by a fingerprint: its bytes, its look, and how its pixels are stored. The
+look is a difference hash ("dHash": of a 9 x 8 grey picture, whether each pixel is brighter than its
+left neighbour, 64 bits; N. Krawetz, "Kind of Like That", 2013) and a 16 x 16 grey picture, which
+settles whether two images of nearly the same hash are alike. JPEG files are decoded at an eighth of
+their size for it, as far as they are large enough.
+"""
+
+import hashlib
+import io
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from ..datasets.base import DetectionDataset
+from ..datasets.records import PackedRecords
+from ..image_headers import decode, file_bytes, load_array, orientation_of
+from ..images import turned
+from ..loader import one_opencv_thread, worker_count
+from .objects import Objects, Twin, measured
+
+_CHUNK = 16  # images a worker hands over at once
+_WORTH_A_PROCESS = 64  # images; starting one takes about as long
+
+SIDE = 16  # of the grey picture, pixels
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_REDUCED = {
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+}
+_LEAST_REDUCED_SIDE = 64  # pixels; hashes of smaller pictures differ from those of the full one
+_PNG_KINDS = {0: "grey", 2: "colour", 3: "palette", 4: "grey + alpha", 6: "colour + alpha"}
+_KINDS = {
+    "1": "grey 1 bit", "L": "grey 8 bits", "LA": "grey + alpha 8 bits", "P": "palette 8 bits",
+    "RGB": "colour 8 bits", "RGBA": "colour + alpha 8 bits", "CMYK": "CMYK 8 bits",
+    "YCbCr": "colour 8 bits", "I": "grey 32 bits", "F": "grey float",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Fingerprint:
+    """What tells an image file from another.
+
+    Attributes:
+        digest: hash of the encoded picture.
+        look: 64-bit difference hash.
+        thumbnail: (16, 16) uint8, the picture in grey; None where it cannot be decoded.
+        kind: channels and depth in words, such as "grey 16 bits".
+        orientation: EXIF orientation, 1 where there is none.
+        fault: why there are no pixels; empty when all is well.
+    """
+
+    digest: str = ""
+    look: int = 0
+    thumbnail: np.ndarray | None = None
+    kind: str = ""
+    orientation: int = 1
+    fault: str = ""
+
+
+@dataclass
+class Scan:
+    """What was measured of one part.
+
+    Attributes:
+        name: of the part.
+        source: names the data set in messages.
+        labels: names of the classes.
+        files: path of each image.
+        ids: image id of each image.
+        sizes: (N, 2) height and width of each image, pixels.
+        fingerprints: of each image file.
+        objects: one row an annotation.
+        twins: annotations of the same object.
+    """
+
+    name: str
+    source: str
+    labels: list[str]
+    files: list[str]
+    ids: list[int]
+    sizes: np.ndarray
+    fingerprints: list[Fingerprint]
+    objects: Objects
+    twins: list[Twin]
+
+    @property
+    def per_image(self) -> np.ndarray:
+        """(N,) objects of each image, crowd regions left out."""
+        counted = self.objects.image[~self.objects.is_crowd]
+        return np.bincount(counted, minlength=len(self.files))
+
+
+@dataclass
+class _ScannedImage:
+    file: str
+    image_id: int
+    fingerprint: Fingerprint
+    objects: Objects
+    twins: list[Twin]
+
+
+class _Images(Dataset):
+    """A chunk of images at a time, so that few messages pass between processes."""
+
+    def __init__(self, records: PackedRecords) -> None:
+        self.records = records
+
+    def __len__(self) -> int:
+        return -(-len(self.records) // _CHUNK)
+
+    def __getitem__(self, chunk: int) -> list[_ScannedImage]:
+        last = min((chunk + 1) * _CHUNK, len(self.records))
+        return [_scanned(self.records, image) for image in range(chunk * _CHUNK, last)]
+
+
+def scan(
+    dataset: DetectionDataset,
+    name: str,
+    num_workers: int | str = "auto",
+    progress: Callable[[int], None] | None = None,
+) -> Scan:
+    """Look at every image and every object of a data set.
+
+    Args:
+        name: of the part.
+        num_workers: processes, or 'auto' for half the cores, at most eight.
+        progress: called with how many more images are done.
+    """
+    images: list[_ScannedImage] = []
+    for chunk in _chunks(dataset.records, num_workers):
+        images += chunk
+        if progress:
+            progress(len(chunk))
+    return Scan(
+        name=name,
+        source=dataset.name,
+        labels=dataset.labels,
+        files=[image.file for image in images],
+        ids=[image.image_id for image in images],
+        sizes=dataset.sizes,
+        fingerprints=[image.fingerprint for image in images],
+        objects=Objects.joined([image.objects for image in images]),
+        twins=[twin for image in images for twin in image.twins],
+    )
+
+
+def _chunks(records: PackedRecords, num_workers: int | str) -> Iterator[list[_ScannedImage]]:
+    images = _Images(records)
+    workers = min(worker_count(num_workers), len(records) // _WORTH_A_PROCESS)
+    if workers < 1:
+        return (images[chunk] for chunk in range(len(images)))
+    loader = DataLoader(
+        images,
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        multiprocessing_context="fork" if sys.platform == "linux" else None,
+        generator=torch.Generator(),  # torch would draw a number from the global one
+    )
+    with one_opencv_thread():
+        return iter(loader)
+
+
+def _as_it_is(chunk: list[_ScannedImage]) -> list[_ScannedImage]:
+    return chunk
+
+
+def _scanned(records: PackedRecords, image: int) -> _ScannedImage:
+    record = records[image]
+    objects, twins = measured(record, image)
+    taken = fingerprint(record["file_name"], (record["height"], record["width"]))
+    return _ScannedImage(record["file_name"], record["image_id"], taken, objects, twins)
+
+
+def fingerprint(path: str, size: tuple[int, int]) -> Fingerprint:
+    """Read a file once and take its fingerprint; a file that cannot be read has a fault.
+
+    Args:
+        size: (height, width) of the picture in pixels, which decides how small it is decoded.
+    """
+    try:
+        if path.lower().endswith(".npy"):
+            return _of_array(Path(path))
+        data = file_bytes(Path(path))
+    except (OSError, ValueError) as error:
+        return Fingerprint(fault=str(error))
+    taken = Fingerprint(digest=_digest(data), kind=_kind(data), orientation=orientation_of(data))
+    pixels = _grey(data, min(size))
+    if pixels is None:
+        taken.fault = "its pixels cannot be decoded"
+    else:
+        _add_look(taken, turned(pixels, taken.orientation))
+    return taken
+
+
+def difference_hash(grey: np.ndarray) -> int:
+    """The 64-bit difference hash of a grey picture (H, W) uint8."""
+    tiny = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
+    bits = np.packbits(tiny[:, 1:] > tiny[:, :-1])
+    return int.from_bytes(bits.tobytes(), "big")
+
+
+def _digest(data: Any) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _of_array(path: Path) -> Fingerprint:
+    array = np.asarray(load_array(path))
+    channels = 1 if array.ndim == 2 else array.shape[2]
+    kind = f"{channels} channels {array.dtype}"
+    taken = Fingerprint(digest=_digest(path.read_bytes()), kind=kind)
+    _add_look(taken, _eight_bits(array if array.ndim == 2 else array.mean(axis=2)))
+    return taken
+
+
+def _add_look(taken: Fingerprint, grey: np.ndarray) -> None:
+    taken.look = difference_hash(grey)
+    taken.thumbnail = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+
+def _grey(data: np.ndarray, short_side: int) -> np.ndarray | None:
+    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
+    if data[:3].tobytes() == _JPEG:
+        fitting = (f for f in _REDUCED if short_side >= f * _LEAST_REDUCED_SIDE)
+        flags = _REDUCED.get(next(fitting, 1), cv2.IMREAD_GRAYSCALE)
+    pixels = decode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if pixels is None else _eight_bits(pixels)
+
+
+def _eight_bits(pixels: np.ndarray) -> np.ndarray:
+    """Any depth as uint8, the brightest pixel white."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    pixels = np.nan_to_num(pixels.astype(np.float64), posinf=0, neginf=0)
+    low, high = float(pixels.min()), float(pixels.max())
+    return ((pixels - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
+
+
+def _kind(data: np.ndarray) -> str:
+    if data[:8].tobytes() == _PNG and len(data) > 25:  # Pillow does not tell 16 bits from 8
+        depth = int(data[24])
+        return f"{_PNG_KINDS.get(int(data[25]), 'other')} {depth} bit{'s' * (depth > 1)}"
+    try:
+        with Image.open(io.BytesIO(data.tobytes())) as picture:
+            mode = picture.mode
+    except Exception:  # damaged headers make Pillow raise whatever it stumbles over
+        return "other"
+    return "grey 16 bits" if mode.startswith("I;16") else _KINDS.get(mode, mode)

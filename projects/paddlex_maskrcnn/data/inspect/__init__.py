@@ -1,1 +1,0 @@
-"""What is in a data set and what is wrong with it: measured in arrays, told as findings."""
