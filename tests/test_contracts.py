@@ -5,12 +5,13 @@ import copy
 import pytest
 import torch
 from detectron2.structures import BitMasks, Boxes, Instances
+from detectron2.utils.events import EventStorage
 from torch.optim.lr_scheduler import LambdaLR
 
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.engine.optimizer import Ema
 from paddlex_maskrcnn.engine.trainer import Progress, Trainer
-from support.seeded import seeded_weights, uniform
+from support.seeded import seeded_weights, skip_initial_values, uniform
 from support.untrained import save_untrained
 
 # few proposals, far apart: rounding changes no decision (tests/test_earlier_versions.py)
@@ -22,8 +23,10 @@ def image():
     return pixels.repeat(8, axis=0).repeat(8, axis=1)
 
 
-def scores_and_boxes(model) -> list[list[float]]:
-    return [[one["score"] * 100, *one["bbox"]] for one in model.predict(image())]
+def scores_and_boxes(model) -> list[float]:
+    """Percent and pixels, object after object."""
+    rows = ([one["score"] * 100, *one["bbox"]] for one in model.predict(image()))
+    return [number for row in rows for number in row]
 
 
 def write(model, weights):
@@ -65,7 +68,15 @@ def train_with_a_fused_optimizer(model, weights):
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
+def quick_building():
+    """Initial values are not drawn: all of them are replaced."""
+    with pytest.MonkeyPatch.context() as patched:
+        skip_initial_values(patched)
+        yield
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory, quick_building):
     """A model that has never predicted, other weights for it, and what it predicts with these."""
     directory = save_untrained(tmp_path_factory.mktemp("model") / "model", **FEW)
     shapes = {
@@ -89,10 +100,7 @@ def test_changed_weights_change_the_next_prediction(change, models):
     assert before != pytest.approx(expected, abs=1)
     assert scores_and_boxes(model) == before, "nothing changed"
     change(model, other)
-    found = scores_and_boxes(model)
-    assert len(found) == len(expected)
-    for one, wanted in zip(found, expected, strict=True):
-        assert one == pytest.approx(wanted, rel=0, abs=1e-3)
+    assert scores_and_boxes(model) == pytest.approx(expected, rel=0, abs=1e-3)
 
 
 def training_image(number: int, *, crowd: bool) -> dict:
@@ -111,7 +119,7 @@ def training_image(number: int, *, crowd: bool) -> dict:
 
 
 @pytest.fixture(scope="module")
-def trainable(tmp_path_factory):
+def trainable(tmp_path_factory, quick_building):
     """Frozen norms, and as many regions of each image whatever is proposed: losses are means of images."""
     directory = save_untrained(
         tmp_path_factory.mktemp("trainable") / "model",
@@ -158,7 +166,8 @@ def test_a_crowd_region_is_no_object(trainable):
             image = training_image(0, crowd=crowd)
             image["instances"].gt_classes[3] = number
             image["instances"].gt_masks.tensor[3] ^= number == 2
-            record, _ = one_step(trainable, [image, training_image(1, crowd=True)])
-            losses.append(record.losses)
+            with torch.no_grad(), EventStorage():
+                parts = trainable.module.train()([image])
+            losses.append({name: value.item() for name, value in parts.items()})
     assert losses[0] == losses[1]
     assert losses[2] != losses[3]

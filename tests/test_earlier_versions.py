@@ -17,7 +17,7 @@ import yaml
 
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.config.schema import RETIRED, ModelParams
-from support.seeded import seeded_weights, uniform
+from support.seeded import seeded_weights, skip_initial_values, uniform
 from support.tiny_training import EVAL, FAST, SMALL, TRAIN
 from support.untrained import save_untrained
 
@@ -82,8 +82,7 @@ def saved(tmp_path_factory) -> Path:
 @pytest.fixture
 def quick_building(monkeypatch):
     """Initial values are not drawn: all of them are replaced."""
-    for name in ("kaiming_normal_", "kaiming_uniform_", "normal_", "uniform_", "xavier_uniform_"):
-        monkeypatch.setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
+    skip_initial_values(monkeypatch)
 
 
 def assert_predicts(model, expected: list) -> None:
@@ -164,24 +163,20 @@ def after(resumed) -> dict:
 
 def test_a_checkpoint_is_as_it_was(resumed, after):
     """Every key and shape of then is there; settings are those of then, word for word."""
-    before = state()
-    assert before.keys() <= after.keys()
+    before = earlier("state.pth.yml")
+    assert {*before, "live_weights"} <= after.keys()
     assert before["settings"].items() <= after["settings"].items()
     assert (after["run_id"], after["step"], after["closed_epochs"]) == (before["run_id"], 4, 2)
     assert (after["best"]["epoch"], after["best"]["value"] is None) == (1, False)
     assert after["ema_steps"] == 4
-    for name in ("model.pth", "live_weights"):
-        tensors = (
-            after[name]
-            if name in after
-            else torch.load(resumed / "epoch_2" / name, weights_only=True)
-        )
-        shapes = {key: list(tensor.shape) for key, tensor in tensors.items()}
-        assert shapes == {key: shape_of(text) for key, text in earlier("model.pth.yml").items()}
-    groups = zip(
-        before["optimizer"]["param_groups"], after["optimizer"]["param_groups"], strict=True
-    )
-    for old, new in groups:
+    expected = {name: shape_of(text) for name, text in earlier("model.pth.yml").items()}
+    model = torch.load(resumed / "epoch_2" / "model.pth", weights_only=True)
+    for tensors in (model, after["live_weights"]):
+        assert {name: list(tensor.shape) for name, tensor in tensors.items()} == expected
+    groups = before["optimizer"]["param_groups"], after["optimizer"]["param_groups"]
+    for old, new in zip(*groups, strict=True):
+        first, last = old.pop("params")
+        assert new["params"] == list(range(first, last + 1))
         assert old.items() <= new.items()
 
 

@@ -22,6 +22,7 @@ from paddlex_maskrcnn.inference.detections import detect
 from paddlex_maskrcnn.inference.network import ModelCard, build_network, detectron2_cfg
 from paddlex_maskrcnn.weights.input_format import CAFFE_BGR, IMAGENET_RGB
 from support.plain_path import plain_path
+from support.seeded import seeded_weights, skip_initial_values
 from support.tiny_training import SMALL
 
 ZOO = Path(detectron2.__file__).parent / "model_zoo" / "configs" / "COCO-InstanceSegmentation"
@@ -183,13 +184,12 @@ def test_accelerated_outputs(pair):
 PARENTS = {
     "MODEL.META_ARCHITECTURE": "GeneralizedRCNN",
     "MODEL.PROPOSAL_GENERATOR.NAME": "RPN",
+    "MODEL.ROI_HEADS.NAME": "StandardROIHeads",
     "MODEL.ROI_MASK_HEAD.NAME": "MaskRCNNConvUpsampleHead",
 }
-PARENTS_OF_HEADS = {"PaddleXROIHeads": "StandardROIHeads", "PaddleXRes5ROIHeads": "Res5ROIHeads"}
 PARTS = {
     "HRNet": {"backbone": "HRNet_W18"},
     "DCN": {"with_dcn": True},
-    "DCN without FPN": {"with_dcn": True, "with_fpn": False, "anchor_sizes": [16, 32, 64]},
     "focal": {"rpn_cls_loss": "SigmoidFocalLoss"},
 }
 
@@ -226,11 +226,12 @@ def test_plain_path_equals_the_parents_around_parts_of_ours(settings, monkeypatc
     card = ModelCard(params, LABELS, [1, 2, 3], IMAGENET_RGB, pretrained=False)
     cfg = detectron2_cfg(card).clone()
     cfg.defrost()
-    cfg.MODEL.ROI_HEADS.NAME = PARENTS_OF_HEADS[cfg.MODEL.ROI_HEADS.NAME]
     cfg.merge_from_list([part for pair in PARENTS.items() for part in pair])
-    torch.manual_seed(0)
+    skip_initial_values(monkeypatch)
     stock, ours = build_model(cfg), build_network(card, "cpu").module
-    ours.load_state_dict(stock.state_dict())
+    weights = seeded_weights({name: one.shape for name, one in stock.state_dict().items()})
+    stock.load_state_dict(weights)
+    ours.load_state_dict(weights)
     expected, losses = trained_once(stock), trained_once(ours)
     focal = params.rpn_cls_loss == "SigmoidFocalLoss"
     own = {"loss_rpn_cls", "loss_rpn_loc"} if focal else set()
