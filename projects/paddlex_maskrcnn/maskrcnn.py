@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .config.problems import ConfigError, Problem
-from .config.rules import broken_rules, without_effect
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
-from .config.signature import takes_params
+from .config.signature import from_checked, takes_params
 from .data.datasets.base import check_dataset
 from .data.transforms import Compose
 from .engine.evaluate import Evaluation, evaluate_network
@@ -50,10 +48,7 @@ class MaskRCNN:
 
     @takes_params(ModelParams)
     def __init__(self, params: ModelParams, given: Collection[str]) -> None:
-        broken = broken_rules(params)
-        if broken:
-            raise ConfigError(Problem(rule.key, rule.message) for rule in broken)
-        for sentence in without_effect(params, given):
+        for sentence in params.without_effect(given):
             logger.warning(sentence)
         self.params = params
         self.network: Network | None = None
@@ -68,9 +63,7 @@ class MaskRCNN:
         Args:
             given: names of the parameters that the file sets, for warnings about idle settings.
         """
-        arguments = asdict(experiment.model)
-        defaults = asdict(ModelParams())
-        model = cls(**{k: v for k, v in arguments.items() if k in given or v != defaults[k]})
+        model = from_checked(cls, experiment.model, given)
         model._experiment = experiment
         return model
 
@@ -275,8 +268,7 @@ def load_model(
         ValueError: when it is no complete model directory.
     """
     network = load_model_directory(Path(model_dir), choose_device(device))
-    arguments, defaults = asdict(network.card.params), asdict(ModelParams())
-    model = MaskRCNN(**{key: value for key, value in arguments.items() if value != defaults[key]})
+    model = from_checked(MaskRCNN, network.card.params)
     model.network = network
     on_gpu = network.device.type == "cuda"
     if model.test_transforms is not None and (on_gpu if warm is None else warm):

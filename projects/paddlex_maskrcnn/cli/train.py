@@ -82,7 +82,7 @@ def as_command(arguments: argparse.Namespace) -> list[str]:
 
 
 def _train(loaded: LoadedExperiment, dry: bool) -> int:
-    from ..config.show import section_as_plain
+    from ..config.signature import call_checked
     from ..processes import is_main, main_first
 
     experiment = loaded.experiment
@@ -90,22 +90,20 @@ def _train(loaded: LoadedExperiment, dry: bool) -> int:
         if value is None:
             raise ValueError(f"{key} is missing: training needs it")
     model = _new_model(loaded)
-    settings = section_as_plain(experiment.train)
     with main_first():  # a data set may draw itself
-        datasets = {
-            "train_dataset": open_dataset(loaded, "train"),
-            "eval_dataset": open_dataset(loaded, "eval") if experiment.data.eval else None,
-        }
+        train_dataset = open_dataset(loaded, "train")
+        eval_dataset = open_dataset(loaded, "eval") if experiment.data.eval else None
+    params = replace(experiment.train, train_dataset=train_dataset, eval_dataset=eval_dataset)
     if dry:
-        found = model.dry_run(**settings, **datasets)
+        result = call_checked(model.dry_run, params)
         if is_main():
-            print(found)
+            print(result)
         return 0
-    model.train(**settings, **datasets)
-    if datasets["eval_dataset"] is not None:
+    call_checked(model.train, params)
+    if eval_dataset is not None:
         if is_main():
-            _show_pictures(model, datasets["eval_dataset"], loaded)
-        _report_best(model, datasets["eval_dataset"], loaded)
+            _show_pictures(model, eval_dataset, loaded)
+        _report_best(model, eval_dataset, loaded)
     return 0
 
 
