@@ -209,4 +209,6 @@ def test_retired_keys_on_the_command_line_and_in_python(write, gears, caplog):
 
 
 def test_other_sections_know_no_retired_key_of_a_section(write, gears):
-    assert problems(write("predict: {gears: 3}")) == ["line 1: predict.gears is not a known key"]
+    assert problems(write("predict: {gears: 3}")) == [
+        "line 1: predict.gears is not a known key; keys are num_pictures, picture_threshold, report"
+    ]
