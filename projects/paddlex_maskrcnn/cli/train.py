@@ -89,6 +89,7 @@ def _train(loaded: LoadedExperiment, dry: bool) -> int:
     for key, value in (("train", experiment.train), ("data.train", experiment.data.train)):
         if value is None:
             raise ValueError(f"{key} is missing: training needs it")
+    assert experiment.train is not None
     model = _new_model(loaded)
     with main_first():  # a data set may draw itself
         train_dataset = open_dataset(loaded, "train")

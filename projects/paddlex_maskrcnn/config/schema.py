@@ -63,9 +63,12 @@ class ModelParams:
         """Every combination that cannot be built."""
         is_hrnet = self.backbone == "HRNet_W18"
         if self.with_fpn and len(self.anchor_sizes) != FPN_ANCHOR_LEVELS:
-            yield "anchor_sizes", (
-                f"has {len(self.anchor_sizes)} entries; with FPN {FPN_ANCHOR_LEVELS} are needed, one for "
-                "each pyramid level P2 to P6, for example [32, 64, 128, 256, 512]"
+            yield (
+                "anchor_sizes",
+                (
+                    f"has {len(self.anchor_sizes)} entries; with FPN {FPN_ANCHOR_LEVELS} are needed, one for "
+                    "each pyramid level P2 to P6, for example [32, 64, 128, 256, 512]"
+                ),
             )
         for name in ("anchor_sizes", "aspect_ratios"):
             if not getattr(self, name):
