@@ -113,7 +113,6 @@ class MaskRCNN:
             batch_size=params.batch_size,
             metric=params.metric or network.card.metric or "COCO",
             keep_detections=params.return_details,
-            backend=params.backend,
         )
         self.last_evaluation = evaluation
         epoch = f"Epoch={params.epoch_id}, " if params.epoch_id is not None else ""

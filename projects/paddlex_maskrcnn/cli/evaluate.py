@@ -23,9 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size", type=int, default=1, metavar="N", help="images together; same numbers"
     )
-    parser.add_argument(
-        "--backend", default="auto", help="auto, built-in, hotcoco, faster-coco-eval or pycocotools"
-    )
+    # chose a library once; scripts that still give it go on, with a note
+    parser.add_argument("--backend", help=argparse.SUPPRESS)
     parser.add_argument(
         "--output", type=Path, metavar="DIR",
         help="write bbox_results.json, segm_results.json, metrics.json and eval_details.json there",
@@ -35,12 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print the tables."""
-    settings = {
-        "batch_size": arguments.batch_size,
-        "metric": arguments.metric,
-        "backend": arguments.backend,
-    }
-    check_arguments(EvaluateParams, {"eval_dataset": None, **settings})  # before the slow imports
+    settings = {"batch_size": arguments.batch_size, "metric": arguments.metric}
+    retired = {"backend": arguments.backend} if arguments.backend else {}
+    # before the slow imports
+    check_arguments(EvaluateParams, {"eval_dataset": None, **settings, **retired})
     require_detectron2()
     if is_launched():
         join(arguments.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
 import types
 import typing
@@ -12,6 +14,9 @@ from typing import Any
 
 from .problems import ConfigError, Problem, suggestion
 from .rows import REQUIRED, Row, default_of, row_of
+from .schema import RETIRED
+
+logger = logging.getLogger(__name__)
 
 # (key as written) -> file and line
 Locate = Callable[[str], str]
@@ -45,6 +50,7 @@ def check_section(
     """
     by_name = {this.name: this for this in fields(kind)}
     problems, values = [], {}
+    given = without_retired(kind, given, prefix, locate)
     for key, value in given.items():
         if key not in by_name:
             message = f"is not a known key{suggestion(key, by_name)}"
@@ -57,6 +63,22 @@ def check_section(
     problems += _missing(by_name, given, prefix, locate)
     required = {name for name, this in by_name.items() if default_of(this) is REQUIRED}
     return (kind(**values) if required <= values.keys() else None), problems
+
+
+def without_retired(
+    kind: type, given: Mapping[str, Any], prefix: str = "", locate: Locate = lambda key: ""
+) -> dict[str, Any]:
+    """What was given without the rows that no longer exist; a warning names each of these once."""
+    retired = RETIRED.get(kind, {})
+    for key in given.keys() & retired.keys():
+        text = f"is no longer a setting and is ignored: {retired[key]}"
+        _warn_once(str(Problem(prefix + key, text, locate(prefix + key))))
+    return {key: value for key, value in given.items() if key not in retired}
+
+
+@functools.cache  # a section is checked several times on its way from the file to its use
+def _warn_once(text: str) -> None:
+    logger.warning(text)
 
 
 def check_arguments(kind: type, given: Mapping[str, Any]) -> Any:

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from . import profiles, schema, yaml_io
-from .check import check_section
+from .check import check_section, without_retired
 from .dataset_rows import DATASETS, JOINED
 from .problems import ConfigError, Problem, suggestion
 from .rules import broken_rules
@@ -228,8 +228,10 @@ class _Sections:
             text += suggestion(name, TRANSFORMS)
             self.problems.append(Problem(key, text, self.locate(key)))
             return {}
-        given = self.mapping(f"{key}.{name}", arguments)
-        self.checked(TRANSFORMS[name], dict(given), f"{key}.{name}")
+        kind, prefix = TRANSFORMS[name], f"{key}.{name}"
+        given = self.mapping(prefix, arguments)
+        given = without_retired(kind, given, f"{prefix}.", self.locate)
+        self.checked(kind, dict(given), prefix)
         return {name: given}
 
 
