@@ -29,7 +29,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "metrics": ({"metrics"}, {"detectron2", "torch", "torchvision", "cv2"}),
     "report": ({"report", "data", "metrics"}, {"detectron2", "torch"}),
-    "maskrcnn": ({"config", "data", "engine", "export"}, {"detectron2", "torch"}),
+    "maskrcnn": ({"config", "data", "engine", "export", "metrics"}, {"detectron2", "torch"}),
     "serve": (
         {"serve", "data", "maskrcnn", "engine.predict", "engine.predict_options", "__init__"},
         set(),

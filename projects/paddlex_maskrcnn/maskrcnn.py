@@ -19,7 +19,7 @@ from .config.signature import takes_rows
 from .data.datasets.base import check_dataset
 from .data.transforms import Compose
 from .engine.dry_run import DryRun, dry_run
-from .engine.evaluate import Evaluation, evaluate_network
+from .engine.evaluate import evaluate_network
 from .engine.model_directory import load_model_directory, save_model_directory
 from .engine.network import Network, choose_device
 from .engine.predict import predict_images, warm_up
@@ -27,6 +27,7 @@ from .engine.predict_options import PredictOptions
 from .engine.settings import name_of_optimizer
 from .engine.start import Run, start
 from .engine.train import train
+from .metrics.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from .export.exporting import Report
@@ -103,8 +104,18 @@ class MaskRCNN:
             category id, [x, y, w, h], score]; `mask`, rows [image id, category id, binary map of the
             box region, score], row i of the same object; `gt`, the annotations.
         """
-        network = self._network("evaluate")
-        dataset = params.eval_dataset
+        evaluation = self._evaluation(params)
+        if params.return_details:
+            return evaluation.metrics, evaluation.details(params.eval_dataset)
+        return evaluation.metrics
+
+    @takes_rows(EvaluateParams)
+    def full_evaluation(self, params: EvaluateParams, given: Collection[str]) -> Evaluation:
+        """As `evaluate`, but all that it finds: the numbers of each class, tables, results, files."""
+        return self._evaluation(params)
+
+    def _evaluation(self, params: EvaluateParams) -> Evaluation:
+        network, dataset = self._network("evaluate"), params.eval_dataset
         check_dataset(dataset, "eval_dataset")
         evaluation = evaluate_network(
             network,
@@ -112,7 +123,6 @@ class MaskRCNN:
             self._transforms(dataset.transforms),
             batch_size=params.batch_size,
             metric=params.metric or network.card.metric or "COCO",
-            keep_detections=params.return_details,
         )
         self.last_evaluation = evaluation
         epoch = f"Epoch={params.epoch_id}, " if params.epoch_id is not None else ""
@@ -120,9 +130,7 @@ class MaskRCNN:
         logger.info("[EVAL] Finished, %s%s\n%s", epoch, shown, evaluation.table())
         if len(dataset.labels) > 1:
             logger.info("Masks by class\n%s", evaluation.class_table())
-        if params.return_details:
-            return evaluation.metrics, evaluation.details(dataset)
-        return evaluation.metrics
+        return evaluation
 
     def predict(
         self,

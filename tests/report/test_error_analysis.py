@@ -11,11 +11,12 @@ from pycocotools.cocoeval import COCOeval
 from paddlex_maskrcnn.metrics.results import ResultRows
 from paddlex_maskrcnn.metrics.truth import Truth
 from paddlex_maskrcnn.report.error_analysis import STEPS, coco_error_analysis, error_curves
+from reference import coco_evaluation
 
 
 def by_pycocotools(truth, rows, kind, ious, forgiven=()):
     """(T, 101, K, 4) precision; objects of forgiven classes become crowd regions of the one class."""
-    known, results = truth.as_coco(kind), rows.of_kind(kind)
+    known, results = coco_evaluation.as_coco(truth, kind), rows.of_kind(kind)
     if forgiven:
         one, others = forgiven
         for annotation in known["annotations"]:

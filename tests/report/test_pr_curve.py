@@ -1,28 +1,17 @@
 """The areas under the drawn curves are pycocotools' AP."""
 
-import contextlib
-import io
-
 import cv2
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from paddlex_maskrcnn.metrics.results import ResultRows
 from paddlex_maskrcnn.metrics.truth import Truth
 from paddlex_maskrcnn.report.pr_curve import class_curves, draw_pr_curve, pr_figure
+from reference import coco_evaluation
 
 
 def ap_by_pycocotools(truth, rows, kind, iou):
-    with contextlib.redirect_stdout(io.StringIO()):
-        known = COCO()
-        known.dataset = truth.as_coco(kind)
-        known.createIndex()
-        evaluation = COCOeval(known, known.loadRes(rows.of_kind(kind)), kind)
-        evaluation.params.iouThrs = [iou]
-        evaluation.evaluate()
-        evaluation.accumulate()
+    evaluation = coco_evaluation.evaluate(truth, rows, kind, 100, [iou])
     return evaluation.eval["precision"][0, :, :, 0, -1].mean(axis=0)
 
 

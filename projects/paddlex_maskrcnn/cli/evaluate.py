@@ -8,7 +8,7 @@ from pathlib import Path
 from ..config.check import check_arguments
 from ..config.schema import EvaluateParams
 from ..requirements import require_detectron2
-from .held_out import add_held_out_arguments, evaluated, open_held_out
+from .eval_data import add_eval_data_arguments, evaluated, open_eval_data
 from .processes import is_launched, join
 
 HELP = "compute the average precision of a saved model on held-out data"
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", type=Path, metavar="MODEL_DIR", help="such as output/quickstart/best_model"
     )
-    add_held_out_arguments(parser, "config.yaml of the run, beside MODEL_DIR")
+    add_eval_data_arguments(parser, "config.yaml of the run, beside MODEL_DIR")
     parser.add_argument("--metric", choices=("COCO", "VOC"), help="default: that of the training")
     parser.add_argument(
         "--batch-size", type=int, default=1, metavar="N", help="images together; same numbers"
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     from .. import load_model
 
     model = load_model(arguments.model, arguments.device)
-    dataset = open_held_out(arguments, arguments.model.parent / "config.yaml")
+    dataset = open_eval_data(arguments, arguments.model.parent / "config.yaml")
     evaluation = evaluated(model, dataset, **settings)
     if arguments.output and evaluation is not None:
         evaluation.write(arguments.output, dataset)

@@ -160,5 +160,7 @@ SECTIONS = ("model", "data", "train", "evaluate", "predict")
 # Rows of earlier versions, and why they are gone. An experiment file, a saved model or a checkpoint
 # that still has one is read as if it were not there; a file's reader is told so once.
 RETIRED: dict[type, dict[str, str]] = {
-    EvaluateParams: {"backend": "average precision is always computed here, with pycocotools' numbers"},
+    EvaluateParams: {
+        "backend": "average precision is always computed here, with pycocotools' numbers"
+    },
 }

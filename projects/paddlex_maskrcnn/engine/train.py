@@ -13,12 +13,13 @@ from typing import Any
 from detectron2.engine import HookBase
 
 from ..config.yaml_io import dump
+from ..metrics.evaluation import Evaluation
 from ..modeling.fast_path import PLAIN, asked_for_plain
 from .best import Best
 from .checkpoint import Checkpoints
 from .checkpoint_search import new_run_id
 from .compiled import compile_parts, drop_compiled
-from .evaluate import Evaluation, evaluate_network
+from .evaluate import evaluate_network
 from .hooks.epoch_end import EpochEnd, Found
 from .hooks.log_lines import LogLines, as_clock
 from .hooks.progress_bar import ProgressBar

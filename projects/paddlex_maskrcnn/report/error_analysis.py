@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..metrics.coco_backends import AREAS
+from ..metrics.average_precision import AREAS
 from ..metrics.matching import RECALLS, curves, match
 from ..metrics.overlaps import find_overlaps
 from ..metrics.results import ResultRows

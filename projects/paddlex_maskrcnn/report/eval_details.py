@@ -107,7 +107,7 @@ def _mask_row(row: Any, place: int, boxes: ResultRows | None, truth: Truth) -> d
         return {key: row[key] for key in ("image_id", "category_id", "segmentation", "score")}
     image, category, mask, score = row
     if not isinstance(mask, dict):
-        size = truth.sizes[truth.places_of_images([image], "a row of pred_mask")[0]]
+        size = truth.sizes[truth.image_indices([image], "a row of pred_mask")[0]]
         box = boxes[place]["bbox"] if boxes is not None and place < len(boxes) else None
         mask = _whole(np.asarray(mask, np.uint8), tuple(size.tolist()), box, place)
     return {"image_id": image, "category_id": category, "segmentation": mask, "score": score}

@@ -60,7 +60,7 @@ def draw_pr_curve(
 
 def class_curves(truth: Truth, rows: ResultRows, kind: str, iou: float) -> list[Curve]:
     """One curve a class, of all detections: the model has left `keep_top_k` of an image."""
-    overlaps = find_overlaps(truth, rows, kind, own_class=True, least=iou)
+    overlaps = find_overlaps(truth, rows, kind, own_class_first=True, least=iou)
     return curves(overlaps, match(overlaps, iou))
 
 

@@ -1,20 +1,20 @@
-"""From a run's folder, annotations and result rows to its page and files.
-
-`write_run_report` is called by the `analyze` command, and can be after any evaluation.
-"""
+"""From a run's folder and an evaluation to its page and files."""
 
 from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 
 from ..data.datasets.base import DetectionDataset
 from ..metrics.analysis import Analysis, analyse
+from ..metrics.average_precision import class_rows
+from ..metrics.evaluation import Comparison, Evaluation, compare, without_nan
 from ..metrics.results import BBOX, SEGM, ResultRows
-from ..metrics.tables import class_rows, without_nan
 from ..metrics.truth import Truth
 from .html.page import Page, render
 from .html.training import training_charts
@@ -26,14 +26,37 @@ _LIMIT = 100  # COCO's
 REPORT, NUMBERS, CLASSES = "report.html", "analysis.json", "classes.csv"
 
 
+def write_evaluation(
+    evaluation: Evaluation,
+    dataset: DetectionDataset,
+    run_dir: Path,
+    output: Path | None = None,
+    **page: Any,
+) -> Path:
+    """Write the result files of an evaluation into `evaluation`, and the page.
+
+    Args:
+        dataset: that was evaluated on.
+        run_dir: whose curves and configuration the page shows.
+        output: folder to write into; None: run_dir.
+        page: other arguments of `write_run_report`.
+
+    Returns:
+        the page's file.
+    """
+    evaluation.write((output or run_dir) / "evaluation", dataset)
+    return write_run_report(
+        run_dir, dataset, evaluation.comparisons, output=output, note=evaluation.note, **page
+    )
+
+
 def write_run_report(
     run_dir: Path,
     dataset: DetectionDataset,
-    results: ResultRows | dict[str, ResultRows],
+    comparisons: Mapping[str, Comparison],
     *,
     model_dir: Path | None = None,
     output: Path | None = None,
-    max_detections: int | None = None,
     threshold: float | None = None,
     num_pictures: int = 12,
     note: str = "",
@@ -43,11 +66,9 @@ def write_run_report(
     Args:
         run_dir: a run's `save_dir`; what it recorded (curves, configuration) goes into the page.
         dataset: the held-out data.
-        results: rows with boxes and masks, as `Evaluation.results`; or kind (`segm`, `bbox`) -> rows.
+        comparisons: kind (`segm`, `bbox`) -> detections compared with the annotations.
         model_dir: the model that was evaluated; None: `best_model` of the run.
         output: folder to write into; None: run_dir.
-        max_detections: results of a class in an image that count; None: the `keep_top_k` that the
-            model recorded, otherwise COCO's 100.
         threshold: score for the confusion matrix and the pictures; None: where F1 is best.
         num_pictures: of the worst images, at most.
         note: why an average precision is zero or undefined.
@@ -56,15 +77,12 @@ def write_run_report(
         the page's file.
 
     Raises:
-        ValueError: for results that do not belong to the data, or none with boxes or masks.
+        ValueError: when there is nothing to analyse.
     """
     output = output or run_dir
-    truth = Truth(dataset.coco_gt.dataset)
     run = read_run(run_dir, model_dir)
-    limit = max_detections or run.keep_top_k or _LIMIT
-    rows = results if isinstance(results, dict) else _kinds(results)
     analyses = [
-        analyse(truth, rows[kind], kind, limit, threshold) for kind in (SEGM, BBOX) if kind in rows
+        analyse(comparisons[kind], threshold) for kind in (SEGM, BBOX) if kind in comparisons
     ]
     if not analyses:
         raise ValueError(f"there are no results of {SEGM} or {BBOX} to analyse")
@@ -81,6 +99,27 @@ def write_run_report(
     path = output / REPORT
     path.write_text(render(page), encoding="utf-8")
     return path
+
+
+def compare_results(
+    results: Mapping[str, ResultRows],
+    dataset: DetectionDataset,
+    run_dir: Path,
+    model_dir: Path | None = None,
+) -> dict[str, Comparison]:
+    """Result rows that no evaluation of ours has compared yet: kind -> comparison.
+
+    Args:
+        results: kind (`segm`, `bbox`) -> rows.
+        run_dir, model_dir: as of `write_run_report`; as many detections of an image count as the
+            `keep_top_k` that the model recorded, otherwise COCO's 100.
+
+    Raises:
+        ValueError: for results that do not belong to the data.
+    """
+    truth = Truth.of(dataset.coco_gt)
+    limit = read_run(run_dir, model_dir).keep_top_k or _LIMIT
+    return {kind: compare(truth, rows, kind, limit) for kind, rows in results.items()}
 
 
 def read_results(folder: Path) -> dict[str, ResultRows]:
@@ -104,10 +143,6 @@ def _read_rows(path: Path) -> ResultRows:
         return ResultRows(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} is no list of COCO results: {error!r}") from None
-
-
-def _kinds(results: ResultRows) -> dict[str, ResultRows]:
-    return {SEGM: results, BBOX: results} if results.has_masks else {BBOX: results}
 
 
 def _reader(dataset: DetectionDataset) -> ReadImage:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from paddlex_maskrcnn.metrics.analysis import analyse
+from paddlex_maskrcnn.metrics.evaluation import compare
 from paddlex_maskrcnn.report.html.charts import Series, line_chart
 from paddlex_maskrcnn.report.html.findings import findings
 from paddlex_maskrcnn.report.html.page import Page, percent, render
@@ -59,7 +60,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture
 def analyses(plain):
-    return [analyse(plain[0], plain[1], kind) for kind in ("segm", "bbox")]
+    return [analyse(compare(plain[0], plain[1], kind)) for kind in ("segm", "bbox")]
 
 
 def images_of(plain):
@@ -90,6 +91,10 @@ def test_sections_and_numbers(html, analyses):
     for name, value in found.by_class.items():
         assert name in text
         assert value != value or percent(value) in text
+    point = found.overall
+    for name, value in (("precision", point.precision), ("recall", point.recall), ("F1", point.f1)):
+        at = f"at score {point.threshold:.2f}, where F1 is best"
+        assert f"{name} {percent(value)} {at}" in text
     assert "nan" not in text.lower()
     for kind in ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss"):
         gain = percent(analyses[0].errors.gains[kind])
@@ -174,7 +179,7 @@ def test_images_that_cannot_be_read_are_left_out(analyses, plain, caplog):
 def test_nothing_detected_and_nothing_annotated(plain):
     truth, _ = plain
     for content in (truth, truth | {"annotations": []}):
-        found = analyse(content, [], "segm")
+        found = analyse(compare(content, [], "segm"))
         text = Reader(render(Page(title="x", facts=[], analyses=[found]))).text
         assert "nan" not in text.lower()
         assert "There are no pictures" in text
@@ -183,7 +188,7 @@ def test_nothing_detected_and_nothing_annotated(plain):
 def test_many_classes(plain):
     truth, results = plain
     truth["categories"] += [{"id": 100 + k, "name": f"extra {k}"} for k in range(70)]
-    html = render(Page(title="x", facts=[], analyses=[analyse(truth, results, "bbox")]))
+    html = render(Page(title="x", facts=[], analyses=[analyse(compare(truth, results, "bbox"))]))
     assert "74 classes are too many for a table" in Reader(html).text
     assert html.count("<tr>") < 130
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from detectron2.engine import HookBase
 
+from ...metrics.evaluation import Evaluation
 from ..best import Best
 from ..checkpoint import LATEST, Checkpoints
-from ..evaluate import Evaluation
 from ..metrics_log import MetricsLog
 from ..trainer import Trainer
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 from ...metrics.analysis import Analysis
-from ...metrics.confusion import BACKGROUND
-from ...metrics.error_split import MEANING
+from ...metrics.errors import BACKGROUND, MEANING
 
 _ADVICE = {
     "Cls": "look at the pairs in the confusion matrix, and at their annotations",

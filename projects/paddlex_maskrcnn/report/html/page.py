@@ -17,10 +17,10 @@ import numpy as np
 from markupsafe import Markup
 
 from ...metrics.analysis import Analysis
-from ...metrics.average_precision import SIZES
-from ...metrics.error_split import KINDS_OF_ERROR, MEANING
+from ...metrics.average_precision import SIZES, class_rows
+from ...metrics.errors import KINDS_OF_ERROR, MEANING
 from ...metrics.matching import RECALLS
-from ...metrics.tables import class_rows
+from ...metrics.scores import f1_score, last_of_each_score
 from .charts import Chart, Series, line_chart, reliability_chart
 from .findings import findings
 from .worst import WorstImage
@@ -109,10 +109,15 @@ def _tiles(analyses: Sequence[Analysis]) -> list[tuple[str, str, str]]:
         tiles.append((f"{name} AP", percent(found.ap), "mean over IoU 0.5 to 0.95"))
         tiles.append((f"{name} AP50", percent(found.ap50), "at IoU 0.5"))
     main = analyses[0].point
-    if not math.isnan(main.threshold):
-        at = f"at score {main.threshold:.2f}, where F1 is best"
-        tiles.append(("precision", percent(main.precision), at))
-        tiles.append(("recall", percent(main.recall), at))
+    if main.num_objects:
+        right = not math.isnan(main.threshold)
+        at = (
+            f"at score {main.threshold:.2f}, where F1 is best"
+            if right
+            else "nothing found is right"
+        )
+        values = (("precision", main.precision), ("recall", main.recall), ("F1", main.f1))
+        tiles += [(name, percent(value), at) for name, value in values]
     return tiles
 
 
@@ -184,24 +189,26 @@ def _curves(analysis: Analysis) -> Chart:
 def _over_scores(analysis: Analysis) -> Chart:
     """Precision, recall and F1 of all classes together when detections from a score on are kept."""
     together = analysis.together
-    last = np.flatnonzero(np.r_[np.diff(together.scores) != 0, True][: len(together.scores)])
+    last = np.flatnonzero(last_of_each_score(together))
     last = last[:: max(1, len(last) // _MOST_POINTS)]
     scores, precision, recall = (
         one[last] for one in (together.scores, together.precision, together.recall)
     )
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    f1 = f1_score(precision, recall)
     values = (("F1", f1), ("precision", precision), ("recall", recall))
-    lines = [Series(name, scores, one, k, strong=not k) for k, (name, one) in enumerate(values)]
+    lines = [
+        Series(name, scores, 100 * line, k, strong=not k) for k, (name, line) in enumerate(values)
+    ]
     best = analysis.point
     note = (
         ""
         if math.isnan(best.threshold)
-        else f"Best at score {best.threshold:.2f}: F1 {best.f1:.3f}, precision {best.precision:.3f}, "
-        f"recall {best.recall:.3f}."
+        else f"Best at score {best.threshold:.2f}: F1 {percent(best.f1)}, precision "
+        f"{percent(best.precision)}, recall {percent(best.recall)} percent."
     )
     return line_chart(
         "scores", "Precision, recall and F1 by score", lines,
-        x_label="detections kept from this score on", y_limits=(0, 1.02), note=note,
+        x_label="detections kept from this score on", y_label="percent", y_limits=(0, 102), note=note,
     )  # fmt: skip
 
 

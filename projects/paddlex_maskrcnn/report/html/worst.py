@@ -14,7 +14,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ...metrics.analysis import Analysis
-from ...metrics.image_scores import ImageScore
+from ...metrics.scores import ImageScore
 from ..pictures import draw_objects
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def worst_images(analysis: Analysis, read: ReadImage, count: int) -> list[WorstI
 
 def _picture(analysis: Analysis, score: ImageScore, image: np.ndarray) -> WorstImage:
     truth = analysis.truth
-    place = int(truth.places_of_images([score.image_id], "an image")[0])
+    place = int(truth.image_indices([score.image_id], "an image")[0])
     scale = min(_LONG_SIDE / max(image.shape[:2]), _LARGEST_SCALE)
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -76,7 +76,7 @@ def _picture(analysis: Analysis, score: ImageScore, image: np.ndarray) -> WorstI
     ]  # fmt: skip
     results = analysis.overlaps.results
     detected = [
-        _object(analysis, int(truth.places_of_categories([row["category_id"]], "a result")[0]),
+        _object(analysis, int(truth.category_indices([row["category_id"]], "a result")[0]),
                 np.array(row["bbox"]), row.get("segmentation"), size, scale,
                 "false " if i in false else "", row["score"])
         for i, row in ((i, results[i]) for i in score.rows)
