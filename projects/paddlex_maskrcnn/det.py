@@ -5,9 +5,8 @@ from .data import transforms
 from .engine.convert_results import to_instances, to_supervision
 from .engine.plain_detectron2 import default_predictor_cfg
 from .maskrcnn import MaskRCNN
-from .report.error_analysis import coco_error_analysis
+from .report.curves import coco_error_analysis, draw_pr_curve
 from .report.pictures import visualize
-from .report.pr_curve import draw_pr_curve
 
 __all__ = [
     "MaskRCNN",

@@ -4,8 +4,12 @@ import json
 import pytest
 
 from paddlex_maskrcnn.metrics.results import ResultRows
-from paddlex_maskrcnn.report.run_files import read_run
-from paddlex_maskrcnn.report.run_report import compare_results, read_results, write_run_report
+from paddlex_maskrcnn.report.run_report import (
+    compare_results,
+    read_results,
+    read_run,
+    write_run_report,
+)
 
 
 @pytest.fixture
@@ -119,4 +123,4 @@ def test_a_run_without_files(tmp_path):
 
 
 def test_the_broken_last_line_of_a_killed_run_is_left_out(run_dir):
-    assert len(read_run(run_dir).rows_of("train")) == 1
+    assert len(read_run(run_dir).rows) == 1

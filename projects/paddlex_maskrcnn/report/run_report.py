@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+import yaml
 
 from ..data.datasets.base import DetectionDataset
 from ..metrics.analysis import Analysis, analyse
@@ -16,11 +18,10 @@ from ..metrics.average_precision import class_rows
 from ..metrics.evaluation import Comparison, Evaluation, compare, without_nan
 from ..metrics.results import BBOX, SEGM, ResultRows
 from ..metrics.truth import Truth
+from .comparisons import ReadImage, worst_images
+from .html.charts import training_charts
 from .html.page import Page, render
-from .html.training import training_charts
-from .html.worst import ReadImage, worst_images
-from .run_files import RunFiles, read_run
-from .viewable import read_viewable
+from .pictures import read_viewable
 
 _LIMIT = 100  # COCO's
 REPORT, NUMBERS, CLASSES = "report.html", "analysis.json", "classes.csv"
@@ -90,7 +91,7 @@ def write_run_report(
         title=f"{run.folder.resolve().name} on {PurePath(dataset.name).name}",
         facts=_facts(run, analyses[0]),
         analyses=analyses,
-        training=training_charts(run),
+        training=training_charts(run.rows),
         worst=worst_images(analyses[0], _reader(dataset), num_pictures),
         note=note,
         config=run.config,
@@ -122,20 +123,68 @@ def compare_results(
     return {kind: compare(truth, rows, kind, limit) for kind, rows in results.items()}
 
 
+@dataclass(frozen=True)
+class RunFiles:
+    """A run's own record.
+
+    Attributes:
+        folder: where it is.
+        rows: of metrics.jsonl, in order: `kind` train (losses, lr) or eval.
+        config: text of config.yaml.
+        card: content of a model's model.yml.
+    """
+
+    folder: Path
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    config: str = ""
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def keep_top_k(self) -> int | None:
+        """Detections of an image that the model leaves, if it is recorded."""
+        return self.card.get("params", {}).get("keep_top_k")
+
+
+def read_run(folder: Path, model: Path | None = None) -> RunFiles:
+    """Read a run's folder.
+
+    Args:
+        folder: a `save_dir`.
+        model: the model directory that was evaluated; None: `best_model` in the folder.
+    """
+    card = (model or folder / "best_model") / "model.yml"
+    return RunFiles(
+        folder=folder,
+        rows=_whole_lines(folder / "metrics.jsonl"),
+        config=_text(folder / "config.yaml"),
+        card=yaml.safe_load(_text(card)) or {},
+    )
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _whole_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines that are whole; the last one of a run that was killed may not be."""
+    text = _text(path)
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
 def read_results(folder: Path) -> dict[str, ResultRows]:
     """The COCO result files that an evaluation wrote: kind -> rows.
 
     Raises:
         ValueError: when there are none, or one is not a list of results.
     """
-    found = {}
+    results = {}
     for kind in (SEGM, BBOX):
         path = folder / f"{kind}_results.json"
         if path.is_file():
-            found[kind] = _read_rows(path)
-    if not found:
+            results[kind] = _read_rows(path)
+    if not results:
         raise ValueError(f"there is no {SEGM}_results.json and no {BBOX}_results.json in {folder}")
-    return found
+    return results
 
 
 def _read_rows(path: Path) -> ResultRows:
@@ -177,14 +226,14 @@ def _facts(run: RunFiles, analysis: Analysis) -> list[tuple[str, str]]:
 
 def _write_numbers(folder: Path, analyses: list[Analysis]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = without_nan({one.kind: one.as_plain() for one in analyses})
+    numbers = without_nan({analysis.kind: analysis.as_plain() for analysis in analyses})
     text = json.dumps(numbers, indent=1, ensure_ascii=False)
     (folder / NUMBERS).write_text(text, encoding="utf-8")
     with (folder / CLASSES).open("w", newline="", encoding="utf-8") as file:
         rows = [
-            {"kind": one.kind} | without_nan(row)
-            for one in analyses
-            for row in class_rows(one.average_precision)
+            {"kind": analysis.kind} | without_nan(row)
+            for analysis in analyses
+            for row in class_rows(analysis.average_precision)
         ]
         writer = csv.DictWriter(file, list(rows[0]) if rows else ["kind"])
         writer.writeheader()
