@@ -151,21 +151,21 @@ def _confusion(analysis: Analysis) -> dict[str, Any]:
 
 def _errors(analyses: Sequence[Analysis]) -> list[dict[str, Any]]:
     """One row a kind of error, with the gain and count of each analysis, and the longest bar."""
-    longest = max(max(one.errors.gains.values()) for one in analyses) or 1.0
+    longest = max(max(analysis.errors.gains.values()) for analysis in analyses) or 1.0
     return [
         {
             "name": kind,
             "meaning": MEANING[kind],
             "of": [
                 {
-                    "kind": one.kind,
-                    "gain": one.errors.gains[kind],
-                    "count": one.errors.counts[kind],
-                    "length": 100 * one.errors.gains[kind] / longest
-                    if not math.isnan(one.errors.gains[kind])
+                    "kind": analysis.kind,
+                    "gain": analysis.errors.gains[kind],
+                    "count": analysis.errors.counts[kind],
+                    "length": 100 * analysis.errors.gains[kind] / longest
+                    if not math.isnan(analysis.errors.gains[kind])
                     else 0.0,
                 }
-                for one in analyses
+                for analysis in analyses
             ],
         }
         for kind in KINDS_OF_ERROR
@@ -175,11 +175,11 @@ def _errors(analyses: Sequence[Analysis]) -> list[dict[str, Any]]:
 def _curves(analysis: Analysis) -> Chart:
     """Precision over recall at IoU 0.5: the mean and, of few classes, each; of many the weakest."""
     drawn = [
-        (name, one.at_recalls()[0])
-        for name, one in zip(analysis.truth.names, analysis.curves, strict=True)
-        if one.num_objects
+        (name, curve.at_recalls()[0])
+        for name, curve in zip(analysis.truth.names, analysis.curves, strict=True)
+        if curve.num_objects
     ]
-    drawn.sort(key=lambda one: one[1].mean())
+    drawn.sort(key=lambda line: line[1].mean())
     shown = drawn[: _MOST_CURVES - 1]
     lines = [
         Series(f"{name} {100 * values.mean():.1f}", RECALLS, values, color=k)
@@ -202,7 +202,7 @@ def _over_scores(analysis: Analysis) -> Chart:
     last = np.flatnonzero(last_of_each_score(together))
     last = last[:: max(1, len(last) // _MOST_POINTS)]
     scores, precision, recall = (
-        one[last] for one in (together.scores, together.precision, together.recall)
+        column[last] for column in (together.scores, together.precision, together.recall)
     )
     f1 = f1_score(precision, recall)
     values = (("F1", f1), ("precision", precision), ("recall", recall))
@@ -223,14 +223,15 @@ def _over_scores(analysis: Analysis) -> Chart:
 
 
 def _calibration(analysis: Analysis) -> Chart:
-    found = analysis.calibration
+    bins = analysis.calibration
     note = "There are no detections."
-    if not math.isnan(found.ece):
+    if not math.isnan(bins.ece):
         with np.errstate(invalid="ignore"):
-            gap = np.nansum((found.confidence - found.accuracy) * found.counts) / found.counts.sum()
+            gaps = (bins.confidence - bins.accuracy) * bins.counts
+            gap = np.nansum(gaps) / bins.counts.sum()
         side = "too high" if gap > 0 else "too low"
-        note = f"Expected calibration error {found.ece:.3f}; scores are on average {abs(gap):.3f} {side}."
-    return reliability_chart("calibration", "Calibration", found.edges, found.accuracy, note)
+        note = f"Expected calibration error {bins.ece:.3f}; scores are on average {abs(gap):.3f} {side}."
+    return reliability_chart("calibration", "Calibration", bins.edges, bins.accuracy, note)
 
 
 def findings(analysis: Analysis) -> list[str]:
