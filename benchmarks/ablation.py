@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from side_by_side.arguments import positive
 
 import paddlex_maskrcnn as pdx
-from paddlex_maskrcnn.cli.train import open_dataset
+from paddlex_maskrcnn.cli.eval_data import open_dataset
 from paddlex_maskrcnn.config.load import load_experiment
 from paddlex_maskrcnn.config.show import section_as_plain
 
@@ -128,8 +128,7 @@ def with_params(network, params):
 
 
 def evaluated(name: str, model, held_out, seconds: float) -> Line:
-    model.evaluate(held_out)
-    found = model.last_evaluation
+    found = model.full_evaluation(held_out)
     return Line(name, found.segm.ap, found.segm.ap50, found.bbox.ap, seconds)
 
 

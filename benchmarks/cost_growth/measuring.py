@@ -78,7 +78,7 @@ def _opening(folder: Path, annotations: int) -> Callable[[], Any]:
 def _evaluation(axis: Axis, value: int) -> Callable[[], Any]:
     from coco_eval import draw_data
 
-    from paddlex_maskrcnn.metrics.average_precision import average_precision
+    from paddlex_maskrcnn.metrics.evaluation import compare
     from paddlex_maskrcnn.metrics.truth import Truth
 
     if axis.name == "crowding":
@@ -89,7 +89,7 @@ def _evaluation(axis: Axis, value: int) -> Callable[[], Any]:
     def evaluate() -> None:
         truth = Truth(data)
         for kind in ("bbox", "segm"):
-            average_precision(truth, rows, kind)
+            compare(truth, rows, kind)
 
     return evaluate
 

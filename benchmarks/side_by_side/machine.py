@@ -17,7 +17,7 @@ from .settings import Settings
 
 _PACKAGES = (
     "torch", "torchvision", "sal-detectron2", "detectron2", "numpy", "opencv-python-headless",
-    "pillow", "pycocotools", "hotcoco", "faster-coco-eval",
+    "pillow", "pycocotools",
 )  # fmt: skip
 _ROOT = Path(__file__).parents[2]
 

@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 
 from data import mappers
 from paddlex_maskrcnn.inference.detections import paste_in_box
-from paddlex_maskrcnn.metrics.average_precision import average_precision
+from paddlex_maskrcnn.metrics.evaluation import compare
 from paddlex_maskrcnn.metrics.truth import Truth
 from paddlex_maskrcnn.modeling.nms import NMSSettings
 from paddlex_maskrcnn.modeling.registries import BOX_NMS
@@ -163,7 +163,7 @@ def evaluation(settings: Settings) -> Part:
 
     def ours() -> None:
         truth = Truth(data)
-        found = [average_precision(truth, rows, kind) for kind in ("bbox", "segm")]
+        found = [compare(truth, rows, kind).average_precision for kind in ("bbox", "segm")]
         numbers[OURS] = [value for one in found for value in (one.ap, one.ap50, one.ap75)]
 
     def reference() -> None:

@@ -16,13 +16,14 @@ from .config.show import as_plain, section_as_plain
 from .config.signature import from_checked, takes_params
 from .data.datasets.base import check_dataset
 from .data.transforms import Compose
-from .engine.evaluate import Evaluation, evaluate_network
+from .engine.evaluate import evaluate_network
 from .engine.fingerprint import name_of_optimizer
 from .engine.setup import Run, start
 from .engine.train import DryRun, dry_run, train
 from .inference.model_directory import load_model_directory, save_model_directory
 from .inference.network import Network, choose_device
 from .inference.predict import PredictOptions, predict_images, warm_up
+from .metrics.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from .export.exporting import Report
@@ -94,8 +95,18 @@ class MaskRCNN:
             category id, [x, y, w, h], score]; `mask`, rows [image id, category id, binary map of the
             box region, score], row i of the same object; `gt`, the annotations.
         """
-        network = self._network("evaluate")
-        dataset = params.eval_dataset
+        evaluation = self._evaluation(params)
+        if params.return_details:
+            return evaluation.metrics, evaluation.details(params.eval_dataset)
+        return evaluation.metrics
+
+    @takes_params(EvaluateParams)
+    def full_evaluation(self, params: EvaluateParams, given: Collection[str]) -> Evaluation:
+        """As `evaluate`, but all that it finds: the numbers of each class, tables, results, files."""
+        return self._evaluation(params)
+
+    def _evaluation(self, params: EvaluateParams) -> Evaluation:
+        network, dataset = self._network("evaluate"), params.eval_dataset
         check_dataset(dataset, "eval_dataset")
         evaluation = evaluate_network(
             network,
@@ -103,8 +114,6 @@ class MaskRCNN:
             self._transforms(dataset.transforms),
             batch_size=params.batch_size,
             metric=params.metric or network.card.metric or "COCO",
-            keep_detections=params.return_details,
-            backend=params.backend,
         )
         self.last_evaluation = evaluation
         epoch = f"Epoch={params.epoch_id}, " if params.epoch_id is not None else ""
@@ -112,9 +121,7 @@ class MaskRCNN:
         logger.info("[EVAL] Finished, %s%s\n%s", epoch, shown, evaluation.table())
         if len(dataset.labels) > 1:
             logger.info("Masks by class\n%s", evaluation.class_table())
-        if params.return_details:
-            return evaluation.metrics, evaluation.details(dataset)
-        return evaluation.metrics
+        return evaluation
 
     def predict(
         self,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..requirements import require_detectron2
-from .held_out import evaluated
+from .eval_data import evaluated, open_dataset
 from .overrides import add_overrides
 from .processes import is_launched, join, launch, was_restarted
 
@@ -137,7 +137,7 @@ def _report_best(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExper
     """
     from .. import load_model
     from ..processes import is_main
-    from .analyze import write_report
+    from ..report.run_report import write_evaluation
 
     assert loaded.experiment.train is not None
     run_dir = Path(loaded.experiment.train.save_dir)
@@ -149,9 +149,8 @@ def _report_best(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExper
         _report(best_model, dataset, run_dir, best, loaded)
     elif is_main():
         metric = loaded.experiment.evaluate.metric or model.best_evaluation.metric
-        page = write_report(
-            replace(model.best_evaluation, metric=metric), dataset, run_dir, model_dir=best
-        )
+        best_evaluation = replace(model.best_evaluation, metric=metric)
+        page = write_evaluation(best_evaluation, dataset, run_dir, model_dir=best)
         print(f"The page is {page}")
 
 
@@ -163,11 +162,11 @@ def _report(
     loaded: LoadedExperiment,
 ) -> None:
     from ..config.show import section_as_plain
-    from .analyze import write_report
+    from ..report.run_report import write_evaluation
 
     evaluation = evaluated(model, dataset, **section_as_plain(loaded.experiment.evaluate))
     if evaluation is not None:
-        page = write_report(evaluation, dataset, run_dir, model_dir=model_dir)
+        page = write_evaluation(evaluation, dataset, run_dir, model_dir=model_dir)
         print(f"The page is {page}")
 
 
@@ -176,20 +175,6 @@ def _new_model(loaded: LoadedExperiment) -> MaskRCNN:
 
     given = {key.partition(".")[2] for key in loaded.places if key.startswith("model.")}
     return MaskRCNN.from_experiment(loaded.experiment, given)
-
-
-def open_dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
-    """The data set of `data.train` or `data.eval`, with its operators.
-
-    Args:
-        part: `train` or `eval`.
-    """
-    from .. import datasets
-    from ..data.transforms import Compose
-
-    data = loaded.experiment.data
-    transforms = Compose.from_choices(getattr(data.transforms, part))
-    return datasets.open_dataset(getattr(data, part), transforms)
 
 
 def _show_pictures(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExperiment) -> None:

@@ -156,7 +156,6 @@ class EvaluateParams:
     epoch_id: int | None = param(None, "Epoch named in the log line.", python_only=True)
     metric: str | None = param(None, "COCO or VOC as in train; null: what train used, else COCO.", values=("COCO", "VOC"))  # fmt: skip
     return_details: bool = param(False, "Also return all detections and annotations.", python_only=True)  # fmt: skip
-    backend: str = param("auto", "What computes AP: auto is built-in, the others are libraries, if installed; no effect on the numbers.", values=("auto", "built-in", "hotcoco", "faster-coco-eval", "pycocotools"), extra=True)  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -200,4 +199,8 @@ SECTIONS = ("model", "data", "train", "evaluate", "predict")
 
 # Parameters of earlier versions, and why they are gone. An experiment file, a saved model or a checkpoint
 # that still has one is read as if it were not there; a file's reader is told so once.
-RETIRED: dict[type, dict[str, str]] = {}
+RETIRED: dict[type, dict[str, str]] = {
+    EvaluateParams: {
+        "backend": "average precision is always computed here, with pycocotools' numbers"
+    },
+}
