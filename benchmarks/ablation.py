@@ -119,7 +119,7 @@ def run(epochs: int, folder: Path, only: list[str]) -> Iterator[Line]:
 
 def with_params(network, params):
     """The same weights in a network of other settings."""
-    from paddlex_maskrcnn.engine.network import build_network
+    from paddlex_maskrcnn.inference.network import build_network
 
     rebuilt = build_network(replace(network.card, params=params), str(network.device))
     rebuilt.module.load_state_dict(network.module.state_dict())

@@ -17,9 +17,8 @@ from side_by_side.arguments import positive
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.det import transforms
 from paddlex_maskrcnn.export.exporting import export_network
-from paddlex_maskrcnn.export.onnx_file import OnnxRunner
-from paddlex_maskrcnn.export.pictures import inputs_of
-from paddlex_maskrcnn.export.torchscript_file import TorchScriptRunner
+from paddlex_maskrcnn.export.files import OnnxRunner, TorchScriptRunner
+from paddlex_maskrcnn.export.verification import inputs_of
 
 
 def seconds(function) -> float:

@@ -28,7 +28,7 @@ from detectron2.structures import Boxes, Instances
 from side_by_side.arguments import positive
 from torchvision.ops import batched_nms
 
-from paddlex_maskrcnn.modeling.box_predictor import SeamBoxPredictor
+from paddlex_maskrcnn.modeling.box_predictor import PaddleXBoxPredictor
 from paddlex_maskrcnn.modeling.nms import NMSSettings, hard_nms
 from paddlex_maskrcnn.modeling.registries import BOX_NMS
 
@@ -103,7 +103,7 @@ def compare_predictors(device: str, repeats: int) -> None:
     }
     shape = ShapeSpec(channels=4)
     stock = FastRCNNOutputLayers(shape, **shared)
-    ours = SeamBoxPredictor(shape, nms=hard_nms, nms_sigma=0.5, **shared)
+    ours = PaddleXBoxPredictor(shape, nms=hard_nms, nms_sigma=0.5, **shared)
     proposals = Instances((1000, 1300))
     corner = torch.rand(NUM_PROPOSALS, 2) * 900
     proposals.proposal_boxes = Boxes(torch.cat([corner, corner + 60], dim=1)).to(device)

@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def count_gradient_bytes() -> int:
     """Of a step of the default network with pretrained weights: 4 for each trainable parameter."""
     from paddlex_maskrcnn.config.schema import ModelParams
-    from paddlex_maskrcnn.engine.network import ModelCard, build_network
+    from paddlex_maskrcnn.inference.network import ModelCard, build_network
     from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB
 
     labels = [str(k) for k in range(80)]

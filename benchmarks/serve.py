@@ -35,10 +35,10 @@ from side_by_side.arguments import positive
 
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.config.schema import ModelParams
-from paddlex_maskrcnn.data.datasets.drawing import draw_scene
+from paddlex_maskrcnn.data.datasets.drawn import draw_scene
 from paddlex_maskrcnn.det import transforms
-from paddlex_maskrcnn.engine.model_directory import save_model_directory
-from paddlex_maskrcnn.engine.network import ModelCard, build_network
+from paddlex_maskrcnn.inference.model_directory import save_model_directory
+from paddlex_maskrcnn.inference.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import InputFormat
 
 NUM_FILES = 8

@@ -36,9 +36,9 @@ from paddlex_maskrcnn.cli.train import open_dataset
 from paddlex_maskrcnn.config.load import LoadedExperiment, load_experiment
 from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
 from paddlex_maskrcnn.config.show import section_as_plain
-from paddlex_maskrcnn.engine.network import build_network
-from paddlex_maskrcnn.engine.start import start
+from paddlex_maskrcnn.engine.setup import start
 from paddlex_maskrcnn.engine.train import build_trainer
+from paddlex_maskrcnn.inference.network import build_network
 
 AS_TRAINED = "as trained"
 _TITLES = {"step": "training step", "predict": "prediction"}

@@ -6,7 +6,7 @@ import pytest
 
 from paddlex_maskrcnn.config.load import load_experiment
 from paddlex_maskrcnn.data.transforms import Compose
-from paddlex_maskrcnn.engine.network import ModelCard, build_network
+from paddlex_maskrcnn.inference.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +22,7 @@ def test_config_builds(path, monkeypatch):
     monkeypatch.setenv("DATA", "data")
     experiment = load_experiment(path).experiment
     for operators in (experiment.data.transforms.train, experiment.data.transforms.eval):
-        Compose.from_config(operators)
+        Compose.from_choices(operators)
     labels = ["a", "b"]
     pretrained = experiment.train.pretrain_weights is not None
     card = ModelCard(experiment.model, labels, [1, 2], IMAGENET_RGB, pretrained)

@@ -10,33 +10,49 @@ PACKAGE = "paddlex_maskrcnn"
 ROOT = Path(__file__).parents[1] / "projects" / PACKAGE
 HEAVY = {"torch", "torchvision", "detectron2", "cv2", "pycocotools", "timm"}
 
+# what a constructor of `data` takes: parameters, their check, the decorator that reads them
+DECLARATIONS = {
+    f"config.{name}"
+    for name in ("check", "dataset_params", "params", "problems", "signature", "operator_params")
+}
+
 # room (longest prefix wins) -> (rooms of ours it may import, outside packages it may not)
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "__init__": ({"requirements", "datasets", "det", "maskrcnn"}, HEAVY),
     "__main__": ({"cli"}, HEAVY),
     "requirements": (set(), HEAVY),
     "user_errors": (set(), HEAVY),
+    "garbage_collection": (set(), HEAVY),
     "config": ({"config"}, HEAVY),
     "config.translate": ({"config"}, HEAVY - {"detectron2"}),
-    "data": ({"data"}, set()),
+    "data": ({"data", "garbage_collection"} | DECLARATIONS, set()),
     "modeling": ({"modeling"}, set()),
-    "modeling.samplers": ({"modeling.samplers", "modeling.registries"}, {"detectron2"}),
-    "modeling.nms": ({"modeling.nms", "modeling.registries"}, {"detectron2"}),
+    "modeling.samplers": ({"modeling.registries"}, {"detectron2"}),
+    "modeling.nms": ({"modeling.registries"}, {"detectron2"}),
+    "modeling.losses": (set(), {"detectron2"}),
+    "acceleration": ({"acceleration", "modeling"}, set()),
     "weights": ({"weights"}, {"detectron2"}),
-    "engine": (
-        {"engine", "config", "data", "metrics", "modeling", "weights", "__init__", "user_errors"},
+    "processes": (set(), set()),
+    "inference": (
+        {"inference", "acceleration", "config", "data", "metrics", "modeling", "weights"}
+        | {"processes", "user_errors", "__init__"},
         set(),
     ),
-    "metrics": ({"metrics"}, {"detectron2", "torch", "torchvision", "cv2"}),
+    "engine": (
+        {"engine", "inference", "acceleration", "config", "data", "metrics", "modeling", "weights"}
+        | {"processes", "user_errors", "__init__"},
+        set(),
+    ),
+    "metrics": ({"metrics", "garbage_collection"}, {"detectron2", "torch", "torchvision", "cv2"}),
     "report": ({"report", "data", "metrics"}, {"detectron2", "torch"}),
-    "maskrcnn": ({"config", "data", "engine", "export"}, {"detectron2", "torch"}),
+    "maskrcnn": ({"config", "data", "engine", "inference", "export"}, {"detectron2", "torch"}),
     "serve": (
-        {"serve", "data", "maskrcnn", "engine.predict", "engine.predict_options", "__init__"},
+        {"serve", "data", "maskrcnn", "inference.predict", "__init__"},
         set(),
     ),
     "serve.limits": (set(), HEAVY | {"fastapi"}),  # the command line reads it
-    "export": ({"export", "data", "engine", "modeling", "__init__"}, set()),
-    "det": ({"maskrcnn", "config", "data", "engine", "report"}, HEAVY),
+    "export": ({"export", "acceleration", "data", "inference", "modeling", "__init__"}, set()),
+    "det": ({"maskrcnn", "config", "data", "inference", "report"}, HEAVY),
     "datasets": ({"data"}, HEAVY),
     "cli": (
         {
@@ -44,9 +60,9 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "config",
             "data",
             "datasets",
-            "engine.import_paddlex",
-            "engine.processes",
-            "engine.run_log",
+            "inference.interop",
+            "processes",
+            "engine.logs",
             "export",
             "report",
             "__init__",
@@ -151,7 +167,7 @@ def test_the_walk_sees_a_forbidden_import(tmp_path):
     """The checks above can fail."""
     path = tmp_path / "rows.py"
     path.write_text("def f():\n    from ..engine import train\n    import torch\n")
-    found = set(imports("config.rows", path))
+    found = set(imports("config.params", path))
     assert found == {f"{PACKAGE}.engine.train", "torch"}
     assert ours(f"{PACKAGE}.engine.train") == "engine.train"
     assert not any(room.startswith("engine") for room in ROOMS["config"][0])

@@ -13,7 +13,7 @@ from detectron2.engine import DefaultPredictor
 from pycocotools import mask as coco_mask
 
 import paddlex_maskrcnn as pdx
-from paddlex_maskrcnn.data.datasets.drawing import draw_scene
+from paddlex_maskrcnn.data.datasets.drawn import draw_scene
 from paddlex_maskrcnn.det import transforms
 from support.untrained import LABELS, load, save_untrained
 

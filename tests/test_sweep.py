@@ -6,15 +6,15 @@ from itertools import product
 import pytest
 import torch
 
-from paddlex_maskrcnn.config.rows import row_of
+from paddlex_maskrcnn.config.params import param_of
 from paddlex_maskrcnn.config.rules import broken_rules
 from paddlex_maskrcnn.config.schema import BACKBONES, ModelParams, TrainParams
 from paddlex_maskrcnn.data.transforms import Compose, Normalize, ResizeByShort
 from paddlex_maskrcnn.engine.evaluate import evaluate_network
-from paddlex_maskrcnn.engine.model_directory import load_model_directory, save_model_directory
-from paddlex_maskrcnn.engine.predict import predict_images
-from paddlex_maskrcnn.engine.start import start
+from paddlex_maskrcnn.engine.setup import start
 from paddlex_maskrcnn.engine.trainer import Trainer
+from paddlex_maskrcnn.inference.model_directory import load_model_directory, save_model_directory
+from paddlex_maskrcnn.inference.predict import predict_images
 
 SMALL = {
     "num_classes": None,
@@ -37,7 +37,7 @@ NETWORKS = [
 
 def choices(name: str) -> list[str]:
     (this,) = (this for this in fields(ModelParams) if this.name == name)
-    return list(row_of(this).values or ())
+    return list(param_of(this).values or ())
 
 
 # every value of every closed choice that a network can have, one at a time

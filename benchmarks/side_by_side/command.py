@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from paddlex_maskrcnn.modeling.fast_path import PLAIN, asked_for_plain
+from paddlex_maskrcnn.acceleration import PLAIN_VARIABLE, asks_for_plain
 
 from . import own_process, predicting, small_parts, training
 from .arguments import output_file, positive
@@ -191,8 +191,10 @@ def _parts(text: str) -> list[str]:
 
 def _settings(args: argparse.Namespace) -> Settings:
     on_gpu = args.device == "cuda"
-    if asked_for_plain():
-        raise ValueError(f"{PLAIN} is set, so that ours would be Detectron2's way; unset it")
+    if asks_for_plain():
+        raise ValueError(
+            f"{PLAIN_VARIABLE} is set, so that ours would be Detectron2's way; unset it"
+        )
     if on_gpu and not torch.cuda.is_available():
         raise ValueError("--device is cuda, but torch sees no GPU here")
     if on_gpu and args.clock == "cpu":

@@ -19,7 +19,7 @@ from torch import nn
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
 from paddlex_maskrcnn.det import transforms
-from paddlex_maskrcnn.engine.start import Run, start
+from paddlex_maskrcnn.engine.setup import Run, start
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB
 
 from .settings import Settings, Variant
@@ -96,7 +96,7 @@ def stock_cfg(settings: Settings, num_classes: int) -> CfgNode:
 
 def stock_network(weights: SharedWeights, settings: Settings) -> GeneralizedRCNN:
     """Stock Detectron2 with the weights of ours."""
-    from paddlex_maskrcnn.engine.model_directory import WEIGHTS, read_tensors
+    from paddlex_maskrcnn.inference.model_directory import WEIGHTS, read_tensors
 
     network = build_model(stock_cfg(settings, weights.num_classes))
     network.load_state_dict(read_tensors(weights.ours / WEIGHTS))

@@ -21,9 +21,9 @@ from pycocotools import mask as coco_mask
 
 from paddlex_maskrcnn import MaskRCNN
 from paddlex_maskrcnn.config.show import section_as_plain
-from paddlex_maskrcnn.engine.inference import detect
-from paddlex_maskrcnn.engine.model_directory import WEIGHTS
-from paddlex_maskrcnn.engine.network import build_network
+from paddlex_maskrcnn.inference.detections import detect
+from paddlex_maskrcnn.inference.model_directory import WEIGHTS
+from paddlex_maskrcnn.inference.network import build_network
 
 from .networks import our_model, our_transforms, stock_cfg, torchvision_s
 from .settings import LIKE_TORCHVISION, OURS, STOCK, TORCHVISION, Settings

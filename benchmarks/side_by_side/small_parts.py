@@ -23,7 +23,7 @@ from torchvision.ops import batched_nms
 from torchvision.transforms import v2
 
 from data import mappers
-from paddlex_maskrcnn.engine.inference import paste_in_box
+from paddlex_maskrcnn.inference.detections import paste_in_box
 from paddlex_maskrcnn.metrics.average_precision import average_precision
 from paddlex_maskrcnn.metrics.truth import Truth
 from paddlex_maskrcnn.modeling.nms import NMSSettings

@@ -8,7 +8,9 @@ polygons, which is what their mappers give.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -22,13 +24,12 @@ from detectron2.solver import build_optimizer
 from detectron2.structures import BitMasks
 from detectron2.utils.events import EventStorage
 
+from paddlex_maskrcnn.acceleration import PLAIN_VARIABLE
 from paddlex_maskrcnn.det import transforms
-from paddlex_maskrcnn.engine.precision import DTYPES
-from paddlex_maskrcnn.engine.prefetch import Prefetcher, SideStream
-from paddlex_maskrcnn.engine.start import Run
+from paddlex_maskrcnn.engine.device import DTYPES, Prefetcher, SideStream
+from paddlex_maskrcnn.engine.setup import Run
 from paddlex_maskrcnn.engine.train import build_trainer
 from paddlex_maskrcnn.engine.trainer import LOSS_NAMES
-from paddlex_maskrcnn.modeling.fast_path import plain_path
 
 from .equality import OTHERWISE_DEFINED, check_losses
 from .networks import LEARNING_RATE, our_run, stock_cfg, stock_network, torchvision_s
@@ -49,6 +50,19 @@ _TORCHVISION_LOSSES = {
     "loss_objectness": "loss_rpn_cls",
     "loss_rpn_box_reg": "loss_rpn_bbox",
 }
+
+
+@contextlib.contextmanager
+def built_plain() -> Iterator[None]:
+    """Networks of ours that are built in this block compute Detectron2's way."""
+    before = os.environ.get(PLAIN_VARIABLE)
+    os.environ[PLAIN_VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[PLAIN_VARIABLE]
+        if before is not None:
+            os.environ[PLAIN_VARIABLE] = before
 
 
 class Stepper:
@@ -101,7 +115,7 @@ def checks(
         leave_out: losses that torchvision defines in another way.
     """
     losses = {name: one.first_losses() for name, one in steppers.items()}
-    with plain_path():
+    with built_plain():
         plain = builders[OURS]().first_losses()
     like, theirs = losses[LIKE_TORCHVISION], losses[TORCHVISION]
     title = "losses of the first step"

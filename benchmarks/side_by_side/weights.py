@@ -20,14 +20,13 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from data import photograph
 from paddlex_maskrcnn.config.schema import ModelParams
-from paddlex_maskrcnn.engine.model_directory import save_model_directory
-from paddlex_maskrcnn.engine.network import ModelCard, build_network
+from paddlex_maskrcnn.inference.model_directory import save_model_directory
+from paddlex_maskrcnn.inference.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB, TORCHVISION_RGB, InputFormat
-from paddlex_maskrcnn.weights.keys.folded_norms import NORM_EPSILON
-from paddlex_maskrcnn.weights.keys.torchvision_maskrcnn import convert
-from paddlex_maskrcnn.weights.loading import load_all_weights
+from paddlex_maskrcnn.weights.keys.backbones import NORM_EPSILON
+from paddlex_maskrcnn.weights.keys.torchvision import convert_torchvision_maskrcnn
+from paddlex_maskrcnn.weights.loading import WeightSource, load_all_weights
 from paddlex_maskrcnn.weights.readers import as_tensors
-from paddlex_maskrcnn.weights.source import WeightSource
 
 _CALIBRATION = (320, 480)  # pixels
 _SCORE_SPREAD, _DELTA_SPREAD = 2.0, 0.3  # standard deviations over the proposals
@@ -58,7 +57,7 @@ def write_weights(folder: Path, num_classes: int = 80) -> SharedWeights:
     _spread(network)
     torch.save(network.state_dict(), folder / "torchvision.pth")
     arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    state = as_tensors(convert(arrays))
+    state = as_tensors(convert_torchvision_maskrcnn(arrays))
     for name, form in (("ours", IMAGENET_RGB), ("like_torchvision", TORCHVISION_RGB)):
         _write_directory(folder / name, state, form, num_classes)
     return SharedWeights(
@@ -71,7 +70,7 @@ def torchvision_network(num_classes: int, **settings: object) -> TorchvisionMask
 
     That function itself takes live norms when it is given no weights.
     """
-    # convert() expects norms without an epsilon, as those of the published weights
+    # convert_torchvision_maskrcnn() expects norms without an epsilon, as those of the published weights
     norm = partial(FrozenBatchNorm2d, eps=0.0)
     backbone = resnet_fpn_backbone(
         backbone_name="resnet50", weights=None, norm_layer=norm, trainable_layers=3

@@ -9,6 +9,7 @@ from .data.datasets import (
     VOCDetection,
     YoloSegmentation,
     join,
+    open_dataset,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "VOCDetection",
     "YoloSegmentation",
     "join",
+    "open_dataset",
 ]

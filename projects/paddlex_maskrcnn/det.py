@@ -2,8 +2,8 @@
 
 from .config.profiles import profile
 from .data import transforms
-from .engine.convert_results import to_instances, to_supervision
-from .engine.plain_detectron2 import default_predictor_cfg
+from .inference.interop import default_predictor_cfg
+from .inference.results import to_instances, to_supervision
 from .maskrcnn import MaskRCNN
 from .report.error_analysis import coco_error_analysis
 from .report.pictures import visualize

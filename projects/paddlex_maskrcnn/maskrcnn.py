@@ -15,18 +15,16 @@ from .config.problems import ConfigError, Problem
 from .config.rules import broken_rules, without_effect
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
-from .config.signature import takes_rows
+from .config.signature import takes_params
 from .data.datasets.base import check_dataset
 from .data.transforms import Compose
-from .engine.dry_run import DryRun, dry_run
 from .engine.evaluate import Evaluation, evaluate_network
-from .engine.model_directory import load_model_directory, save_model_directory
-from .engine.network import Network, choose_device
-from .engine.predict import predict_images, warm_up
-from .engine.predict_options import PredictOptions
-from .engine.settings import name_of_optimizer
-from .engine.start import Run, start
-from .engine.train import train
+from .engine.fingerprint import name_of_optimizer
+from .engine.setup import Run, start
+from .engine.train import DryRun, dry_run, train
+from .inference.model_directory import load_model_directory, save_model_directory
+from .inference.network import Network, choose_device
+from .inference.predict import PredictOptions, predict_images, warm_up
 
 if TYPE_CHECKING:
     from .export.exporting import Report
@@ -50,7 +48,7 @@ class MaskRCNN:
         ConfigError: (a ValueError) naming every argument that cannot be used.
     """
 
-    @takes_rows(ModelParams)
+    @takes_params(ModelParams)
     def __init__(self, params: ModelParams, given: Collection[str]) -> None:
         broken = broken_rules(params)
         if broken:
@@ -68,7 +66,7 @@ class MaskRCNN:
         """The model of a checked experiment file; what is recorded of a run is then the whole file.
 
         Args:
-            given: names of the rows that the file sets, for warnings about idle settings.
+            given: names of the parameters that the file sets, for warnings about idle settings.
         """
         arguments = asdict(experiment.model)
         defaults = asdict(ModelParams())
@@ -76,7 +74,7 @@ class MaskRCNN:
         model._experiment = experiment
         return model
 
-    @takes_rows(TrainParams)
+    @takes_params(TrainParams)
     def train(self, params: TrainParams, given: Collection[str]) -> None:
         """Train, evaluate and save; arguments: docs/hyperparameters.md, section `train`.
 
@@ -88,12 +86,12 @@ class MaskRCNN:
         self.best_evaluation = train(run, self._record(params))
         self.network = run.network
 
-    @takes_rows(TrainParams)
+    @takes_params(TrainParams)
     def dry_run(self, params: TrainParams, given: Collection[str]) -> DryRun:
         """Build all that `train` would, take one step, write nothing; tells steps, memory, pace."""
         return dry_run(self._start(params))
 
-    @takes_rows(EvaluateParams)
+    @takes_params(EvaluateParams)
     def evaluate(self, params: EvaluateParams, given: Collection[str]) -> Any:
         """Evaluate on a data set; arguments: docs/hyperparameters.md, section `evaluate`.
 

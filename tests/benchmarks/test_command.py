@@ -25,8 +25,7 @@ def test_other_weights_are_seen(bench, tmp_path):
     """One layer of ours differs by a hundredth; with the same weights the losses are equal, below."""
     import torch
 
-    from paddlex_maskrcnn.engine.model_directory import WEIGHTS
-    from paddlex_maskrcnn.modeling.fast_path import plain_path
+    from paddlex_maskrcnn.inference.model_directory import WEIGHTS
 
     other = tmp_path / "ours"
     shutil.copytree(bench.weights.ours, other)
@@ -34,7 +33,7 @@ def test_other_weights_are_seen(bench, tmp_path):
     state["roi_heads.box_head.fc1.weight"] *= 1.01
     torch.save(state, other / WEIGHTS)
     batches = training.read_batches(bench.pictures, bench.weights, TINY)
-    with plain_path():
+    with training.built_plain():
         changed = training.ours(other, batches, bench.pictures, TINY).first_losses()
     expected = training.stock(bench.weights, batches, TINY).first_losses()
     shutil.rmtree(other)

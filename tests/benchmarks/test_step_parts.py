@@ -20,7 +20,7 @@ from step_parts import (
     table,
 )
 
-from paddlex_maskrcnn.modeling.level_pooling import spare_waits_in
+from paddlex_maskrcnn.acceleration import accelerate
 
 
 def event(name: str, microseconds: float, parent: SimpleNamespace | None = None) -> SimpleNamespace:
@@ -60,7 +60,7 @@ def test_a_profile_has_all_kinds():
 def test_pooling_is_recognised(ours):
     pooler = ROIPooler(2, [0.25], 2, "ROIAlignV2")
     if ours:
-        spare_waits_in(pooler)
+        accelerate(pooler)
     features = torch.rand(1, 3, 8, 8, requires_grad=True)
     boxes = [Boxes(torch.tensor([[2.0, 3.0, 20.0, 25.0]]))]
     assert profiled(lambda: pooler([features], boxes))[POOLING] > 0

@@ -18,8 +18,8 @@ def untrained_run(tmp_path_factory):
     """A run's folder with a configuration and a model of random weights."""
     from paddlex_maskrcnn.config.schema import ModelParams
     from paddlex_maskrcnn.data.datasets import DrawnShapes
-    from paddlex_maskrcnn.engine.model_directory import save_model_directory
-    from paddlex_maskrcnn.engine.network import ModelCard, build_network
+    from paddlex_maskrcnn.inference.model_directory import save_model_directory
+    from paddlex_maskrcnn.inference.network import ModelCard, build_network
     from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB
 
     folder = tmp_path_factory.mktemp("untrained_run")

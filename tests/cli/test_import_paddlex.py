@@ -10,8 +10,8 @@ import yaml
 
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn import cli
-from paddlex_maskrcnn.engine.import_paddlex import as_network
-from paddlex_maskrcnn.weights.keys.paddle_arrays import convert
+from paddlex_maskrcnn.inference.interop import as_network
+from paddlex_maskrcnn.weights.keys.paddle import convert_paddle
 from paddlex_maskrcnn.weights.paddlex_model import read_paddlex_model
 from reference.paddle_format import write_folder, write_pdparams
 
@@ -102,7 +102,7 @@ def test_import_and_predict(folder, arrays, tmp_path, capsys):
     assert len(objects) == 3
     assert all(one["mask"].shape == (64, 80) and one["score"] > 0 for one in objects)
 
-    direct = {name: torch.from_numpy(array) for name, array in convert(arrays).items()}
+    direct = {name: torch.from_numpy(array) for name, array in convert_paddle(arrays).items()}
     state = model.network.module.state_dict()
     assert state.keys() == direct.keys()
     assert all(torch.equal(state[name], value) for name, value in direct.items())

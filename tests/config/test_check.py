@@ -1,12 +1,12 @@
-"""One value against its row."""
+"""One value against its parameter."""
 
 import numpy as np
 import pytest
 
 from paddlex_maskrcnn.config.check import check_arguments
+from paddlex_maskrcnn.config.operator_params import NormalizeParams, ResizeByShortParams
 from paddlex_maskrcnn.config.problems import ConfigError
 from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
-from paddlex_maskrcnn.config.transform_rows import NormalizeParams, ResizeByShortParams
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from paddlex_maskrcnn.config.transform_rows import NormalizeParams, ResizeByShor
         (ModelParams, {"anchor_sizes": (1, 2, 3, 4, 5)}, [1.0, 2.0, 3.0, 4.0, 5.0]),
         (ModelParams, {"num_classes": None}, None),
         (ResizeByShortParams, {"short_size": [640, 800]}, [640, 800]),
-        (NormalizeParams, {"mean": [0.5]}, [0.5]),
+        (NormalizeParams, {"mean": (0.5, 0, 1)}, [0.5, 0.0, 1.0]),
     ],
 )
 def test_values_become_the_row_s_type(kind, given, value):

@@ -35,11 +35,11 @@ def test_parts(tmp_path, text):
     loaded = load(tmp_path, text)
     choice = loaded.experiment.data.train
     assert choice.type == "Joined"
-    assert [part["type"] for part in choice.arguments.parts] == [
+    assert [part.type for part in choice.arguments.parts] == [
         "CocoDetection",
         "LabelMeDetection",
     ]
-    assert choice.arguments.parts[1]["data_dir"] == "c"
+    assert choice.arguments.parts[1].arguments.data_dir == "c"
     assert choice.arguments.shuffle
     again = load(tmp_path, dump(as_plain(loaded.experiment)))
     assert again.experiment == loaded.experiment, "what is saved reads back"

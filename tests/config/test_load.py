@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from paddlex_maskrcnn.config.check import check_arguments
+from paddlex_maskrcnn.config.dataset_params import DATASETS
 from paddlex_maskrcnn.config.load import load_experiment
+from paddlex_maskrcnn.config.operator_params import TRANSFORMS
 from paddlex_maskrcnn.config.problems import ConfigError
+from paddlex_maskrcnn.config.schema import RETIRED, EvaluateParams
 
 MINIMAL = """
 model: {backbone: ResNet18}
@@ -71,7 +75,7 @@ optimiser: 3
         "line 7: train.num_epochs is 'many'; a whole number is needed",
         "line 8: train.lr_decay_epochs is [11, 8]; allowed: >= 1 and increasing",
         "line 10: data.train.type is 'CocoDetecton'; choose one of",
-        "line 12: data.transforms.train[1].Normalize.men is not a known key",
+        "line 12: data.transforms.train[1].Normalize.men is not a known key; did you mean 'mean'?",
         "line 13: optimiser is not a section",
     ]
     for text in expected:
@@ -98,6 +102,14 @@ optimiser: 3
         ("data: {train: {data_dir: x, ann_file: y, num_workers: four}}", "a number >= 0 or 'auto'"),
         ("data: {transforms: {train: Normalize}}", "is 'Normalize'; a list of operators is needed"),
         ("data: {transforms: {train: [3]}}", "write '- Name' or '- Name: {argument: value}'"),
+        (
+            "data: {transforms: {train: [{Padding: {target_size: [1]}}]}}",
+            "Padding.target_size is [1]; allowed: [width, height], each >= 1",
+        ),
+        (
+            "data: {transforms: {eval: [{Normalize: {std: [1]}}]}}",
+            "data.transforms.eval[0].Normalize.std is [1.0]; as many",
+        ),
         ("data: {transforms: {test: [Normalize]}}", "data.transforms.test is not a known key"),
         ("train: {num_epochs: '${oc.env:SURELY_NOT_SET}'}", "'SURELY_NOT_SET' not found"),
         ("model: {}\nmodel: {}", "model stands twice, first in line 1"),
@@ -151,3 +163,51 @@ def test_every_unset_variable_is_told(write):
     found = "\n".join(problems(write(text)))
     assert "NOT_A" in found
     assert "NOT_B" in found
+
+
+RETIRED_KEYS = """
+model: {backbone: ResNet18}
+data:
+  train: {data_dir: a, ann_file: b, gears: 1}
+  transforms:
+    train: [RandomHorizontalFlip: {gears: 2}]
+evaluate:
+  gears: 3
+"""
+
+
+@pytest.fixture
+def gears(monkeypatch):
+    """A key of an evaluation, a data set and an operator that existed once."""
+    kinds = (EvaluateParams, DATASETS["CocoDetection"], TRANSFORMS["RandomHorizontalFlip"])
+    for kind in kinds:
+        monkeypatch.setitem(RETIRED, kind, {"gears": f"{kind.__name__} has none"})
+
+
+def test_retired_keys_are_ignored_with_one_note_each(write, gears, caplog):
+    path = write(RETIRED_KEYS)
+    for _ in range(2):
+        experiment = load_experiment(path).experiment
+    assert not hasattr(experiment.evaluate, "gears")
+    assert experiment.data.transforms.train[0].as_written() == {"RandomHorizontalFlip": {}}
+    notes = [record.getMessage().replace(f"{path}:", "line ") for record in caplog.records]
+    gone = "gears is no longer a setting and is ignored:"
+    assert sorted(notes) == [
+        f"line 4: data.train.{gone} CocoDetectionParams has none",
+        f"line 6: data.transforms.train[0].RandomHorizontalFlip.{gone} RandomHorizontalFlipParams has none",
+        f"line 8: evaluate.{gone} EvaluateParams has none",
+    ]
+
+
+def test_retired_keys_on_the_command_line_and_in_python(write, gears, caplog):
+    load_experiment(write(MINIMAL), ["evaluate.gears=fast"])
+    check_arguments(EvaluateParams, {"eval_dataset": None, "gears": 3})
+    assert [record.getMessage().partition(" is no")[0] for record in caplog.records] == [
+        "command line: evaluate.gears",
+        "gears",
+    ]
+
+
+def test_other_sections_know_no_retired_key_of_a_section(write, gears):
+    (found,) = problems(write("predict: {gears: 3}"))
+    assert found.startswith("line 1: predict.gears is not a known key; keys are num_pictures, ")

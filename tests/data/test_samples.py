@@ -18,10 +18,10 @@ from paddlex_maskrcnn.data.masks import polygons_of_rle
 from paddlex_maskrcnn.data.samples import PinnableBatch, seeded, with_tensors
 from paddlex_maskrcnn.data.samples import to_instances as pack
 from paddlex_maskrcnn.data.transforms import Compose, Padding, ResizeByShort
-from paddlex_maskrcnn.data.transforms.frames import Crop, Pad
+from paddlex_maskrcnn.data.transforms.crop import Crop, Pad
 from paddlex_maskrcnn.data.transforms.resize import OpenCVResize
 from paddlex_maskrcnn.data.transforms.rotate import Rotation
-from paddlex_maskrcnn.data.transforms.scene import Layer
+from paddlex_maskrcnn.data.transforms.sample import Layer
 
 PADDED = Compose([ResizeByShort(40), Padding(coarsest_stride=32)])
 SIZE = (60, 80)
@@ -29,7 +29,7 @@ BLOB = [20.0, 10.0, 60.0, 15.0, 50.0, 45.0, 25.0, 50.0]
 
 
 def to_instances(annotations, applied, size):
-    outlines = Layer(annotations, applied.transforms).outlines(size)
+    outlines = Layer(annotations, applied.transforms).annotations(size)
     return pack([outline for _, outline in outlines], size)
 
 

@@ -22,7 +22,7 @@ from paddlex_maskrcnn.engine.compiled import (
     in_words,
     why_not,
 )
-from paddlex_maskrcnn.engine.network import ModelCard, build_network
+from paddlex_maskrcnn.inference.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB
 from support.tiny_training import SMALL, numbers, train, weights
 

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.data.transforms import Compose, Normalize, ResizeByShort
 from paddlex_maskrcnn.engine.evaluate import evaluate_network
-from paddlex_maskrcnn.engine.network import ModelCard, Network
+from paddlex_maskrcnn.inference.network import ModelCard, Network
 from paddlex_maskrcnn.metrics.coco_backends import installed_backends
 from paddlex_maskrcnn.weights.input_format import InputFormat
 
@@ -189,7 +189,7 @@ def test_mistakes_are_told_before_the_work(held_out):
 
 def test_masks_of_windows_are_those_of_the_whole_image():
     """Compressed without the whole image in memory, to the same text as pycocotools'."""
-    from paddlex_maskrcnn.engine.detection import BoxMask
+    from paddlex_maskrcnn.inference.detections import BoxMask
 
     random = np.random.default_rng(0)
     for _ in range(300):

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from paddlex_maskrcnn.engine.ema import Ema
-from paddlex_maskrcnn.engine.network import Network
-from paddlex_maskrcnn.engine.precision import Precision
+from paddlex_maskrcnn.engine.device import Precision
+from paddlex_maskrcnn.engine.failures import TrainingDivergedError
+from paddlex_maskrcnn.engine.optimizer import Ema
 from paddlex_maskrcnn.engine.trainer import Progress, StepRecord, Trainer
-from paddlex_maskrcnn.engine.trouble import TrainingDivergedError
+from paddlex_maskrcnn.inference.network import Network
 from paddlex_maskrcnn.user_errors import TrainingTroubleError
 
 

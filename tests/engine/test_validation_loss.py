@@ -10,8 +10,8 @@ from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.data.loader import build_loss_loader
 from paddlex_maskrcnn.data.mapper import TrainMapper
 from paddlex_maskrcnn.engine.compiled import compile_parts
-from paddlex_maskrcnn.engine.network import ModelCard, build_network
 from paddlex_maskrcnn.engine.validation_loss import validation_losses
+from paddlex_maskrcnn.inference.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB
 from support.tiny_training import EVAL, SMALL
 

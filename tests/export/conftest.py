@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from paddlex_maskrcnn.config.schema import ModelParams
-from paddlex_maskrcnn.engine.network import ModelCard, Network, build_network
 from paddlex_maskrcnn.export.exporting import export_network
+from paddlex_maskrcnn.inference.network import ModelCard, Network, build_network
 from paddlex_maskrcnn.weights.input_format import InputFormat
 from support.tiny_training import EVAL, SMALL
 from support.untrained import load, save_untrained

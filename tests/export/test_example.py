@@ -14,9 +14,9 @@ import torch
 from pycocotools import mask as coco_mask
 
 from paddlex_maskrcnn.det import transforms
-from paddlex_maskrcnn.export.metadata import metadata_of
+from paddlex_maskrcnn.export.exporting import metadata_of
+from paddlex_maskrcnn.export.files import write_torchscript
 from paddlex_maskrcnn.export.network import ExportableRCNN
-from paddlex_maskrcnn.export.torchscript_file import write_torchscript
 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 SCRIPT = Path(__file__).parents[2] / "examples" / "onnx_predict.py"

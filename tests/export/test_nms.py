@@ -6,13 +6,10 @@ import pytest
 import torch
 from torchvision.ops import batched_nms
 
-from paddlex_maskrcnn.export import operators
-from paddlex_maskrcnn.export.hard_nms import grouped_nms
-from paddlex_maskrcnn.export.picking_nms import diou_nms, matrix_nms, soft_nms
-from paddlex_maskrcnn.export.tracing import quiet
+from paddlex_maskrcnn.export.files import OPSET, quiet, register_operators
+from paddlex_maskrcnn.export.nms import diou_nms, grouped_nms, matrix_nms, soft_nms
 from paddlex_maskrcnn.modeling import nms as of_the_model
-from paddlex_maskrcnn.modeling.nms import NMSSettings
-from paddlex_maskrcnn.modeling.nms.matrix import POST_THRESHOLD
+from paddlex_maskrcnn.modeling.nms import MATRIX_POST_THRESHOLD, NMSSettings
 
 CLASSES, TOP_K, IOU, SIGMA = 5, 30, 0.4, 0.3
 FEW, MANY = 60, 1100  # below and above 4000 coordinates
@@ -42,7 +39,7 @@ def diou(boxes, scores, classes, threshold):
 
 
 def matrix(boxes, scores, classes, threshold):
-    return matrix_nms(boxes, scores, classes, CLASSES, POST_THRESHOLD, TOP_K)
+    return matrix_nms(boxes, scores, classes, CLASSES, MATRIX_POST_THRESHOLD, TOP_K)
 
 
 KINDS = {
@@ -72,11 +69,11 @@ class Traceable(torch.nn.Module):
 def session(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("nms") / "nms.onnx"
     names = ["boxes", "scores", "classes"]
-    operators.register()
+    register_operators()
     with quiet():
         torch.onnx.export(
             Traceable(KINDS[request.param][0]), (*candidates(20), torch.tensor(0.2)), str(path),
-            dynamo=False, opset_version=operators.OPSET, input_names=[*names, "threshold"],
+            dynamo=False, opset_version=OPSET, input_names=[*names, "threshold"],
             dynamic_axes={name: {0: "n"} for name in names},
         )  # fmt: skip
     return request.param, onnxruntime.InferenceSession(str(path))
@@ -122,7 +119,7 @@ def test_without_a_limit_all_are_kept(kind):
     functions = {
         "soft": lambda: soft_nms(boxes, scores, classes, torch.tensor(0.0), SIGMA, -1),
         "diou": lambda: diou_nms(boxes, scores, classes, IOU, -1),
-        "matrix": lambda: matrix_nms(boxes, scores, classes, CLASSES, POST_THRESHOLD, -1),
+        "matrix": lambda: matrix_nms(boxes, scores, classes, CLASSES, MATRIX_POST_THRESHOLD, -1),
     }
     keep, _ = functions[kind]()
     wanted, _ = expected(kind, inputs, 0.0, top_k=-1)
@@ -136,6 +133,6 @@ def test_equal_scores_stay_in_their_order():
     for keep, _ in (
         soft_nms(boxes, scores, classes, torch.tensor(0.1), SIGMA, 2),
         diou_nms(boxes, scores, classes, IOU, 2),
-        matrix_nms(boxes, scores, classes, CLASSES, POST_THRESHOLD, 2),
+        matrix_nms(boxes, scores, classes, CLASSES, MATRIX_POST_THRESHOLD, 2),
     ):
         assert keep.tolist() == [0, 1]

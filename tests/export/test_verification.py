@@ -5,9 +5,7 @@ import pytest
 import torch
 
 from paddlex_maskrcnn.export.exporting import export_network
-from paddlex_maskrcnn.export.matching import Found, match
-from paddlex_maskrcnn.export.pictures import inputs_of
-from paddlex_maskrcnn.export.verification import verify
+from paddlex_maskrcnn.export.verification import Found, inputs_of, match, verify
 
 TOLERANCE = 1e-3
 

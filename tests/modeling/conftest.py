@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
 from detectron2.config import CfgNode, get_cfg
 from detectron2.structures import BitMasks, Boxes, Instances
 
-import paddlex_maskrcnn.modeling.nms
-import paddlex_maskrcnn.modeling.samplers  # noqa: F401
-from support.host_waits import PRETENDED, watch_waits
+import paddlex_maskrcnn.modeling  # noqa: F401  (registers its components)
 
 NUM_CLASSES = 5
 
@@ -110,8 +108,25 @@ def make_proposals() -> Callable[[int, int], Instances]:
     return random_proposals
 
 
-@pytest.fixture(params=["pretended", pytest.param("cuda", marks=pytest.mark.gpu)])
-def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
-    """A device that code takes the ways of a GPU on: one that is none (host_waits.py), and a real one."""
-    with watch_waits():
-        yield PRETENDED if request.param == "pretended" else torch.device("cuda")
+@pytest.fixture
+def make_backbone_cfg():
+    """A function depth, variant, settings -> cfg; settings are keys below MODEL."""
+
+    def make(depth=18, variant="b", **settings):
+        cfg = get_cfg()
+        cfg.MODEL.BACKBONE.GRADIENT_CHECKPOINTING = False
+        cfg.MODEL.BACKBONE.FREEZE_AT = 0
+        cfg.MODEL.RESNETS.DEPTH = depth
+        cfg.MODEL.RESNETS.VARIANT = variant
+        cfg.MODEL.RESNETS.STRIDE_IN_1X1 = False
+        cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = 64 if depth < 50 else 256
+        cfg.MODEL.RESNETS.OUT_FEATURES = ["res2", "res3", "res4", "res5"]
+        cfg.MODEL.FPN.IN_FEATURES = ["res2", "res3", "res4", "res5"]
+        cfg.MODEL.FPN.OUT_CHANNELS = 16
+        cfg.MODEL.HRNET = CfgNode({"NORM": "FrozenBN"})
+        for key, value in settings.items():
+            section, _, name = key.partition("__")
+            setattr(cfg.MODEL[section], name, value)
+        return cfg
+
+    return make

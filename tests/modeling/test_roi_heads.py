@@ -1,4 +1,4 @@
-"""The second stage's seams: sampler, crowd regions and the C4 heads Detectron2 lacks.
+"""The second stage's choices: sampler, crowd regions and the C4 heads Detectron2 lacks.
 
 Equality with Detectron2's parents is tested on whole models in test_meta_arch.py.
 """
@@ -13,9 +13,8 @@ from detectron2.modeling.roi_heads import StandardROIHeads
 from detectron2.structures import Boxes, ImageList
 from detectron2.utils.events import EventStorage
 
-from paddlex_maskrcnn.modeling.crowd import inside_crowd
-from paddlex_maskrcnn.modeling.picked_masks import PickedMasks
-from paddlex_maskrcnn.modeling.roi_heads import SeamRes5ROIHeads, SeamROIHeads
+from paddlex_maskrcnn.modeling.matching import inside_crowd
+from paddlex_maskrcnn.modeling.roi_heads import PaddleXRes5ROIHeads, PaddleXROIHeads
 
 SIZE = 64
 NUM_CLASSES = 5
@@ -48,21 +47,18 @@ def test_samples_equal_the_parent(
         cfg.MODEL.ROI_HEADS.IOU_THRESHOLDS = [0.1, 0.5]
         cfg.MODEL.ROI_HEADS.IOU_LABELS = [0, -1, 1]
     targets, proposals = [make_targets(num_objects, SIZE)], [make_proposals(90, SIZE)]
-    (got,), log = sample(SeamROIHeads(cfg, SHAPE), proposals, targets)
+    (got,), log = sample(PaddleXROIHeads(cfg, SHAPE), proposals, targets)
     (expected,), expected_log = sample(StandardROIHeads(cfg, SHAPE), proposals, targets)
     assert log == expected_log
     assert got.get_fields().keys() == expected.get_fields().keys()
     for name, value in expected.get_fields().items():
-        mine = got.get(name)
-        if isinstance(mine, PickedMasks):
-            mine = mine.masks[mine.rows]
-        tensors = [getattr(v, "tensor", v) for v in (mine, value)]
+        tensors = [getattr(v, "tensor", v) for v in (got.get(name), value)]
         assert torch.equal(*tensors), name
 
 
 def test_sampler_is_told_iou_and_labels(cfg, make_targets, make_proposals):
     """The seam's contract: best IoU and label of every proposal, then the configured numbers."""
-    heads = SeamROIHeads(cfg, SHAPE)
+    heads = PaddleXROIHeads(cfg, SHAPE)
     seen = {}
 
     def take_first(max_iou, labels, *rest):
@@ -83,7 +79,7 @@ def test_sampler_is_told_iou_and_labels(cfg, make_targets, make_proposals):
 def test_crowd_is_no_target_and_no_background(cfg, make_targets, make_proposals):
     """Over many samples: background mostly in a crowd never comes, all other background does."""
     torch.manual_seed(1)
-    heads = SeamROIHeads(cfg, SHAPE)
+    heads = PaddleXROIHeads(cfg, SHAPE)
     targets, proposals = make_targets(3, SIZE, [False, True, False]), make_proposals(60, SIZE)
     targets.gt_boxes.tensor[1] = torch.tensor([20.0, 10, 60, 60])
     crowd = Boxes(targets.gt_boxes.tensor[1:2])
@@ -115,7 +111,7 @@ def background_outside(heads, proposals, targets, crowd):
 
 def test_image_of_nothing_but_a_crowd(cfg, make_targets, make_proposals):
     """Trains: the losses are finite although no proposal at all may be left to sample."""
-    heads = SeamROIHeads(cfg, SHAPE)
+    heads = PaddleXROIHeads(cfg, SHAPE)
     targets = make_targets(1, SIZE, [True])
     targets.gt_boxes.tensor[0] = torch.tensor([0.0, 0, SIZE, SIZE])
     features = {"p2": torch.rand(1, 16, 16, 16), "p3": torch.rand(1, 16, 8, 8)}
@@ -129,7 +125,7 @@ def test_image_of_nothing_but_a_crowd(cfg, make_targets, make_proposals):
 
 def test_res5_of_basic_blocks(make_cfg):
     """ResNet18 without a pyramid: Detectron2 can only build bottlenecks here."""
-    heads = SeamRes5ROIHeads(make_cfg(fpn=False), {"res4": ShapeSpec(channels=256, stride=16)})
+    heads = PaddleXRes5ROIHeads(make_cfg(fpn=False), {"res4": ShapeSpec(channels=256, stride=16)})
     assert [type(block) for block in heads.res5] == [BasicBlock, BasicBlock]
     assert heads.res5(torch.zeros(2, 256, 14, 14)).shape == (2, 512, 7, 7)
     assert heads.box_predictor.cls_score.in_features == 512
@@ -141,7 +137,7 @@ def test_res5_of_variant_d(depth, channels, make_cfg):
     cfg = make_cfg(False, depth)
     cfg.MODEL.RESNETS.VARIANT = "d"
     cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = channels // 8
-    heads = SeamRes5ROIHeads(cfg, {"res4": ShapeSpec(channels=channels // 2, stride=16)})
+    heads = PaddleXRes5ROIHeads(cfg, {"res4": ShapeSpec(channels=channels // 2, stride=16)})
     assert heads.res5(torch.zeros(1, channels // 2, 14, 14)).shape == (1, channels, 7, 7)
     assert heads.res5[0].shortcut.stride == (1, 1)
 
@@ -151,7 +147,7 @@ def test_res5_follows_the_norm(norm, num_trainable, make_cfg):
     """Five convolutions, and with a live norm a scale and a shift for each."""
     cfg = make_cfg(fpn=False)
     cfg.MODEL.RESNETS.NORM = norm
-    heads = SeamRes5ROIHeads(cfg, {"res4": ShapeSpec(channels=256, stride=16)})
+    heads = PaddleXRes5ROIHeads(cfg, {"res4": ShapeSpec(channels=256, stride=16)})
     assert len(list(heads.res5.parameters())) == num_trainable
 
 
@@ -159,4 +155,4 @@ def test_res5_follows_the_norm(norm, num_trainable, make_cfg):
 def test_unknown_choice_names_key_value_and_choices(key, cfg):
     cfg.MODEL.ROI_HEADS[key] = "none_such"
     with pytest.raises(ValueError, match=rf"MODEL.ROI_HEADS.{key} is 'none_such'.*(random|hard)_"):
-        SeamROIHeads(cfg, SHAPE)
+        PaddleXROIHeads(cfg, SHAPE)

@@ -9,9 +9,8 @@ from detectron2.modeling.proposal_generator import RPN
 from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import EventStorage
 
-from paddlex_maskrcnn.modeling.crowd import inside_crowd
-from paddlex_maskrcnn.modeling.fast_conv import fold_norms
-from paddlex_maskrcnn.modeling.fast_path import plain_path
+from paddlex_maskrcnn.acceleration import accelerate
+from paddlex_maskrcnn.modeling.matching import inside_crowd
 from paddlex_maskrcnn.modeling.rpn import CrowdRPN
 
 SHAPE = {"res4": ShapeSpec(channels=8, stride=16)}
@@ -37,57 +36,20 @@ def run(rpn, targets):
     return proposals, losses
 
 
-@pytest.mark.parametrize("changed_by", ["fused", "data"])
-def test_proposals_follow_every_step(changed_by, make_cfg, make_targets):
-    """Steps of fused optimizers and writes to `.data` raise no version of a weight.
-
-    128 channels and 14 x 14 places: its 3x3 convolution uses matrices that are computed from the weights.
-    """
-    shape = {"res4": ShapeSpec(channels=128, stride=16)}
-    torch.manual_seed(0)
-    rpn = CrowdRPN(make_cfg(fpn=False), shape)
-    fold_norms(rpn)  # as the whole network does
-    optimizer = torch.optim.SGD(rpn.parameters(), lr=0.1, fused=True)
-    targets = [make_targets(2, 224)]
-    features = {"res4": torch.randn(1, 128, 14, 14)}
-    images = ImageList(torch.zeros(1, 3, 224, 224), [(224, 224)])
-
-    def step():
-        torch.manual_seed(1)
-        with EventStorage():
-            return rpn(images, features, targets)
-
-    for _ in range(3):
-        if changed_by == "fused":
-            optimizer.zero_grad()
-            sum(step()[1].values()).backward()
-            optimizer.step()
-        else:
-            step()
-            rpn.rpn_head.conv.weight.data.mul_(-1.5)
-    (found,), _ = step()
-    with plain_path():
-        (expected,), _ = step()
-    torch.testing.assert_close(
-        found.objectness_logits, expected.objectness_logits, rtol=1e-4, atol=1e-4
-    )
-
-
 def anchors_of(rpn):
     return rpn.anchor_generator([torch.zeros(1, 8, SIZE // 16, SIZE // 16)])
 
 
 @pytest.mark.parametrize("crowd", [None, [False, False]])
 def test_equals_the_parent_without_crowd(crowd, cfg, make_targets):
-    """Bit for bit on the plain path, losses up to rounding on the fast one."""
+    """Bit for bit, and losses up to rounding when it is accelerated."""
     torch.manual_seed(3)
     targets = [make_targets(2, SIZE, crowd) for _ in range(2)]
     expected_proposals, expected_losses = run(build(RPN, cfg), targets)
-    with plain_path():
-        proposals, losses = run(build(CrowdRPN, cfg), targets)
+    proposals, losses = run(build(CrowdRPN, cfg), targets)
     assert losses == expected_losses
     assert_same_proposals(proposals, expected_proposals)
-    proposals, losses = run(build(CrowdRPN, cfg), targets)
+    proposals, losses = run(accelerate(build(CrowdRPN, cfg)), targets)
     assert losses.keys() == expected_losses.keys()
     for name, loss in expected_losses.items():
         torch.testing.assert_close(losses[name], loss, rtol=1e-5, atol=0)
@@ -149,23 +111,3 @@ def test_no_objects_at_all(cfg):
     assert (label == 1).sum() == 0
     assert (label == 0).sum() == 64
     assert matched.shape == (len(label), 4)
-
-
-def test_a_sample_in_places_learns_as_the_same_sample_found(cfg, make_targets, device):
-    """A GPU draws others, so all anchors are taken: then the losses and gradients are the CPU's."""
-    cfg.MODEL.RPN.BATCH_SIZE_PER_IMAGE, cfg.MODEL.RPN.POSITIVE_FRACTION = 1000, 1.0
-    torch.manual_seed(3)
-    targets = [make_targets(2, SIZE), make_targets(0, SIZE)]
-    results = []
-    for place in (torch.device("cpu"), device):
-        rpn = build(CrowdRPN, cfg).to(place)
-        there = [one.to(place) for one in targets]
-        torch.manual_seed(1)
-        features = {"res4": torch.rand(2, 8, SIZE // 16, SIZE // 16).to(place)}
-        images = ImageList(torch.zeros(2, 3, SIZE, SIZE), [(SIZE, SIZE)] * 2)
-        with EventStorage():
-            _, losses = rpn(images, features, there)
-        sum(losses.values()).backward()
-        grads = {name: one.grad.cpu() for name, one in rpn.named_parameters()}
-        results.append({**{name: one.detach().cpu() for name, one in losses.items()}, **grads})
-    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-6)

@@ -1,7 +1,7 @@
 """PaddlePaddle 1.8's weight files, written straight from the description of the format.
 
 `write_variable` gives the same bytes as `fluid.io.save_vars` of paddlepaddle 1.8.5: see
-tests/weights/test_paddle_variable.py, which holds two files that it wrote.
+tests/weights/test_paddle_files.py, which holds two files that it wrote.
 """
 
 import pickle

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from paddlex_maskrcnn.data.datasets.drawing import draw_scene
+from paddlex_maskrcnn.data.datasets.drawn import draw_scene
 from paddlex_maskrcnn.serve.app import create_app
 from paddlex_maskrcnn.serve.limits import Limits
 from support.untrained import load, save_untrained

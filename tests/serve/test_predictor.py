@@ -9,13 +9,11 @@ from fastapi import Request
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.data.mapper import TestMapper
 from paddlex_maskrcnn.det import transforms
-from paddlex_maskrcnn.engine.predict_options import PredictOptions
-from paddlex_maskrcnn.engine.tiling import tiles_of
+from paddlex_maskrcnn.inference.predict import PredictOptions
+from paddlex_maskrcnn.inference.tiling import tiles_of
 from paddlex_maskrcnn.serve.limits import Limits
-from paddlex_maskrcnn.serve.predicting import Predicting
-from paddlex_maskrcnn.serve.predictor import Predictor, number_of_tiles
-from paddlex_maskrcnn.serve.query import Query
-from paddlex_maskrcnn.serve.refusal import RefusalError
+from paddlex_maskrcnn.serve.messages import Query, RefusalError
+from paddlex_maskrcnn.serve.predictor import Predicting, Predictor, number_of_tiles
 
 
 @pytest.mark.parametrize("size", [(1, 1), (100, 100), (101, 333), (16, 1000)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from paddlex_maskrcnn.engine.predict_options import PredictOptions
+from paddlex_maskrcnn.inference.predict import PredictOptions
 from paddlex_maskrcnn.serve.worker import ModelMemoryError, Worker
 
 OPTIONS = PredictOptions()

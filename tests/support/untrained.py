@@ -6,8 +6,8 @@ import torch
 
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.config.schema import ModelParams
-from paddlex_maskrcnn.engine.model_directory import save_model_directory
-from paddlex_maskrcnn.engine.network import ModelCard, build_network
+from paddlex_maskrcnn.inference.model_directory import save_model_directory
+from paddlex_maskrcnn.inference.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import InputFormat
 
 from .tiny_training import EVAL, SMALL

@@ -1,128 +1,58 @@
-"""A web site on this machine that can misbehave in every way a download has to survive."""
+"""A cache folder, and catalogue rows of a web site that misbehaves."""
 
 from __future__ import annotations
 
-import hashlib
-import socket
-import struct
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
+from paddlex_maskrcnn.weights import download
+from paddlex_maskrcnn.weights.catalogue import CatalogueEntry
+from paddlex_maskrcnn.weights.download import FOLDER_VARIABLE, OFFLINE_VARIABLES
+from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB
+from support.flaky_site import CONTENT, Site
+
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-
-
-class Site:
-    """Files by path, and what goes wrong with the next requests.
-
-    Attributes:
-        address: without a slash at its end.
-        files: path -> content.
-        etags: whether files have an ETag; without one they have a date of change if `dates`.
-        plan: one dict for each of the next requests, taken in turn: `status` and `headers` answer
-            with `body` instead of the file; `cut`: the connection is reset after so many bytes;
-            `stop`: it just ends there; `whole`: Range is ignored; `skew`: a range begins so many
-            bytes late; `headers` are added to the file's, `lies` replace them after they were
-            compared with the request's; `chunked`: no length is told; `then`: called after the
-            headers; `hold`: an event to wait for at the end.
-        requests: (path, Range) of each request.
-        agents: User-Agent of each.
-    """
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.etags, self.dates = True, False
-        self.plan: list[dict[str, Any]] = []
-        self.requests: list[tuple[str, str | None]] = []
-        self.agents: list[str] = []
-        site = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                site.answer(self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        self.requests.append((handler.path, handler.headers.get("Range")))
-        self.agents.append(handler.headers.get("User-Agent", ""))
-        how = self.plan.pop(0) if self.plan else {}
-        if "status" in how:
-            return self._send(
-                handler, how["status"], how.get("headers", {}), how.get("body", b""), {}
-            )
-        content = self.files.get(handler.path.removeprefix(self.address))
-        if content is None:
-            return self._send(handler, 404, {}, b"", {})
-        status, headers, body = self._file(handler, content, how)
-        return self._send(handler, status, {**headers, **how.get("lies", {})}, body, how)
-
-    def _file(self, handler, content, how):
-        """Status, headers and body as RFC 9110 wants them, but for what is planned."""
-        headers = {}
-        if self.etags:
-            headers["ETag"] = f'"{hashlib.md5(content).hexdigest()}"'
-        elif self.dates:
-            headers["Last-Modified"] = f"Sun, 22 Nov 2026 10:00:{len(content) % 60:02d} GMT"
-        headers |= how.get("headers", {})
-        begin = handler.headers.get("Range", "bytes=0-")[len("bytes=") : -1]
-        same = handler.headers.get("If-Range", "") in headers.values()
-        if begin == "0" or how.get("whole") or not same:
-            return 200, headers, content
-        if int(begin) >= len(content):
-            return 416, headers, b""
-        first = int(begin) + how.get("skew", 0)
-        headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
-        return 206, headers, content[first:]
-
-    def _send(self, handler, status, headers, body, how):
-        handler.send_response(status)
-        length = {"Transfer-Encoding": "chunked"} if how.get("chunked") else {}
-        for name, value in {**(length or {"Content-Length": str(len(body))}), **headers}.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        if "then" in how:
-            how["then"]()
-        end = how.get("cut", how.get("stop", len(body)))
-        sent = body[:end]
-        if how.get("chunked"):
-            sent = b"%x\r\n%s\r\n" % (len(sent), sent) + (b"0\r\n\r\n" if end == len(body) else b"")
-        handler.wfile.write(sent)
-        handler.wfile.flush()
-        if "hold" in how:
-            how["hold"].wait(10)
-        if end < len(body):
-            handler.close_connection = True
-            if "cut" in how:  # linger of 0 seconds: a reset instead of a proper end
-                linger = struct.pack("ii", 1, 0)
-                handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A running site; pauses between tries are left out, proxies of this machine too."""
-    from paddlex_maskrcnn.weights import download
-
     monkeypatch.setattr(download, "PAUSE_SECONDS", 0.0)
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
     site = Site()
     yield site
     site.close()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "weights"))
+    for name in (*OFFLINE_VARIABLES, "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "weights"
+
+
+@pytest.fixture
+def entry_of(site, folder):
+    """Makes the catalogue's row of a file the site has."""
+
+    def build(**fields):
+        site.files["/w.pth"] = CONTENT
+        fields = {"url": f"{site.address}/w.pth", "licence": "MIT", **fields}
+        return CatalogueEntry("our w", file_name="w.pth", input_format=IMAGENET_RGB, **fields)
+
+    return build
+
+
+@pytest.fixture
+def entry(entry_of):
+    """A row without a hash, so that nothing but the transfer itself can notice wrong bytes."""
+    return entry_of()
+
+
+@pytest.fixture
+def one_attempt(monkeypatch):
+    """A download gives up at the first break."""
+    monkeypatch.setattr(download, "ATTEMPTS", 1)

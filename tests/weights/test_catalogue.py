@@ -11,10 +11,9 @@ from detectron2.config import get_cfg
 from detectron2.modeling import build_model
 
 from paddlex_maskrcnn.config.schema import BACKBONES, ModelParams
-from paddlex_maskrcnn.engine.network import ModelCard, detectron2_cfg
+from paddlex_maskrcnn.inference.network import ModelCard, detectron2_cfg
 from paddlex_maskrcnn.weights import catalogue
-from paddlex_maskrcnn.weights.catalogue import all_entries, find_entry
-from paddlex_maskrcnn.weights.catalogue_page import markdown_table
+from paddlex_maskrcnn.weights.catalogue import all_entries, find_entry, markdown_table
 
 ROWS = list(all_entries())
 ZOO = Path(detectron2.__file__).parent / "model_zoo"

@@ -70,12 +70,12 @@ def test_what_a_folder_says(folder):
     assert model.eval_metrics == {"bbox_mmap": 0.25}
     assert model.completed_epochs == 3
     assert model.source.input_format.conventions == "paddlex"
-    for ours, known in zip(
+    for ours, expected in zip(
         (model.source.input_format.pixel_mean, model.source.input_format.pixel_std),
         (PADDLEX_RGB.pixel_mean, PADDLEX_RGB.pixel_std),
         strict=True,
     ):
-        assert ours == pytest.approx(known)
+        assert ours == pytest.approx(expected)
 
 
 def test_anchor_sizes_are_those_that_paddlex_really_used(folder):
@@ -197,11 +197,11 @@ def test_as_pretrained_weights_it_keeps_its_own_input_format(folder):
     own = {"mean": [0.5] * 3, "std": [0.25] * 3}
     params = card()["_init_params"] | {"anchor_sizes": [16, 32, 64], "with_fpn": False}
     path = folder(Transforms=[{"Normalize": own}], _init_params=params)
-    found, model = open_weights(str(path), "ResNet50"), read_paddlex_model(path)
-    assert found.input_format == model.source.input_format
-    assert found.input_format.pixel_mean == (127.5,) * 3
+    source, model = open_weights(str(path), "ResNet50"), read_paddlex_model(path)
+    assert source.input_format == model.source.input_format
+    assert source.input_format.pixel_mean == (127.5,) * 3
     logits = "proposal_generator.rpn_head.objectness_logits.bias"
-    assert found.state[logits].equal(model.source.state[logits])
+    assert source.state[logits].equal(model.source.state[logits])
 
 
 def test_no_folder(tmp_path):

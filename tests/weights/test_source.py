@@ -12,7 +12,7 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from paddlex_maskrcnn.weights import source
 from paddlex_maskrcnn.weights.catalogue import find_entry
-from paddlex_maskrcnn.weights.folder import FOLDER_VARIABLE
+from paddlex_maskrcnn.weights.download import FOLDER_VARIABLE
 from paddlex_maskrcnn.weights.input_format import (
     CAFFE_BGR,
     IMAGENET_RGB,
@@ -38,9 +38,9 @@ def test_random_weights():
 
 def test_torchvision_file(resnet18, tmp_path):
     torch.save(resnet18, tmp_path / "r18.pth")
-    found = open_weights(str(tmp_path / "r18.pth"), "ResNet18")
-    assert found.input_format == IMAGENET_RGB
-    assert torch.equal(found.state["res5.1.conv2.weight"], resnet18["layer4.1.conv2.weight"])
+    weights = open_weights(str(tmp_path / "r18.pth"), "ResNet18")
+    assert weights.input_format == IMAGENET_RGB
+    assert torch.equal(weights.state["res5.1.conv2.weight"], resnet18["layer4.1.conv2.weight"])
 
 
 @pytest.mark.parametrize("wrap", ["state_dict", "model", "module"])
@@ -51,8 +51,8 @@ def test_files_of_training_loops(resnet18, tmp_path, wrap):
     else:
         content = {wrap: resnet18, "epoch": 3, "optimizer": {"lr": 0.1}}
     torch.save(content, tmp_path / "r18.pt")
-    found = open_file(tmp_path / "r18.pt")
-    assert torch.equal(found.state["stem.conv1.weight"], resnet18["conv1.weight"])
+    weights = open_file(tmp_path / "r18.pt")
+    assert torch.equal(weights.state["stem.conv1.weight"], resnet18["conv1.weight"])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -64,9 +64,9 @@ def test_all_become_float32(tmp_path, dtype):
 def test_timm_hrnet_is_not_taken_for_a_resnet(tmp_path):
     state = timm.create_model("hrnet_w18", pretrained=False).state_dict()
     save_file(state, tmp_path / "hrnet.safetensors")
-    found = open_file(tmp_path / "hrnet.safetensors")
-    assert found.input_format == IMAGENET_RGB
-    assert torch.equal(found.state["stage1.0.conv1.weight"], state["layer1.0.conv1.weight"])
+    weights = open_file(tmp_path / "hrnet.safetensors")
+    assert weights.input_format == IMAGENET_RGB
+    assert torch.equal(weights.state["stage1.0.conv1.weight"], state["layer1.0.conv1.weight"])
 
 
 def test_torchvision_detector(tmp_path):
@@ -74,9 +74,9 @@ def test_torchvision_detector(tmp_path):
     with torch.device("meta"):
         names = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None).state_dict()
     torch.save({name: torch.zeros(91) for name in names}, tmp_path / "mask.pth")
-    found = open_file(tmp_path / "mask.pth")
-    assert found.input_format == TORCHVISION_RGB
-    assert len(found.state["roi_heads.box_predictor.cls_score.bias"]) == 81
+    weights = open_file(tmp_path / "mask.pth")
+    assert weights.input_format == TORCHVISION_RGB
+    assert len(weights.state["roi_heads.box_predictor.cls_score.bias"]) == 81
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_torchvision_detector(tmp_path):
 def test_detectron2_pickle(tmp_path, author, form):
     content = {"model": {"stem.conv1.weight": one_of(2).astype(np.float16)}, "__author__": author}
     (tmp_path / "r50.pkl").write_bytes(pickle.dumps(content))
-    found = open_file(tmp_path / "r50.pkl")
-    assert found.input_format == form
-    assert found.state["stem.conv1.weight"].dtype == torch.float32
+    weights = open_file(tmp_path / "r50.pkl")
+    assert weights.input_format == form
+    assert weights.state["stem.conv1.weight"].dtype == torch.float32
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -101,21 +101,21 @@ def test_caffe2_pickle(tmp_path, inside):
     }
     blobs |= {"conv1_w_momentum": one_of(4), "pred_w": one_of(4), "fc6_w": one_of(1)}
     (tmp_path / "R-50.pkl").write_bytes(pickle.dumps({"blobs": blobs} if inside else blobs, 2))
-    found = open_file(tmp_path / "R-50.pkl")
-    assert found.input_format == CAFFE_BGR
+    weights = open_file(tmp_path / "R-50.pkl")
+    assert weights.input_format == CAFFE_BGR
     statistics = {"stem.conv1.norm.running_mean", "stem.conv1.norm.running_var"}
     ours = {"stem.conv1.weight", "stem.conv1.norm.weight", "stem.conv1.norm.bias"}
-    assert found.state.keys() == ours | statistics | {"pred_w", "fc6_w"}
-    assert found.state["stem.conv1.norm.running_var"][0] + 1e-5 == pytest.approx(1)
+    assert weights.state.keys() == ours | statistics | {"pred_w", "fc6_w"}
+    assert weights.state["stem.conv1.norm.running_var"][0] + 1e-5 == pytest.approx(1)
 
 
 def test_caffe2_networks_with_group_norm_have_no_statistics_and_stride_in_3x3(tmp_path):
     blobs = {"conv1_w": one_of((4, 3, 7, 7)), "conv1_gn_s": one_of(4), "conv1_gn_b": one_of(4)}
     (tmp_path / "R-50-GN.pkl").write_bytes(pickle.dumps(blobs, 2))
-    found = open_file(tmp_path / "R-50-GN.pkl")
-    assert not found.input_format.stride_in_1x1
-    assert not found.input_format.scaled
-    assert not any("running" in name for name in found.state)
+    weights = open_file(tmp_path / "R-50-GN.pkl")
+    assert not weights.input_format.stride_in_1x1
+    assert not weights.input_format.scaled
+    assert not any("running" in name for name in weights.state)
 
 
 PADDLE_BACKBONE = {
@@ -127,10 +127,10 @@ PADDLE_BACKBONE = {
 
 
 def test_paddle_backbone(tmp_path):
-    found = open_file(write_folder(tmp_path / "ResNet50_cos_pretrained", PADDLE_BACKBONE))
-    assert found.input_format == IMAGENET_RGB
-    assert found.state["backbone.res2.0.conv3.weight"].shape == (2, 2, 1, 1)
-    assert "fc_0.w_0" in found.state, "reported as unused"
+    weights = open_file(write_folder(tmp_path / "ResNet50_cos_pretrained", PADDLE_BACKBONE))
+    assert weights.input_format == IMAGENET_RGB
+    assert weights.state["backbone.res2.0.conv3.weight"].shape == (2, 2, 1, 1)
+    assert "fc_0.w_0" in weights.state, "reported as unused"
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ def test_paddle_anchors_without_a_pyramid_are_put_into_our_order(tmp_path):
     """PaddleX: ratio by ratio, each with its five sizes; here size by size."""
     logits = np.array([10 * ratio + size for ratio in range(3) for size in range(5)], np.float32)
     folder = write_folder(tmp_path / "c4", PADDLE_BACKBONE | {"rpn_cls_logits_b": logits})
-    found = open_file(folder).state["proposal_generator.rpn_head.objectness_logits.bias"]
-    assert found.tolist() == [10 * ratio + size for size in range(5) for ratio in range(3)]
+    weights = open_file(folder).state["proposal_generator.rpn_head.objectness_logits.bias"]
+    assert weights.tolist() == [10 * ratio + size for size in range(5) for ratio in range(3)]
 
 
 def test_a_kind_is_taken_from_the_catalogue(monkeypatch, tmp_path):
@@ -163,10 +163,10 @@ def test_a_kind_is_taken_from_the_catalogue(monkeypatch, tmp_path):
         return tmp_path / "zoo.pkl"
 
     monkeypatch.setattr(source, "fetch", fetch)
-    found = open_weights("COCO", "ResNet50", with_fpn=False)
+    weights = open_weights("COCO", "ResNet50", with_fpn=False)
     assert fetched == [find_entry("ResNet50", "COCO", with_fpn=False)]
-    assert found.name == "Detectron2 mask_rcnn_R_50_C4_3x"
-    assert found.input_format == CAFFE_BGR
+    assert weights.name == "Detectron2 mask_rcnn_R_50_C4_3x"
+    assert weights.input_format == CAFFE_BGR
 
 
 def test_the_catalogue_s_file_is_verified(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from ..requirements import require_detectron2
 from .overrides import add_overrides
 
 if TYPE_CHECKING:
+    from ..config.dataset_params import DatasetChoice
     from ..config.load import LoadedExperiment
     from ..data.check.inspection import Inspection, Part
     from ..data.check.plan import Plan
@@ -83,10 +84,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--num-workers is {arguments.num_workers}; at least 0 is needed")
 
 
-def _choices(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
-    """Class and arguments of each data set that the options name, checked as in a file."""
+def _choices(arguments: argparse.Namespace) -> list[DatasetChoice]:
+    """The data sets that the options name, checked as in a file."""
     from ..config.check import check_section
-    from ..config.dataset_rows import DATASETS, JOINED
+    from ..config.dataset_params import DATASETS, JOINED, DatasetChoice
     from ..config.problems import ConfigError
 
     kind = arguments.type or _kind(arguments)
@@ -103,11 +104,11 @@ def _choices(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
         raise ValueError("at most two parts can be checked together: training and held-out data")
     choices = []
     for k in range(count):
-        chosen = {name: value[min(k, len(value) - 1)] for name, value in values.items()}
-        _, problems = check_section(DATASETS[kind], chosen, "", lambda key: "command line")
+        chosen = {name: one[min(k, len(one) - 1)] for name, one in values.items()}
+        params, problems = check_section(DATASETS[kind], chosen, "", lambda key: "command line")
         if problems:
             raise ConfigError(problems)
-        choices.append((kind, chosen))
+        choices.append(DatasetChoice(type=kind, arguments=params))
     return choices
 
 
@@ -132,14 +133,14 @@ def _configured(loaded: LoadedExperiment) -> list[Part]:
     return [open_part(name, partial(open_dataset, loaded, name)) for name in names]
 
 
-def _given(choices: list[tuple[str, dict[str, Any]]]) -> list[Part]:
+def _given(choices: list[DatasetChoice]) -> list[Part]:
     from .. import datasets
     from ..data.check.inspection import open_part
 
     names = ("train", "eval") if len(choices) == 2 else ("data",)
     return [
-        open_part(name, partial(getattr(datasets, kind), **values))
-        for name, (kind, values) in zip(names, choices, strict=True)
+        open_part(name, partial(datasets.open_dataset, choice))
+        for name, choice in zip(names, choices, strict=True)
     ]
 
 
@@ -151,7 +152,7 @@ def _plan(loaded: LoadedExperiment | None) -> Plan:
 
     model = loaded.experiment.model if loaded else ModelParams()
     lists = loaded.experiment.data.transforms if loaded else OperatorLists()
-    words, new_size = resizing_of(Compose.from_config(lists.train))
+    words, new_size = resizing_of(Compose.from_choices(lists.train))
     anchors = AnchorSet(tuple(model.anchor_sizes), tuple(model.aspect_ratios), model.with_fpn)
     return Plan(words, new_size, anchors, model.keep_top_k)
 

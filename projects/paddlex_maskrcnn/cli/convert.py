@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read, write, and say how the result is read and what was lost."""
     require_detectron2()
-    from ..data.formats.convert import convert
+    from ..data.convert.convert import convert
 
     dataset = _open(arguments)
     print(dataset.describe())

@@ -58,7 +58,7 @@ def _pictures(paths: Sequence[Path]) -> list[Path]:
     Raises:
         ValueError: for a path that is not there, or a folder without pictures.
     """
-    from ..data.datasets.image_files import files_below, is_picture
+    from ..data.datasets.files import files_below, is_picture
 
     found = []
     for path in paths:

@@ -72,8 +72,8 @@ def evaluated(model: MaskRCNN, dataset: DetectionDataset, **settings: Any) -> Ev
     Returns:
         what was found; None in processes beside the main one.
     """
-    from ..engine.processes import is_main
-    from ..engine.run_log import run_log
+    from ..engine.logs import run_log
+    from ..processes import is_main
 
     with run_log() if is_main() else nullcontext():
         model.evaluate(dataset, **settings)

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Import and say what happened to the parameters."""
     require_detectron2()
-    from ..engine.import_paddlex import import_paddlex
+    from ..inference.interop import import_paddlex
 
     imported = import_paddlex(arguments.folder, arguments.to)
     card = imported.network.card

@@ -28,7 +28,7 @@ def join(device: str) -> None:
     """
     import logging
 
-    from ..engine.processes import is_main, join_processes
+    from ..processes import is_main, join_processes
 
     join_processes(device)
     if not is_main():
@@ -72,7 +72,7 @@ def _wait(started: subprocess.Popen[bytes]) -> int:
 
 
 def _check_gpus(processes: int) -> None:
-    from ..engine.processes import num_gpus
+    from ..processes import num_gpus
 
     gpus = num_gpus()
     if 0 < gpus < processes:

@@ -53,9 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     _require_packages()
     require_detectron2()
     from .. import load_model
-    from ..engine.run_log import run_log
-    from ..serve.app import create_app
-    from ..serve.server import run_server
+    from ..engine.logs import run_log
+    from ..serve.app import create_app, run_server
 
     limits = Limits(**{name: getattr(arguments, name) for name in _LIMITS})
     key = os.environ.get(API_KEY) or None

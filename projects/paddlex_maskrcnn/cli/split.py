@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..requirements import require_detectron2
 
 if TYPE_CHECKING:
-    from ..data.formats.splitting import Group, SplitSource
+    from ..data.convert.split import Group, SplitSource
 
 HELP = "deal a COCO json into train, val and test parts, classes in proportion"
 
@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the parts and show what is in them."""
     require_detectron2()
-    from ..data.formats.output import keep_apart, write_file
-    from ..data.formats.splitting import SplitSource, deal
+    from ..data.convert.output import keep_apart, write_file
+    from ..data.convert.split import SplitSource, deal
 
     shares = _shares(arguments.val, arguments.test)
     source = SplitSource(arguments.source, arguments.group_by)

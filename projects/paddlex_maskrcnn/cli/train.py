@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..requirements import require_detectron2
 from .held_out import evaluated
@@ -83,7 +83,7 @@ def as_command(arguments: argparse.Namespace) -> list[str]:
 
 def _train(loaded: LoadedExperiment, dry: bool) -> int:
     from ..config.show import section_as_plain
-    from ..engine.processes import is_main, main_first
+    from ..processes import is_main, main_first
 
     experiment = loaded.experiment
     for key, value in (("train", experiment.train), ("data.train", experiment.data.train)):
@@ -112,7 +112,7 @@ def _train(loaded: LoadedExperiment, dry: bool) -> int:
 def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     from .. import load_model
     from ..config.show import section_as_plain
-    from ..engine.processes import is_main
+    from ..processes import is_main
 
     experiment = loaded.experiment
     if experiment.data.eval is None:
@@ -137,7 +137,7 @@ def _report_best(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExper
     A run that was resumed after its best evaluation no longer has the results: it evaluates again.
     """
     from .. import load_model
-    from ..engine.processes import is_main
+    from ..processes import is_main
     from .analyze import write_report
 
     assert loaded.experiment.train is not None
@@ -185,15 +185,12 @@ def open_dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
     Args:
         part: `train` or `eval`.
     """
-    from dataclasses import asdict
-
     from .. import datasets
     from ..data.transforms import Compose
 
     data = loaded.experiment.data
-    choice: Any = getattr(data, part)
-    transforms = Compose.from_config(getattr(data.transforms, part))
-    return getattr(datasets, choice.type)(**asdict(choice.arguments), transforms=transforms)
+    transforms = Compose.from_choices(getattr(data.transforms, part))
+    return datasets.open_dataset(getattr(data, part), transforms)
 
 
 def _show_pictures(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExperiment) -> None:

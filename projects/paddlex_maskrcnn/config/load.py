@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,11 +16,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from . import profiles, schema, yaml_io
-from .check import check_section
-from .dataset_rows import DATASETS, JOINED
+from .check import check_section, without_retired
+from .dataset_params import DATASETS, JOINED, DatasetChoice
+from .operator_params import TRANSFORMS, OperatorChoice
 from .problems import ConfigError, Problem, suggestion
 from .rules import broken_rules
-from .transform_rows import TRANSFORMS
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class LoadedExperiment:
         experiment: the checked sections.
         given: the raw values as written, interpolations resolved.
         places: full key -> "file:line" or "command line", for every key that was written.
-        profiled: full key -> profile, for every row that has its value from one.
+        profiled: full key -> profile, for every parameter that has its value from one.
     """
 
     experiment: schema.Experiment
@@ -124,7 +124,7 @@ class _Sections:
         return value if isinstance(value, Mapping) else {}
 
     def section(self, name: str, kind: type, **python_only: Any) -> Any:
-        """A section whose keys are the rows of `kind`."""
+        """A section whose keys are the parameters of `kind`."""
         return self.checked(kind, self.mapping(name, self.given.get(name)), name, python_only)
 
     def checked(
@@ -159,7 +159,7 @@ class _Sections:
             transforms=self.transforms(values.get("transforms")),
         )
 
-    def dataset(self, prefix: str, value: Any) -> schema.DatasetChoice | None:
+    def dataset(self, prefix: str, value: Any) -> DatasetChoice | None:
         """A data set; a list of them is one joined set."""
         if value is None:
             return None
@@ -176,28 +176,27 @@ class _Sections:
             return self.joined(values, prefix, f"{prefix}.parts")
         return self.choice(kind, values, prefix)
 
-    def joined(self, values: dict, prefix: str, parts: str) -> schema.DatasetChoice:
+    def joined(self, values: dict, prefix: str, parts: str) -> DatasetChoice:
         """Several data sets; `parts` is the key that holds their list."""
-        choice = self.choice(JOINED, values, prefix)
-        if choice.arguments is not None:
-            if not choice.arguments.parts:
-                text = "is []; at least one data set is needed"
-                self.problems.append(Problem(parts, text, self.locate(parts)))
-            checked = [
-                self.dataset(f"{parts}[{k}]", part) for k, part in enumerate(choice.arguments.parts)
-            ]
-            choice.arguments.parts = [
-                {"type": one.type, **asdict(one.arguments)}
-                for one in checked
-                if one and one.arguments
-            ]
-        return choice
+        given = values.get("parts")
+        if "parts" in values and not _is_list_of_mappings(given):
+            text = f"is {given!r}; a list of mappings is needed"
+            self.problems.append(Problem(f"{prefix}.parts", text, self.locate(f"{prefix}.parts")))
+            return DatasetChoice(type=JOINED, arguments=None)
+        if given == []:
+            text = "is []; at least one data set is needed"
+            self.problems.append(Problem(parts, text, self.locate(parts)))
+            return DatasetChoice(type=JOINED, arguments=None)
+        if given is not None:
+            choices = [self.dataset(f"{parts}[{k}]", part) for k, part in enumerate(given)]
+            values = {**values, "parts": choices}
+        return self.choice(JOINED, values, prefix)
 
-    def choice(self, kind: str, values: dict, prefix: str) -> schema.DatasetChoice:
+    def choice(self, kind: str, values: dict, prefix: str) -> DatasetChoice:
         arguments = self.checked(DATASETS[kind], values, prefix)
         if prefix == "data.train" and arguments is not None and "shuffle" not in values:
             arguments.shuffle = True
-        return schema.DatasetChoice(type=kind, arguments=arguments)
+        return DatasetChoice(type=kind, arguments=arguments)
 
     def transforms(self, value: Any) -> schema.OperatorLists:
         lists = schema.OperatorLists()
@@ -211,31 +210,37 @@ class _Sections:
                 self.problems.append(Problem(key, text, self.locate(key)))
             else:
                 checked = [self.operator(f"{key}[{i}]", one) for i, one in enumerate(operators)]
-                setattr(lists, name, checked)
+                setattr(lists, name, [choice for choice in checked if choice is not None])
         return lists
 
-    def operator(self, key: str, value: Any) -> dict[str, dict]:
+    def operator(self, key: str, value: Any) -> OperatorChoice | None:
         """An operator: its name alone, or {name: arguments}."""
         if isinstance(value, str):
             value = {value: None}
         if not isinstance(value, Mapping) or len(value) != 1:
             text = f"is {value!r}; write '- Name' or '- Name: {{argument: value}}'"
             self.problems.append(Problem(key, text, self.locate(key)))
-            return {}
+            return None
         ((name, arguments),) = value.items()
         if name not in TRANSFORMS:
             text = f"is {name!r}; operators are {', '.join(TRANSFORMS)}"
             text += suggestion(name, TRANSFORMS)
             self.problems.append(Problem(key, text, self.locate(key)))
-            return {}
-        given = self.mapping(f"{key}.{name}", arguments)
-        self.checked(TRANSFORMS[name], dict(given), f"{key}.{name}")
-        return {name: given}
+            return None
+        kind, prefix = TRANSFORMS[name], f"{key}.{name}"
+        given = self.mapping(prefix, arguments)
+        given = without_retired(kind, given, f"{prefix}.", self.locate)
+        arguments = self.checked(kind, dict(given), prefix)
+        return OperatorChoice(name=name, arguments=arguments, given=given)
+
+
+def _is_list_of_mappings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value)
 
 
 def _python_only(kind: type, key: str) -> bool:
     this = getattr(kind, "__dataclass_fields__", {}).get(key)
-    return this is not None and this.metadata["row"].python_only
+    return this is not None and this.metadata["param"].python_only
 
 
 def _override(given: dict, places: dict[str, str], overrides: Sequence[str]) -> list[Problem]:

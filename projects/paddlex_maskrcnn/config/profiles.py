@@ -1,4 +1,4 @@
-"""Profiles: named values for rows that the user leaves alone, `profile: fast` in an experiment file.
+"""Profiles: named values for parameters that the user leaves alone, `profile: fast` in an experiment file.
 
 What: a profile fills in, what is written wins, and what a run records are the values alone: nothing
 after loading knows that there are profiles. A profile says the same on every machine, so that a file
@@ -13,13 +13,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .params import default_of
 from .problems import ConfigError, Problem, suggestion
-from .rows import default_of
 from .schema import ModelParams, TrainParams
 
 KEY = "profile"
 
-Rows = Mapping[str, Any]
+Params = Mapping[str, Any]
 
 _SECTIONS = {"model": ModelParams, "train": TrainParams}
 _PROPOSALS_A_DETECTION = 3
@@ -30,32 +30,32 @@ class ProfileRow:
     """One value of a profile.
 
     Attributes:
-        key: section and row.
-        value: of that row, or a function from what was written in its section to it.
+        key: section and parameter.
+        value: of that parameter, or a function from what was written in its section to it.
         meaning: the value in words, where it is a function.
         reason: why it is faster and what it costs, one line for people.
     """
 
     key: str
-    value: Any | Callable[[Rows], Any]
+    value: Any | Callable[[Params], Any]
     reason: str
     meaning: str = ""
 
     @property
     def name(self) -> str:
-        """The row without its section."""
+        """The parameter without its section."""
         return self.key.partition(".")[2]
 
-    def of(self, given: Rows) -> Any:
+    def of(self, given: Params) -> Any:
         """The value beside what was written in the section."""
         return self.value(given) if callable(self.value) else self.value
 
 
-def _proposals(given: Rows) -> int:
-    """As many as the detections that are asked for need, from 300 to the row's own default."""
+def _proposals(given: Params) -> int:
+    """As many as the detections that are asked for need, from 300 to the parameter's own default."""
     default = _defaults(ModelParams)
     wanted = given.get("keep_top_k", default["keep_top_k"])
-    if not isinstance(wanted, int):  # a mistake, which is told when the rows are checked
+    if not isinstance(wanted, int):  # a mistake, which is told when the parameters are checked
         wanted = default["keep_top_k"]
     return max(300, min(_PROPOSALS_A_DETECTION * wanted, default["test_post_nms_top_n"]))
 
@@ -94,8 +94,8 @@ def profile(name: str, section: str = "model", /, **given: Any) -> dict[str, Any
     problem = _unknown("profile", name, PROFILES) or _unknown("section", section, _SECTIONS)
     if problem:
         raise ConfigError([problem])
-    rows = (row for row in PROFILES[name] if row.key.startswith(f"{section}."))
-    return given | {row.name: row.of(given) for row in rows if row.name not in given}
+    params = (param for param in PROFILES[name] if param.key.startswith(f"{section}."))
+    return given | {param.name: param.of(given) for param in params if param.name not in given}
 
 
 def fill_in(
@@ -116,12 +116,12 @@ def fill_in(
         problems.append(problem)
         return sections, {}
     added = {}
-    for row in PROFILES[name]:
-        section = row.key.partition(".")[0]
+    for param in PROFILES[name]:
+        section = param.key.partition(".")[0]
         written = _mapping(sections, section)
-        if written is not None and row.name not in written:
-            sections[section] = {**written, row.name: row.of(_mapping(given, section) or {})}
-            added[row.key] = name
+        if written is not None and param.name not in written:
+            sections[section] = {**written, param.name: param.of(_mapping(given, section) or {})}
+            added[param.key] = name
     return sections, added
 
 
@@ -131,16 +131,16 @@ def without_effect(name: str, sections: Mapping[str, Any], added: Collection[str
     Args:
         name: of a profile.
         sections: the experiment's, filled in.
-        added: full keys of the rows that have their value from the profile.
+        added: full keys of the parameters that have their value from the profile.
     """
     reasons = []
-    for row in PROFILES[name]:
-        section = row.key.partition(".")[0]
-        default = _defaults(_SECTIONS[section])[row.name]
-        value = (_mapping(sections, section) or {}).get(row.name, default)
-        if row.key in added and value != default:
+    for param in PROFILES[name]:
+        section = param.key.partition(".")[0]
+        default = _defaults(_SECTIONS[section])[param.name]
+        value = (_mapping(sections, section) or {}).get(param.name, default)
+        if param.key in added and value != default:
             return ""
-        reasons.append(f"{row.key} {'stays' if row.key in added else 'is given as'} {value}")
+        reasons.append(f"{param.key} {'stays' if param.key in added else 'is given as'} {value}")
     return " and ".join(reasons)
 
 

@@ -1,4 +1,4 @@
-"""Rules between the rows of a model: combinations that make no sense, settings without effect."""
+"""Rules between the parameters of a model: combinations that make no sense, settings without effect."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def without_effect(model: ModelParams, given: Collection[str]) -> list[str]:
     """A sentence for each given setting that changes nothing in this combination.
 
     Args:
-        given: names of the rows the user wrote.
+        given: names of the parameters the user wrote.
     """
     soft = model.rcnn_nms == "MultiClassSoftNMS"
     decaying = soft or model.rcnn_nms == "MatrixNMS"

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
+from .dataset_params import DatasetChoice
 from .load import LoadedExperiment
+from .params import param_of
 from .profiles import KEY
-from .rows import row_of
+from .schema import OperatorLists
 from .yaml_io import dump
 
 _COLUMN = 60
@@ -24,7 +26,7 @@ def show(loaded: LoadedExperiment) -> str:
         section = getattr(experiment, name)
         if section is not None:
             lines.append(f"{name}:")
-            lines += _data(section, loaded) if name == "data" else _rows(section, name, 1, loaded)
+            lines += _data(section, loaded) if name == "data" else _params(section, name, 1, loaded)
     return "\n".join(lines) + "\n"
 
 
@@ -33,11 +35,11 @@ def as_plain(experiment: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {"model": asdict(experiment.model)}
     if plain["model"]["num_classes"] is None:
         del plain["model"]["num_classes"]
-    plain["data"] = {"transforms": asdict(experiment.data.transforms)}
+    plain["data"] = {"transforms": _operators(experiment.data.transforms)}
     for part in ("train", "eval"):
         choice = getattr(experiment.data, part)
         if choice is not None:
-            plain["data"][part] = {"type": choice.type, **asdict(choice.arguments)}
+            plain["data"][part] = _plain(choice)
     for name in ("train", "evaluate", "predict"):
         section = getattr(experiment, name)
         if section is not None:
@@ -47,17 +49,30 @@ def as_plain(experiment: Any) -> dict[str, Any]:
 
 def section_as_plain(section: Any) -> dict[str, Any]:
     """What a YAML file can hold of a section."""
-    return {this.name: getattr(section, this.name) for this in _written(section)}
+    return {this.name: _plain(getattr(section, this.name)) for this in _written(section)}
+
+
+def _plain(value: Any) -> Any:
+    """The value of a row; data sets inside it as mappings of `type` and its arguments."""
+    if isinstance(value, DatasetChoice):
+        return {"type": value.type, **section_as_plain(value.arguments)}
+    return [_plain(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _operators(lists: OperatorLists) -> dict[str, list[dict]]:
+    """Section `data.transforms` as it was written."""
+    parts = {"train": lists.train, "eval": lists.eval}
+    return {part: [choice.as_written() for choice in choices] for part, choices in parts.items()}
 
 
 def _written(section: Any) -> Iterator[Any]:
-    return (this for this in fields(section) if not row_of(this).python_only)
+    return (this for this in fields(section) if not param_of(this).python_only)
 
 
-def _rows(section: Any, prefix: str, depth: int, loaded: LoadedExperiment) -> Iterator[str]:
+def _params(section: Any, prefix: str, depth: int, loaded: LoadedExperiment) -> Iterator[str]:
     for this in _written(section):
         key = f"{prefix}.{this.name}"
-        yield _line(this.name, getattr(section, this.name), depth, _place(key, loaded))
+        yield _line(this.name, _plain(getattr(section, this.name)), depth, _place(key, loaded))
 
 
 def _data(section: Any, loaded: LoadedExperiment) -> Iterator[str]:
@@ -67,11 +82,11 @@ def _data(section: Any, loaded: LoadedExperiment) -> Iterator[str]:
             key = f"data.{part}"
             yield f"  {part}:"
             yield _line("type", choice.type, 2, _place(f"{key}.type", loaded))
-            yield from _rows(choice.arguments, key, 2, loaded)
+            yield from _params(choice.arguments, key, 2, loaded)
     yield "  transforms:"
     for part in ("train", "eval"):
         place = _place(f"data.transforms.{part}", loaded)
-        yield _line(part, getattr(section.transforms, part), 2, place)
+        yield _line(part, _operators(section.transforms)[part], 2, place)
 
 
 def _place(key: str, loaded: LoadedExperiment) -> str:

@@ -1,6 +1,6 @@
-"""The one place that knows both vocabularies: rows of the schema to keys of Detectron2's cfg.
+"""The one place that knows both vocabularies: parameters of the schema to keys of Detectron2's cfg.
 
-Rows with a `to` are copied; what depends on several rows is derived by one function a topic.
+Parameters with a `to` are copied; what depends on several parameters is derived by one function a topic.
 Detectron2's keys are written through `merge_from_list`, which refuses unknown keys and wrong types.
 """
 
@@ -12,10 +12,10 @@ from typing import Any
 
 from detectron2.config import CfgNode, get_cfg
 
-from .rows import row_of
+from .params import param_of
 from .schema import ModelParams
 
-# PaddleX's constants that no row exposes (behaviour notes 1.1, 2.5, 3.4); both are Smooth-L1 beta.
+# PaddleX's constants that no parameter exposes (behaviour notes 1.1, 2.5, 3.4); both are Smooth-L1 beta.
 RPN_SMOOTH_L1_BETA = 1 / 9
 ROI_SMOOTH_L1_BETA = 1.0
 CROWD_THRESH = 0.7  # Detectron's TRAIN.CROWD_FILTER_THRESH
@@ -103,9 +103,9 @@ def add_paddlex_keys(cfg: CfgNode) -> None:
 
 def _copy_direct(model: ModelParams, cfg: CfgNode) -> None:
     for this in fields(model):
-        row, value = row_of(this), getattr(model, this.name)
-        if row.to:
-            _set(cfg, row.to, row.values[value] if row.values else value)
+        param, value = param_of(this), getattr(model, this.name)
+        if param.to:
+            _set(cfg, param.to, param.values[value] if param.values else value)
 
 
 def _set(cfg: CfgNode, key: str, value: Any) -> None:
@@ -170,18 +170,18 @@ def _resnet(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
 def _heads(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
     shared = {
         "MODEL.ROI_HEADS.CROWD_THRESH": CROWD_THRESH,
-        "MODEL.ROI_MASK_HEAD.NAME": "SeamMaskHead",
+        "MODEL.ROI_MASK_HEAD.NAME": "PaddleXMaskHead",
     }
     if not model.with_fpn:
         return shared | {
-            "MODEL.ROI_HEADS.NAME": "SeamRes5ROIHeads",
+            "MODEL.ROI_HEADS.NAME": "PaddleXRes5ROIHeads",
             "MODEL.ROI_HEADS.IN_FEATURES": ["res4"],
             "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION": 14,
             "MODEL.ROI_MASK_HEAD.NUM_CONV": 0,
             "MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION": 14,
         }
     return shared | {
-        "MODEL.ROI_HEADS.NAME": "SeamROIHeads",
+        "MODEL.ROI_HEADS.NAME": "PaddleXROIHeads",
         "MODEL.ROI_HEADS.IN_FEATURES": ["p2", "p3", "p4", "p5"],
         "MODEL.ROI_BOX_HEAD.NAME": "FastRCNNConvFCHead",
         "MODEL.ROI_BOX_HEAD.NUM_FC": 2,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .datasets.packed import PackedRecords
+from .datasets.records import PackedRecords
 
 Position = tuple[int, int]  # (epoch, index of the record): what its augmentation depends on
 _FAR_AWAY = 2**32  # epochs: no training gets there

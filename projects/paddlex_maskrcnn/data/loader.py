@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from .batching import EpochBatches, Position, repeat_factors
 from .datasets.base import DetectionDataset
-from .datasets.packed import PackedRecords
+from .datasets.records import PackedRecords
 from .mapper import TestMapper, TrainMapper
 from .samples import PinnableBatch, sample_seed
 

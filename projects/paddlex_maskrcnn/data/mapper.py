@@ -18,9 +18,9 @@ from .images import as_image, read_image
 from .reduced_reading import read_reduced
 from .samples import planes, seeded, to_instances
 from .transforms.compose import Compose
-from .transforms.padding import Padding
-from .transforms.scene import Scene
-from .transforms.setting import Setting
+from .transforms.operator import ImageContext
+from .transforms.resize import Padding
+from .transforms.sample import Sample
 
 Record = Mapping[str, Any]
 
@@ -51,7 +51,7 @@ class TrainMapper:
             ValueError: if an operator cannot work on such images or with these classes.
         """
         self.operators = transforms.augmentations.augs
-        self.setting = transforms.setting(image_format, num_channels, labels)
+        self.setting = transforms.context(image_format, num_channels, labels)
         self.padding = transforms.padding
         self.seed = seed
         self.reads_reduced = reads_reduced and num_channels == 3
@@ -76,30 +76,30 @@ class TrainMapper:
             scene = self._scene(record, len(self.operators), records)
         sample = _packed(scene.image, record, self.padding)
         sample["height"], sample["width"] = record["height"], record["width"]
-        sample["instances"] = to_instances(scene.outlines(), scene.size)
+        sample["instances"] = to_instances(scene.annotations(), scene.size)
         return sample
 
-    def _scene(self, record: Record, stop: int, records: Sequence[Record] | None) -> Scene:
+    def _scene(self, record: Record, stop: int, records: Sequence[Record] | None) -> Sample:
         """A record gone through the first operators, as many as `stop` says."""
         scene = self._open(record)
-        for index, operator in enumerate(self.operators[:stop]):
-            scene.another = partial(self._any_scene, index, records) if records else None
+        for place, operator in enumerate(self.operators[:stop]):
+            scene.draw_another = partial(self._any_scene, place, records) if records else None
             operator(scene)
         return scene
 
-    def _any_scene(self, stop: int, records: Sequence[Record]) -> Scene:
+    def _any_scene(self, stop: int, records: Sequence[Record]) -> Sample:
         return self._scene(records[np.random.randint(len(records))], stop, records)
 
-    def _open(self, record: Record) -> Scene:
+    def _open(self, record: Record) -> Sample:
         """A record as it is in its file, or smaller."""
         if self.reads_reduced:
             reduced = read_reduced(record, self.operators, self.setting.image_format)
             if reduced is not None:
-                scene = Scene(reduced[0], self.setting, record["annotations"])
+                scene = Sample(reduced[0], self.setting, record["annotations"])
                 scene.note(reduced[1])
                 return scene
         image = _read_checked(record, self.setting)
-        return Scene(image, self.setting, record["annotations"])
+        return Sample(image, self.setting, record["annotations"])
 
 
 class TestMapper:
@@ -115,7 +115,7 @@ class TestMapper:
         """
         pipeline = transforms.deterministic()
         self.operators = pipeline.augmentations.augs
-        self.setting = pipeline.setting(image_format, num_channels)
+        self.setting = pipeline.context(image_format, num_channels)
         self.padding = pipeline.padding
 
     def pixels(self, image: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
@@ -151,13 +151,13 @@ class TestMapper:
             record = source if isinstance(source, Mapping) else {"file_name": os.fspath(source)}
             image = _read_checked(record, self.setting)
         height, width = image.shape[:2]
-        scene = Scene(image, self.setting)
+        scene = Sample(image, self.setting)
         for operator in self.operators:
             operator(scene)
         return {**_packed(scene.image, record, self.padding), "height": height, "width": width}
 
 
-def _read_checked(record: Record, setting: Setting) -> np.ndarray:
+def _read_checked(record: Record, setting: ImageContext) -> np.ndarray:
     recorded = (record["height"], record["width"]) if "height" in record else None
     kind = setting.image_format, setting.num_channels
     image = read_image(record["file_name"], *kind, recorded, setting.keeps_values)

@@ -21,8 +21,8 @@ from fvcore.transforms.transform import Transform
 from .image_headers import decode, file_bytes, read_header, swaps_sides
 from .images import turned
 from .transforms.operator import Operator
-from .transforms.outline import Outline
 from .transforms.resize import picked
+from .transforms.sample import Annotation
 
 _FLAGS = {
     2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -78,9 +78,9 @@ class Reduction(Transform):
         middles = np.arange(self.new_size[axis]) * self.factor + self.factor // 2
         return np.clip(middles - self.offset[axis], 0, self.size[axis] - 1)
 
-    def follow(self, outline: Outline) -> None:
+    def apply_annotation(self, annotation: Annotation) -> None:
         """Scale an object; its box stays around it."""
-        outline.move(self, keeps_tight=True)
+        annotation.move(self, keeps_tight=True)
 
 
 def reduction_factor(operators: Sequence[Operator], height: int, width: int) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances, PolygonMasks
 
-from .transforms.outline import Outline
+from .transforms.sample import Annotation
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 
@@ -56,7 +56,7 @@ def planes(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(copy)
 
 
-def to_instances(outlines: Sequence[Outline], size: tuple[int, int]) -> Instances:
+def to_instances(outlines: Sequence[Annotation], size: tuple[int, int]) -> Instances:
     """Pack objects for the model.
 
     Args:

@@ -18,6 +18,7 @@ import inspect
 import logging
 import types
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -49,17 +50,17 @@ _REMEDIES = (
 _OTHERWISE = "set train.compile: false; TORCHDYNAMO_VERBOSE=1 in the environment shows more"
 
 
-_uncompiled: list[None] = []
+_uncompiled: ContextVar[bool] = ContextVar("nothing is compiled", default=False)
 
 
 @contextlib.contextmanager
 def uncompiled() -> Iterator[None]:
     """Nothing is compiled while the block runs, whatever mode the network is in."""
-    _uncompiled.append(None)
+    token = _uncompiled.set(True)
     try:
         yield
     finally:
-        _uncompiled.pop()
+        _uncompiled.reset(token)
 
 
 class CompiledMethod:
@@ -89,7 +90,7 @@ class CompiledMethod:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As the method."""
-        if self.failure or _uncompiled or not self._root.training:
+        if self.failure or _uncompiled.get() or not self._root.training:
             return self._plain(*args, **kwargs)
         try:
             return self._compiled(*args, **kwargs)
@@ -203,8 +204,8 @@ def _parts(module: Any) -> Iterator[tuple[str, nn.Module, str]]:
     yield "rpn_head", module.proposal_generator.rpn_head, "forward"
     heads = module.roi_heads
     yield "box_head", heads.box_head if hasattr(heads, "box_head") else heads.res5, "forward"
-    if heads.mask_on and hasattr(heads.mask_head, "logits_of"):
-        yield "mask_head", heads.mask_head, "logits_of"
+    if heads.mask_on:
+        yield "mask_head", heads.mask_head, "layers"
 
 
 def _small(x: torch.Tensor) -> torch.Tensor:

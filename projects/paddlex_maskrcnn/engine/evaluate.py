@@ -13,6 +13,8 @@ from ..data.datasets.base import DetectionDataset
 from ..data.loader import build_test_loader
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
+from ..inference.detections import Detection, detect
+from ..inference.network import ModelCard, Network
 from ..metrics.average_precision import AveragePrecision, average_precision
 from ..metrics.coco_backends import AUTO, choose_backend
 from ..metrics.overlaps import find_overlaps
@@ -20,10 +22,12 @@ from ..metrics.reasons import why_undefined, why_zero
 from ..metrics.results import BBOX, SEGM, ResultRows
 from ..metrics.tables import by_class, summary, without_nan
 from ..metrics.truth import Truth
-from .detection import Detection
-from .inference import detect
-from .network import ModelCard, Network
-from .processes import from_main, is_main, shard, to_main
+from ..processes import (
+    from_main,
+    is_main,
+    shard,
+    to_main,
+)
 from .stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)

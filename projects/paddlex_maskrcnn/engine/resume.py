@@ -10,11 +10,16 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from .best import Best
-from .model_directory import STATE, WEIGHTS, read_card, read_tensors
-from .network import ModelCard
-from .settings import differences
-from .start import Run
+from ..inference.model_directory import (
+    STATE,
+    WEIGHTS,
+    read_card,
+    read_tensors,
+)
+from ..inference.network import ModelCard
+from .fingerprint import differences
+from .hooks import Best
+from .setup import Run
 from .trainer import StepRecord
 
 logger = logging.getLogger(__name__)

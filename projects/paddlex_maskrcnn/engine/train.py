@@ -1,4 +1,4 @@
-"""A run from its first (or resumed) step to its end."""
+"""A run from its first (or resumed) step to its end; or one step without a trace on disk."""
 
 from __future__ import annotations
 
@@ -7,32 +7,40 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from detectron2.engine import HookBase
 
+from ..acceleration import PLAIN_VARIABLE, accelerate, asks_for_plain, plain
 from ..config.yaml_io import dump
-from ..modeling.fast_path import PLAIN, asked_for_plain
-from .best import Best
-from .checkpoint import Checkpoints
-from .checkpoint_search import new_run_id
+from ..processes import (
+    across_processes,
+    from_main,
+    is_main,
+    shard,
+    wait_for_all,
+)
+from .checkpoints import Checkpoints, new_run_id
 from .compiled import compile_parts, drop_compiled
+from .device import channels_first, match_layouts, on_device, usual_layout
 from .evaluate import Evaluation, evaluate_network
-from .hooks.epoch_end import EpochEnd, Found
-from .hooks.log_lines import LogLines, as_clock
-from .hooks.progress_bar import ProgressBar
-from .hooks.save_when_stopped import SaveWhenStopped
-from .layout import channels_first, match_layouts, usual_layout
-from .loggers import open_loggers, open_visualdl
-from .metrics_log import MetricsLog, NoMetricsLog
-from .prefetch import on_device
-from .processes import across_processes, from_main, is_main, shard, wait_for_all
+from .failures import TrainingDivergedError
+from .hooks import (
+    Best,
+    EpochEnd,
+    Found,
+    LogLines,
+    ProgressBar,
+    SaveWhenStopped,
+    as_clock,
+    peak_memory_mb,
+)
+from .logs import MetricsLog, NoMetricsLog, open_loggers, open_visualdl, run_log
 from .resume import restore, restore_random_state, resume_state
-from .run_log import run_log
-from .start import Run, check_writable
+from .setup import Run, check_writable
 from .trainer import Trainer
-from .trouble import TrainingDivergedError
 from .validation_loss import validation_losses
 
 logger = logging.getLogger(__name__)
@@ -73,6 +81,7 @@ def train(run: Run, experiment: dict[str, Any]) -> Evaluation | None:
                 (save_dir / CONFIG).write_text(dump(experiment), encoding="utf-8")
             found = _run_steps(run, best, run_id, experiment)
     drop_compiled(run.network.module)
+    accelerate(run.network.module)
     if run.ema is not None:
         run.ema.swap()
     channels_first(run.network.module)
@@ -127,6 +136,7 @@ def build_trainer(run: Run, batches: Iterator[list[dict[str, Any]]]) -> Trainer:
         batches: Detectron2's input dicts, a list for each step.
     """
     if run.params.compile:
+        plain(run.network.module)  # the compiler is to see whole operators
         checkpointed = run.network.card.params.gradient_checkpointing
         compile_parts(run.network.module, checkpointed=checkpointed)
     return Trainer(
@@ -217,10 +227,72 @@ def _announce(run: Run) -> None:
         run.progress.num_epochs, run.progress.steps_per_epoch, run.network.device,
         f" in {processes} processes" if processes > 1 else "", trainable / 1e6,
     )  # fmt: skip
-    if asked_for_plain():
-        logger.info("%s is set: all is computed in Detectron2's way, which is slower", PLAIN)
+    if asks_for_plain():
+        logger.info(
+            "%s is set: all is computed in Detectron2's way, which is slower", PLAIN_VARIABLE
+        )
     if run.params.compile and run.network.device.type == "cpu":
         logger.warning(
             "train.compile on a CPU: minutes of compiling, and steps that are no faster "
             "(docs/speed_switches.md)"
         )
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What one step showed.
+
+    Attributes:
+        steps_per_epoch, total_steps: of the whole run.
+        parameters, trainable: numbers of parameters.
+        loss: of the first step.
+        seconds: the step took, its data included; the first one is slower than the rest.
+        memory_mb: peak, of the GPU when there is one.
+    """
+
+    steps_per_epoch: int
+    total_steps: int
+    parameters: int
+    trainable: int
+    loss: float
+    seconds: float
+    memory_mb: float
+    weights: str
+    device: str
+
+    def __str__(self) -> str:
+        return (
+            f"device           {self.device}\n"
+            f"weights          {self.weights}\n"
+            f"parameters       {self.parameters:,} ({self.trainable:,} train)\n"
+            f"steps            {self.total_steps} ({self.steps_per_epoch} an epoch)\n"
+            f"first loss       {self.loss:.4f}\n"
+            f"first step       {self.seconds:.2f} s; at this pace the run takes at most "
+            f"{as_clock(self.seconds * self.total_steps)}\n"
+            f"peak memory      {self.memory_mb:.0f} MiB"
+        )
+
+
+def dry_run(run: Run) -> DryRun:
+    """Take one optimizer step of a prepared run."""
+    trainer = Trainer(
+        run.network, run.optimizer, run.schedule, run.batches(), run.progress,
+        precision=run.precision, clip_gradients=run.params.clip_gradients,
+        accumulate=run.params.accumulate,
+    )  # fmt: skip
+    total, per_epoch = run.progress.total_steps, run.progress.steps_per_epoch
+    started = time.perf_counter()
+    run.progress.num_epochs, run.progress.steps_per_epoch = 1, 1  # the trainer ends after one step
+    trainer.run()
+    parameters = list(run.network.module.parameters())
+    return DryRun(
+        steps_per_epoch=per_epoch,
+        total_steps=total,
+        parameters=sum(p.numel() for p in parameters),
+        trainable=sum(p.numel() for p in parameters if p.requires_grad),
+        loss=run.progress.records[-1].losses["loss"],
+        seconds=time.perf_counter() - started,
+        memory_mb=peak_memory_mb(),
+        weights=run.weights,
+        device=str(run.network.device),
+    )

@@ -20,11 +20,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from .ema import Ema
-from .network import Network
-from .precision import Precision
-from .processes import mean_of_all, on_the_way
-from .trouble import FailedStep, told
+from ..inference.network import Network
+from ..processes import mean_of_all, on_the_way
+from .device import Precision
+from .failures import FailedStep, told
+from .optimizer import Ema
 
 # Detectron2's names of the loss parts -> the documented ones
 LOSS_NAMES = {"loss_box_reg": "loss_bbox", "loss_rpn_loc": "loss_rpn_bbox"}

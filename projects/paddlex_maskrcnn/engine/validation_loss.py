@@ -13,10 +13,10 @@ from ..data.datasets.base import DetectionDataset
 from ..data.loader import build_loss_loader
 from ..data.mapper import TrainMapper
 from ..data.transforms import Compose
-from ..modeling.global_mean import each_on_its_own
+from ..inference.network import Network
+from ..modeling.distributed_loss import local_losses
+from ..processes import mean_of_all, shard
 from .compiled import uncompiled
-from .network import Network
-from .processes import mean_of_all, shard
 from .trainer import LOSS_NAMES
 
 
@@ -43,7 +43,7 @@ def validation_losses(
     training = network.module.training
     _compute_losses_only(network.module)
     try:
-        with EventStorage(), each_on_its_own(), uncompiled():
+        with EventStorage(), local_losses(), uncompiled():
             rows = [_losses(network, one) for one in batches]
     finally:
         network.set_training(training)

@@ -16,10 +16,10 @@ from detectron2.modeling import GeneralizedRCNN
 from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor, nn
 
-from ..data.transforms.padding import Padding
-from ..modeling.nms.matrix import POST_THRESHOLD
-from .hard_nms import grouped_nms
-from .picking_nms import diou_nms, matrix_nms, soft_nms
+from ..acceleration import plain
+from ..data.transforms.resize import Padding
+from ..modeling.nms import MATRIX_POST_THRESHOLD
+from .nms import diou_nms, grouped_nms, matrix_nms, soft_nms
 
 NMS = ("hard_nms", "soft_nms", "diou_nms", "matrix_nms")
 
@@ -42,7 +42,7 @@ class ExportableRCNN(nn.Module):
             ValueError: for an NMS that has no traceable form.
         """
         super().__init__()
-        self.module = copy.deepcopy(module).cpu().eval().requires_grad_(False)
+        self.module = plain(copy.deepcopy(module)).cpu().eval().requires_grad_(False)
         self._padding = padding
         heads = self.module.roi_heads
         self._picker = _BoxPicker(heads.box_predictor)
@@ -141,7 +141,7 @@ class _ProposalPicker:
 
 
 class _BoxPicker:
-    """`SeamBoxPredictor.inference`: from every proposal's scores and deltas to detections."""
+    """`PaddleXBoxPredictor.inference`: from every proposal's scores and deltas to detections."""
 
     score_threshold: Tensor
 
@@ -182,7 +182,7 @@ class _BoxPicker:
         if self._nms == "diou_nms":
             return diou_nms(boxes, scores, classes, iou, top_k)
         if self._nms == "matrix_nms":
-            return matrix_nms(boxes, scores, classes, num_classes, POST_THRESHOLD, top_k)
+            return matrix_nms(boxes, scores, classes, num_classes, MATRIX_POST_THRESHOLD, top_k)
         keep = grouped_nms(boxes, scores, classes, num_classes, iou)
         keep = keep[:top_k] if top_k >= 0 else keep
         return keep, scores[keep]

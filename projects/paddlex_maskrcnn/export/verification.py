@@ -1,30 +1,154 @@
 """Does an exported file find what the network finds?
 
-What: both see the same images; boxes, scores, classes and masks of all objects are compared. An object
-that only one of them has is accepted in one case: when PyTorch itself loses or gains it after the pixels
-have moved by a hundredth of a grey level. NMS and top-k choose, and where rounding decides between two
-boxes any two programs may choose differently; such objects are counted and told.
+Both see the same images, the user's or drawn ones of several shapes; boxes, scores, classes and masks of
+all objects are compared. An object that only one of them has is accepted in one case: when PyTorch itself
+loses or gains it after the pixels have moved by a hundredth of a grey level. NMS and top-k choose, and
+where rounding decides between two boxes any two programs may choose differently; such objects are counted
+and reported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import torch
 from detectron2.modeling import GeneralizedRCNN
 
-from .matching import Differences, Found, match, nearest
+from ..data.datasets.drawn import draw_scene
+from ..data.mapper import TestMapper
+from ..data.transforms import Compose
+from ..data.transforms.resize import width_and_height
+from ..inference.network import ModelCard
+from ..modeling.box_predictor import scores_above
+
+PIXELS = 100  # of a box's coordinates for each 1 of a score: at 0.001 a tenth of a pixel
 
 TOLERANCE = 1e-3
 ENOUGH = 10  # objects; the score threshold is lowered until so many are compared
 MOST_ON_EDGE = 0.1  # share of objects that rounding may decide about
-
 _LOWERED = (1.0, 0.3, 0.1, 0.01, 0.0)  # times the model's own threshold
 _NUDGE = 4e-5  # of the image's range: 0.01 of 255
 _NUDGES = 6
+MOST = 16  # pictures of a folder that are looked at
+_SIZES = ((480, 640), (640, 480), (240, 720), (512, 512), (203, 157))  # height, width
+
+
+@dataclass
+class Found:
+    """Objects of one image, best first.
+
+    Attributes:
+        boxes: (N, 4) XYXY pixels of the network's input.
+        scores: (N,).
+        labels: (N,).
+        masks: (N, M, M) probabilities.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    masks: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass
+class Differences:
+    """Largest differences between objects that are the same: pixels, and parts of 1."""
+
+    box: float = 0.0
+    score: float = 0.0
+    mask: float = 0.0
+
+    def widen(self, other: Differences) -> None:
+        """Take over what is larger in another."""
+        self.box = max(self.box, other.box)
+        self.score = max(self.score, other.score)
+        self.mask = max(self.mask, other.mask)
+
+    def __str__(self) -> str:
+        return f"boxes {self.box:.2g} pixels, scores {self.score:.2g}, masks {self.mask:.2g}"
+
+
+@dataclass
+class Match:
+    """Two results compared.
+
+    Attributes:
+        pairs: (index in the first, index in the second) of the same objects.
+        alone, others_alone: indices of those without a counterpart in the first, in the second.
+        differences: of the pairs.
+    """
+
+    pairs: list[tuple[int, int]]
+    alone: list[int]
+    others_alone: list[int]
+    differences: Differences = field(default_factory=Differences)
+
+
+def match(first: Found, second: Found, tolerance: float) -> Match:
+    """Pair objects of one class whose scores and masks differ by no more than the tolerance.
+
+    Boxes may differ by PIXELS times it. Pairs are made from the closest on; each object is in one.
+    """
+    distance = _distances(first, second, tolerance)
+    pairs: list[tuple[int, int]] = []
+    while distance.size and distance.min() <= 1:
+        row, column = np.unravel_index(distance.argmin(), distance.shape)
+        pairs.append((int(row), int(column)))
+        distance[row], distance[:, column] = np.inf, np.inf
+    rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
+    return Match(
+        pairs,
+        [one for one in range(len(first)) if one not in rows],
+        [one for one in range(len(second)) if one not in columns],
+        _largest(first, second, pairs),
+    )
+
+
+def nearest(one: int, of: Found, among: Found) -> str:
+    """What an object without a counterpart is like, for a message."""
+    told = f"class {of.labels[one]}, score {of.scores[one]:.4f}, box {_rounded(of.boxes[one])}"
+    rows = np.flatnonzero(among.labels == of.labels[one])
+    if not len(rows):
+        return f"{told}; the other has none of this class"
+    row = rows[np.abs(among.boxes[rows] - of.boxes[one]).max(axis=1).argmin()]
+    return f"{told}; nearest score {among.scores[row]:.4f}, box {_rounded(among.boxes[row])}"
+
+
+def _distances(first: Found, second: Found, tolerance: float) -> np.ndarray:
+    """(N, M): 1 is as far apart as allowed, infinite for other classes."""
+    boxes = np.abs(first.boxes[:, None] - second.boxes[None]).max(axis=2, initial=0) / PIXELS
+    scores = np.abs(first.scores[:, None] - second.scores[None])
+    distance = np.maximum(boxes, scores) / tolerance
+    distance[first.labels[:, None] != second.labels[None]] = np.inf
+    for row, column in np.argwhere(distance <= 1):
+        masks = _mask_difference(first, second, row, column) / tolerance
+        distance[row, column] = max(distance[row, column], masks)
+    return np.where(np.isnan(distance), np.inf, distance)
+
+
+def _mask_difference(first: Found, second: Found, row: int, column: int) -> float:
+    return float(np.abs(first.masks[row] - second.masks[column]).max(initial=0))
+
+
+def _largest(first: Found, second: Found, pairs: Sequence[tuple[int, int]]) -> Differences:
+    largest = Differences()
+    for row, column in pairs:
+        box = float(np.abs(first.boxes[row] - second.boxes[column]).max())
+        score = float(abs(first.scores[row] - second.scores[column]))
+        largest.widen(Differences(box, score, _mask_difference(first, second, row, column)))
+    return largest
+
+
+def _rounded(box: np.ndarray) -> list[float]:
+    return [round(float(side), 2) for side in box]
 
 
 class Runner(Protocol):
@@ -95,16 +219,13 @@ class _Reference:
     """PyTorch's objects of an image."""
 
     def __init__(self, module: GeneralizedRCNN) -> None:
-        self._module, self._predictor = module, module.roi_heads.box_predictor
-        self.threshold = self._predictor.test_score_thresh
+        self._module = module
+        self.threshold = module.roi_heads.box_predictor.test_score_thresh
 
     @torch.no_grad()
     def __call__(self, one: dict[str, Any], threshold: float) -> Found:
-        self._predictor.test_score_thresh = threshold
-        try:
+        with scores_above(threshold):
             [found] = self._module.inference([one], do_postprocess=False)
-        finally:
-            self._predictor.test_score_thresh = self.threshold
         tensors = found.pred_boxes.tensor, found.scores, found.pred_classes, found.pred_masks[:, 0]
         return Found(*[tensor.numpy() for tensor in tensors])
 
@@ -169,3 +290,59 @@ def _expected(reference: _Reference, inputs: Sequence[dict[str, Any]]) -> tuple[
             "can be compared; give images with objects by --images, or export a trained model"
         )
     return threshold, found
+
+
+_GREY, _CONTRAST = 128, 64  # of a drawn scene, about
+
+
+def inputs_of(
+    card: ModelCard, transforms: Compose, files: Sequence[Path] = ()
+) -> list[tuple[str, dict[str, Any]]]:
+    """Name and network input of each image.
+
+    Args:
+        card: of the model.
+        transforms: applied before the network.
+        files: pictures; without any, scenes are drawn.
+
+    Raises:
+        ValueError: for a picture that cannot be read.
+    """
+    order, channels = card.input_format.channel_order, card.params.input_channel
+    mapper = TestMapper(transforms, order, channels)
+    if files:
+        chosen = _spread(files)
+        return [(str(path), mapper(mapper.pixels(path))) for path in chosen]
+    return [
+        (f"drawn {width}x{height}", mapper(_drawn(card, height, width)))
+        for height, width in _sizes(transforms)
+    ]
+
+
+def _sizes(transforms: Compose) -> list[tuple[int, int]]:
+    """(height, width) of the scenes, none larger than what the images are padded to."""
+    target = transforms.padding.target_size if transforms.padding else None
+    if target is None:
+        return list(_SIZES)
+    width, height = width_and_height(target)
+    return [(min(height, own_height), min(width, own_width)) for own_height, own_width in _SIZES]
+
+
+def _spread(files: Sequence[Path]) -> list[Path]:
+    """At most MOST of them, from the first to the last."""
+    places = np.linspace(0, len(files) - 1, min(MOST, len(files)))
+    return [files[round(place)] for place in places]
+
+
+def _drawn(card: ModelCard, height: int, width: int) -> np.ndarray:
+    """A scene with as many channels as the network wants and the brightness it was trained with."""
+    rng = np.random.default_rng([height, width])
+    scene, _ = draw_scene(rng, 0, (max(height, width),) * 2)
+    scene = cv2.resize(scene, (width, height), interpolation=cv2.INTER_AREA)
+    channels, form = card.params.input_channel, card.input_format
+    if channels == 3 and max(form.pixel_mean) < 256:
+        return scene
+    mixed = scene.astype(np.float32) @ rng.dirichlet((1, 1, 1), channels).T.astype(np.float32)
+    spread = np.array(form.pixel_std if form.scaled else [_CONTRAST] * channels, np.float32)
+    image = np.array(form.pixel_mean, np.float32) + (mixed - _GREY) / _CONTRAST * spread
+    return np.clip(image, 0, None).astype(np.float32)

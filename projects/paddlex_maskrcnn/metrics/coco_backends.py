@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from ..garbage_collection import collection_paused
 from .coco_arrays import AREAS as AREAS
 from .coco_arrays import IOU_THRESHOLDS, CocoArrays, coco_arrays_of
-from .collection import collection_paused
 from .overlaps import Overlaps, find_overlaps
 from .results import ResultRows
 from .truth import Truth

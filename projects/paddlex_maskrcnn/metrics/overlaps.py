@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from .collection import collection_paused
+from ..garbage_collection import collection_paused
 from .results import BBOX, ResultRows
 from .truth import Truth, mask_areas
 

@@ -1,17 +1,5 @@
-"""The network's parts. Importing this package registers all of them, here and nowhere else."""
+"""The network's parts: plain subclasses of Detectron2's. Importing this package registers them."""
 
-from . import focal_rpn, foreign_anchors, mask_head, meta_arch, nms, roi_heads, rpn, samplers
-from .backbones import hrnet, resnet_variant
+from . import conventions, hrnet, meta_arch, nms, resnet, roi_heads, rpn, samplers
 
-__all__ = [
-    "focal_rpn",
-    "foreign_anchors",
-    "hrnet",
-    "mask_head",
-    "meta_arch",
-    "nms",
-    "resnet_variant",
-    "roi_heads",
-    "rpn",
-    "samplers",
-]
+__all__ = ["conventions", "hrnet", "meta_arch", "nms", "resnet", "roi_heads", "rpn", "samplers"]

@@ -1,12 +1,11 @@
 """Generalized R-CNN with what one image brings along: its padded size, its random numbers.
 
 What: `pad_to` of an input (height, width in pixels) says up to where the data pipeline's Padding
-operator wants the image to be filled.
+operator wants the image to be filled; `sample_seed` is explained in samplers.py.
 Origin: PaddleX pads in the data pipeline, images and all; here only sizes travel and the model
 fills with zeros after normalisation, as Detectron2 does for its own padding.
-Differences: with no `pad_to` and no `sample_seed` (image_randomness.py) in the batch, and without
-autocast (full_precision.py), this is Detectron2's `GeneralizedRCNN`, bit for bit on the plain path
-(fast_path.py), elsewhere up to rounding.
+Differences: with neither in the batch, and without autocast, this is Detectron2's `GeneralizedRCNN`, bit
+for bit.
 """
 
 from __future__ import annotations
@@ -16,14 +15,10 @@ from typing import Any
 import torch
 from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
 from detectron2.structures import ImageList
-from torch import channels_last
+from torch import nn
 from torch.nn.functional import pad
 
-from .box_head import read_channels_last
-from .fast_conv import fold_norms
-from .fast_path import is_fast_on_cpu
-from .full_precision import keep_full_precision
-from .image_randomness import drawing_from, image_generators
+from .samplers import image_generators
 
 
 @META_ARCH_REGISTRY.register()
@@ -33,9 +28,7 @@ class PaddedRCNN(GeneralizedRCNN):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Arguments of `GeneralizedRCNN`."""
         super().__init__(*args, **kwargs)
-        fold_norms(self)
         heads = self.roi_heads
-        read_channels_last(getattr(heads, "box_head", None))
         keep_full_precision(self.backbone, self.proposal_generator.rpn_head, heads.box_predictor)
         if heads.mask_on:
             keep_full_precision(heads.mask_head.predictor)
@@ -44,8 +37,7 @@ class PaddedRCNN(GeneralizedRCNN):
         """Losses in training, else detections, as Detectron2's."""
         if not self.training:
             return super().forward(batched_inputs)
-        generators = image_generators(batched_inputs, self.device)
-        with drawing_from(generators, self.proposal_generator, self.roi_heads):
+        with image_generators(batched_inputs, self.device):
             return super().forward(batched_inputs)
 
     def preprocess_image(self, batched_inputs: list[dict[str, Any]]) -> ImageList:
@@ -55,9 +47,6 @@ class PaddedRCNN(GeneralizedRCNN):
         backbone can divide; `image_sizes` stay those of the images themselves.
         """
         images = super().preprocess_image(batched_inputs)
-        # the layout of the features follows from the image's
-        if _is_faster_channels_last(images.tensor):
-            images.tensor = images.tensor.contiguous(memory_format=channels_last)
         wanted = [x["pad_to"] for x in batched_inputs if x.get("pad_to") is not None]
         if not wanted:
             return images
@@ -78,6 +67,23 @@ class PaddedRCNN(GeneralizedRCNN):
         return -(-side // step) * step
 
 
-def _is_faster_channels_last(images: torch.Tensor) -> bool:
-    """Whether convolutions want the channels of a pixel together: on a CPU, on a GPU in 16 bits."""
-    return is_fast_on_cpu(images) or (images.is_cuda and torch.is_autocast_enabled("cuda"))
+def keep_full_precision(*modules: nn.Module) -> None:
+    """Make every 16-bit tensor in these modules' outputs a 32-bit one.
+
+    What becomes losses and boxes leaves 16-bit layers in 32 bits: under autocast Detectron2 rounds box
+    coordinates to the features' type before pooling, and bfloat16 has no odd pixels above 256;
+    differences and exponentials of 16-bit deltas lose as much. Without autocast nothing changes.
+    """
+    for module in modules:
+        module.register_forward_hook(lambda _module, _inputs, outputs: as_float(outputs))
+
+
+def as_float(value: Any) -> Any:
+    """The value with its floating-point tensors in 32 bits; lists, tuples and dicts keep their form."""
+    if isinstance(value, torch.Tensor):
+        return value.float() if value.is_floating_point() else value
+    if isinstance(value, dict):
+        return {key: as_float(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(as_float(item) for item in value)
+    return value

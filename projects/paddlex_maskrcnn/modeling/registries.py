@@ -43,7 +43,7 @@ def choose(registry: Registry, key: str, name: str) -> Any:
     Raises:
         ValueError: nothing has that name; the message says the key and the names there are.
     """
-    names = sorted(known for known, _ in registry)
+    names = sorted(registered for registered, _ in registry)
     if name not in names:
         raise ValueError(f"{key} is {name!r}; choose one of {', '.join(names)}")
     return registry.get(name)

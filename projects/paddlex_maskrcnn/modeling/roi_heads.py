@@ -1,58 +1,51 @@
-"""Second stage with seams for the sampler and the NMS, with a pyramid (FPN) and without (C4).
+"""Second stage with a choice of sampler and NMS, with a pyramid (FPN) and without (C4).
 
 What: one mixin over Detectron2's `StandardROIHeads` and `Res5ROIHeads`. It gives them a function of
 `ROI_SAMPLER`, a box predictor with a function of `BOX_NMS`, and leaves crowd regions alone.
 Paper: Mask R-CNN, https://arxiv.org/abs/1703.06870.
-Differences: with `random_sampler`, `hard_nms` and no crowd regions none, bit for bit on the
-plain path (fast_path.py), elsewhere up to rounding. The C4 head
-can also be the last stage of a ResNet of basic blocks (depth 18, 34) or of the variant "d".
+Differences: with `random_sampler`, `hard_nms`, one process and no crowd regions none, bit for bit. The C4
+head can also be the last stage of a ResNet of basic blocks (depth 18, 34) or of the variant "d".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
+import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import ROI_HEADS_REGISTRY
 from detectron2.modeling.matcher import Matcher
 from detectron2.modeling.proposal_generator.proposal_utils import add_ground_truth_to_proposals
-from detectron2.modeling.roi_heads import FastRCNNOutputLayers, Res5ROIHeads, StandardROIHeads
-from detectron2.structures import (
-    Boxes,
-    ImageList,
-    Instances,
-    pairwise_iou,
+from detectron2.modeling.roi_heads import (
+    ROI_MASK_HEAD_REGISTRY,
+    FastRCNNOutputLayers,
+    Res5ROIHeads,
+    StandardROIHeads,
 )
+from detectron2.modeling.roi_heads.mask_head import (
+    MaskRCNNConvUpsampleHead,
+    mask_rcnn_inference,
+    mask_rcnn_loss,
+)
+from detectron2.structures import Boxes, Instances, pairwise_iou
+from detectron2.utils.events import get_event_storage
 from torch import nn
 
-from .backbones.resnet_variant import build_res5_stage
-from .box_predictor import SeamBoxPredictor
-from .crowd import inside_crowd, split_crowd
-from .device_copies import spares_waits
-from .fast_path import is_fast
-from .image_randomness import generator_of
-from .inclusive_pooling import end_at_last_pixel
-from .level_pooling import spare_waits_in
-from .matching import TouchingMatcher
+from .box_predictor import PaddleXBoxPredictor
+from .conventions import end_at_last_pixel
+from .distributed_loss import rank_weight
+from .matching import TouchingMatcher, inside_crowd, split_crowd
 from .registries import ROI_SAMPLER, choose
-from .roi_sampling import (
-    Chosen,
-    Labelled,
-    found_sample,
-    log_sample_sizes,
-    read_samples,
-    sample_of,
-)
-from .samplers import SLOTS
+from .resnet import build_res5_stage
+from .samplers import generator_of
 
-Drawn = TypeVar("Drawn")
 Sampler = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
 
-class SeamMixin:
+class SampledROIHeads:
     """Sampler, box predictor and crowd regions for any of Detectron2's R-CNN heads.
 
     Goes before the head in the list of base classes.
@@ -93,10 +86,9 @@ class SeamMixin:
             cfg.MODEL.ROI_HEADS.IOU_THRESHOLDS, cfg.MODEL.ROI_HEADS.IOU_LABELS
         )
         ret["box_predictor"] = build_box_predictor(cfg, ret["box_predictor"])
-        for name in {"box_pooler", "mask_pooler", "pooler"} & ret.keys():
-            spare_waits_in(ret[name])
-            if cfg.MODEL.ROI_HEADS.get("INCLUSIVE_BOXES", False):
-                end_at_last_pixel(ret[name])
+        if cfg.MODEL.ROI_HEADS.get("INCLUSIVE_BOXES", False):
+            for pooler in {"box_pooler", "mask_pooler", "pooler"} & ret.keys():
+                end_at_last_pixel(ret[pooler])
         return ret
 
     @torch.no_grad()
@@ -110,29 +102,34 @@ class SeamMixin:
         targets, crowds = split_crowd(targets)
         if self.proposal_append_gt:
             proposals = add_ground_truth_to_proposals(targets, proposals)
-        images = [
-            Labelled(one, *self._label(one.proposal_boxes, objects, crowd))
-            for one, objects, crowd in zip(proposals, targets, crowds, strict=True)
-        ]
-        parts = zip(images, self._choose(images), targets, strict=True)
-        samples = [sample_of(*one) for one in parts]
-        log_sample_sizes(samples)
-        return samples
+        images = enumerate(zip(proposals, targets, crowds, strict=True))
+        pairs = [self._sample_image(number, *image) for number, image in images]
+        storage = get_event_storage()
+        storage.put_scalar("roi_head/num_fg_samples", np.mean([num for _, num in pairs]))
+        storage.put_scalar("roi_head/num_bg_samples", np.mean([len(s) - num for s, num in pairs]))
+        return [sample for sample, _ in pairs]
 
-    def _choose(self, images: list[Labelled]) -> list[Chosen]:
-        """The samples of all images; on a GPU they are read together."""
-        draw = SLOTS.get(self.sampler) if spares_waits(images[0].labels) else None
-        if draw is None:
-            return [found_sample(*one) for one in self._drawn(self.sampler, images)]
-        return read_samples(images, self._drawn(draw, images))
+    def _sample_image(
+        self, number: int, proposals: Instances, targets: Instances, crowd: Boxes
+    ) -> tuple[Instances, int]:
+        """The sample of one image, foreground first, and how much of it is foreground."""
+        max_iou, matched, labels = self._label(proposals.proposal_boxes, targets, crowd)
+        foreground, background = self.sampler(
+            max_iou, labels, self.batch_size_per_image, self.positive_fraction,
+            self.num_classes, generator_of(number),
+        )  # fmt: skip
+        rows = torch.cat([foreground, background])
+        sample = proposals[rows]
+        sample.gt_classes = labels[rows]
+        if len(targets):
+            for name, value in targets.get_fields().items():
+                if name.startswith("gt_") and not sample.has(name):
+                    sample.set(name, self._select(value, matched[rows]))
+        return sample, len(foreground)
 
-    def _drawn(self, draw: Callable[..., Drawn], images: list[Labelled]) -> list[Drawn]:
-        """What a function draws for each image."""
-        settings = self.batch_size_per_image, self.positive_fraction, self.num_classes
-        return [
-            draw(one.max_iou, one.labels, *settings, generator_of(self, number))  # type: ignore[arg-type]
-            for number, one in enumerate(images)
-        ]
+    def _select(self, values: Any, objects: torch.Tensor) -> Any:
+        """A field of the objects (R,) that the R proposals of a sample are matched to."""
+        return values[objects]
 
     def _label(
         self, boxes: Boxes, targets: Instances, crowd: Boxes
@@ -154,60 +151,45 @@ class SeamMixin:
         return max_iou, matched, labels
 
 
-def build_box_predictor(cfg: CfgNode, plain: FastRCNNOutputLayers) -> SeamBoxPredictor:
-    """Our box predictor in place of the one a head has built, with the same weights.
+def build_box_predictor(cfg: CfgNode, plain: FastRCNNOutputLayers) -> PaddleXBoxPredictor:
+    """Our box predictor around the layers of the one a head has built.
 
-    The weights are taken over because drawing new ones would make a seed give another model than
-    Detectron2's.
+    The layers are taken over because drawing new weights would make a seed give another model than
+    Detectron2's; on the meta device none are drawn.
     """
-    predictor = SeamBoxPredictor(cfg, ShapeSpec(channels=plain.cls_score.in_features))
-    predictor.load_state_dict(plain.state_dict())
+    with torch.device("meta"):
+        predictor = PaddleXBoxPredictor(cfg, ShapeSpec(channels=plain.cls_score.in_features))
+    predictor.cls_score, predictor.bbox_pred = plain.cls_score, plain.bbox_pred
     return predictor
 
 
 @ROI_HEADS_REGISTRY.register()
-class SeamROIHeads(SeamMixin, StandardROIHeads):
-    """`StandardROIHeads` (feature pyramid) with our seams."""
-
-    def _forward_mask(self, features: dict[str, torch.Tensor], instances: list[Instances]) -> Any:
-        """As Detectron2's, which asks the device for the foreground: it comes first."""
-        counts = [getattr(one, "_num_foreground", None) for one in instances]
-        if not (self.training and self.mask_on and is_fast() and None not in counts):
-            return super()._forward_mask(features, instances)
-        foreground = [one[:count] for one, count in zip(instances, counts, strict=True)]
-        maps = [features[name] for name in self.mask_in_features]
-        pooled = self.mask_pooler(maps, [one.proposal_boxes for one in foreground])
-        return self.mask_head(pooled, foreground)
+class PaddleXROIHeads(SampledROIHeads, StandardROIHeads):
+    """`StandardROIHeads` (feature pyramid) with a choice of sampler and NMS."""
 
 
 @ROI_HEADS_REGISTRY.register()
-class SeamRes5ROIHeads(SeamMixin, Res5ROIHeads):
-    """`Res5ROIHeads` (C4: the last ResNet stage on each region) with our seams."""
-
-    def forward(
-        self,
-        images: ImageList,
-        features: dict[str, torch.Tensor],
-        proposals: list[Instances],
-        targets: list[Instances] | None = None,
-    ) -> tuple[list[Instances], dict[str, torch.Tensor]]:
-        """As Detectron2's, which asks the device for the foreground: it comes first."""
-        if not (self.training and is_fast()):
-            return super().forward(images, features, proposals, targets)
-        assert targets is not None
-        proposals = self.label_and_sample_proposals(proposals, targets)
-        maps = [features[name] for name in self.in_features]
-        regions = self._shared_roi_transform(maps, [one.proposal_boxes for one in proposals])
-        losses = self.box_predictor.losses(self.box_predictor(regions.mean(dim=[2, 3])), proposals)
-        if self.mask_on:
-            of_image = regions.split([len(one) for one in proposals])
-            counts = [one._num_foreground for one in proposals]
-            parts = zip(of_image, proposals, counts, strict=True)
-            chosen = [(part[:count], one[:count]) for part, one, count in parts]
-            masked, foreground = zip(*chosen, strict=True)
-            losses.update(self.mask_head(torch.cat(masked), list(foreground)))
-        return [], losses
+class PaddleXRes5ROIHeads(SampledROIHeads, Res5ROIHeads):
+    """`Res5ROIHeads` (C4: the last ResNet stage on each region) with a choice of sampler and NMS."""
 
     @classmethod
     def _build_res5_block(cls, cfg: CfgNode) -> tuple[nn.Sequential, int]:
         return build_res5_stage(cfg, cfg.MODEL.RESNETS.RES2_OUT_CHANNELS * 4)
+
+
+@ROI_MASK_HEAD_REGISTRY.register()
+class PaddleXMaskHead(MaskRCNNConvUpsampleHead):
+    """`MaskRCNNConvUpsampleHead` for any number of processes, see distributed_loss.py."""
+
+    def forward(self, x: torch.Tensor, instances: list[Instances]) -> Any:
+        """`loss_mask` in training, else the instances with `pred_masks`."""
+        return self.results(self.layers(x), instances)
+
+    def results(self, logits: torch.Tensor, instances: list[Instances]) -> Any:
+        """The same of logits (R, K, M, M), or (R, 1, M, M) when one mask of each region is known."""
+        if not self.training:
+            mask_rcnn_inference(logits, instances)
+            return instances
+        weight = rank_weight(sum(len(image) for image in instances), logits.device)
+        loss = mask_rcnn_loss(logits, instances, self.vis_period)
+        return {"loss_mask": loss * self.loss_weight * weight}

@@ -1,13 +1,20 @@
-"""The service as an ASGI app: addresses, access, and how errors are told."""
+"""The service as an ASGI app: addresses, access, how errors are answered; and a process of its own for it."""
 
 from __future__ import annotations
 
+import logging
+import math
+import os
 import secrets
+import signal
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
+import cv2
+import uvicorn
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi import Query as FromQuery
 from fastapi.exceptions import RequestValidationError
@@ -16,16 +23,11 @@ from fastapi.security import APIKeyHeader
 
 from .. import __version__
 from ..maskrcnn import MaskRCNN
-from .answers import Answer, Problem
 from .limits import Limits
-from .metrics import CONTENT_TYPE
-from .observed import Observed
-from .pictures import FORMATS
-from .predicting import Predicting
-from .predictor import Predictor
-from .query import Query, sentence_about
-from .refusal import RefusalError
-from .uploads import FILE_FIELD
+from .messages import Answer, Problem, Query, RefusalError, sentence_about
+from .metrics import CONTENT_TYPE, Observed
+from .predictor import Predicting, Predictor
+from .uploads import FILE_FIELD, FORMATS
 
 _PICTURE = {"type": "string", "format": "binary"}
 _BODY = {
@@ -56,6 +58,11 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     504: {"model": Problem, "description": "No result in time."},
 }
 _KEY = APIKeyHeader(name="X-API-Key", auto_error=False)
+
+logger = logging.getLogger(__name__)
+
+_GRACE = 5  # seconds beyond the longest request
+_LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 def create_app(
@@ -154,3 +161,51 @@ def _guard(api_key: str | None) -> Any:
         return
 
     return open_to_all if api_key is None else guard
+
+
+def run_server(app: FastAPI, host: str, port: int, timeout: float, guarded: bool) -> None:
+    """Serve until the process is asked to end; requests under way are finished first.
+
+    Args:
+        port: 0 takes a free one, which the log tells.
+        timeout: seconds that a request may take.
+        guarded: whether an API key is asked for.
+
+    Raises:
+        ValueError: when there is no listening at this address.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(timeout) + _GRACE,
+    )
+    # what it says of damaged uploads is told to the client
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    with ExitStack() as stack:
+        listening = stack.enter_context(_socket(host, port))
+        port = listening.getsockname()[1]
+        shown = f"[{host}]" if ":" in host else host
+        logger.info(
+            "listening on http://%s:%d (/docs, /predict), process %d", shown, port, os.getpid()
+        )
+        if host not in _LOCAL and not guarded:
+            logger.warning(
+                "whoever reaches port %d can use this service: there is no API key", port
+            )
+        # uvicorn raises the signal that ended it again; ending by one is success here
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before = signal.signal(number, lambda *_: None)
+            stack.callback(signal.signal, number, before)
+        uvicorn.Server(config).run(sockets=[listening])
+    logger.info("ended")
+
+
+def _socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ValueError(f"cannot listen on host {host}, port {port}: {reason}") from error

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..engine.predict_options import PredictOptions
+from ..inference.predict import PredictOptions
 
 logger = logging.getLogger(__name__)
 

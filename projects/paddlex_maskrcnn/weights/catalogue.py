@@ -26,7 +26,7 @@ class CatalogueEntry:
         file_name: what it is called here.
         input_format: how images must look.
         licence: of the weights, as their publisher states it.
-        top1: published ImageNet accuracy, percent; None where not known or not measured.
+        top1: published ImageNet accuracy, percent; None where unknown or not measured.
         box_ap, mask_ap: published AP on COCO val2017, percent; likewise.
         measured: how and where that is published.
         hash_prefix: beginning of its sha256; empty where the publisher gives none.
@@ -116,10 +116,10 @@ def find_entry(backbone: str, kind: str, with_fpn: bool = True) -> CatalogueEntr
         return _imagenet(backbone)
     entry = _coco(backbone, with_fpn) if kind == "COCO" else None
     if entry is None:
-        there_is = [one for one in KINDS if one == "IMAGENET" or _coco(backbone, with_fpn)]
+        kinds = [name for name in KINDS if name == "IMAGENET" or _coco(backbone, with_fpn)]
         raise ValueError(
             f"pretrain_weights is {kind!r}, but for backbone {backbone!r} there is: "
-            f"{', '.join(map(repr, there_is))}, a path to a weight file, or null"
+            f"{', '.join(map(repr, kinds))}, a path to a weight file, or null"
         )
     return entry
 
@@ -225,3 +225,36 @@ def _paddlex(
 
 def _hash_in_name(file_name: str, before: str) -> str:
     return file_name.rpartition(before)[2].partition(".")[0]
+
+
+def markdown_table() -> str:
+    """All rows, as docs/weights.md shows them."""
+    lines = [
+        "| backbone | kind | FPN | source | published | input | licence | verified by |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    words = {None: "any", True: "yes", False: "no"}
+    for backbone, kind, with_fpn, entry in all_entries():
+        form = entry.input_format
+        scaled = "scaled" if form.scaled else "mean only"
+        stride = "1x1" if form.stride_in_1x1 else "3x3"
+        cells = (
+            f"`{backbone}`",
+            kind,
+            words[with_fpn],
+            f"[{entry.name}]({entry.url})",
+            _published(entry),
+            f"{form.channel_order}, {scaled}, stride in {stride}",
+            entry.licence,
+            "sha256" if entry.hash_prefix else "md5" if entry.md5_prefix else "unverified",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _published(entry: CatalogueEntry) -> str:
+    if entry.backbone_only:
+        return "the backbone of the network with FPN; the rest starts at random"
+    if entry.box_ap is not None:
+        return f"box AP {entry.box_ap}, mask AP {entry.mask_ap} ({entry.measured})"
+    return f"{entry.top1:.1f} ({entry.measured})"

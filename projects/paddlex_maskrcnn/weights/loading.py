@@ -9,13 +9,28 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from .weight_source import WeightSource
+from .input_format import InputFormat
 
 # Where detectors keep their backbone: with pyramid, without, and the last stage without.
 _BACKBONE_PREFIXES = ("backbone.bottom_up.", "backbone.", "roi_heads.")
 _STAGES = ("stem.", "res", "stage", "transition")  # how the names inside a backbone begin
 _BLOCK = re.compile(r"res[2-5]\.\d+\.")
 _MOST_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """Weights that can be loaded into a network.
+
+    Attributes:
+        name: for messages: the path, or the catalogue's name.
+        state: Detectron2's parameter names -> tensors; a bare backbone's begin at `stem.`.
+        input_format: how images must look for them.
+    """
+
+    name: str
+    state: dict[str, torch.Tensor]
+    input_format: InputFormat
 
 
 @dataclass
@@ -67,9 +82,9 @@ def load_all_weights(network: nn.Module, source: WeightSource) -> LoadReport:
     report, loaded = _match(network, source)
     left = {"that do not fit": [*report.adapted, *report.skipped]}
     left |= {"that the network lacks": report.unused, "that are missing": report.missing}
-    found = [f"{len(names)} {what} ({_layers(names)})" for what, names in left.items() if names]
-    if found:
-        raise ValueError(f"{source.name} is not the network it should be: {'; '.join(found)}")
+    problems = [f"{len(names)} {what} ({_layers(names)})" for what, names in left.items() if names]
+    if problems:
+        raise ValueError(f"{source.name} is not the network it should be: {'; '.join(problems)}")
     network.load_state_dict(loaded)
     return report
 
@@ -90,23 +105,24 @@ def _match(network: nn.Module, source: WeightSource) -> tuple[LoadReport, dict[s
     target = network.state_dict()
     report, loaded = LoadReport(), {}
     for name, value in source.state.items():
-        key = _place(name, target)
+        key = _key_in(target, name)
         if key is None:
             report.unused.append(name)
         elif target[key].shape == value.shape:
             loaded[key] = value
             report.matched.append(key)
-        elif _is_stem(key):
+        elif key.endswith("stem.conv1.weight"):
             loaded[key] = adapt_stem(value, target[key].shape[1])
             report.adapted.append(key)
         else:
             report.skipped.append(key)
+    # counters of batch norms are no weights: a file without them is complete
     left = [key for key in target if key not in loaded and key not in report.skipped]
     report.missing = [key for key in left if not key.endswith("num_batches_tracked")]
     return report, loaded
 
 
-def _place(name: str, target: Iterable[str]) -> str | None:
+def _key_in(target: Iterable[str], name: str) -> str | None:
     """Where a source's name lives in the network: as it is, or where this detector's backbone is."""
     if name in target:
         return name
@@ -126,16 +142,13 @@ def _inside_backbone(name: str) -> str:
     return name
 
 
-def _is_stem(key: str) -> bool:
-    return key.endswith("stem.conv1.weight")
-
-
 def _is_backbone(key: str) -> bool:
     inside = _inside_backbone(key)
+    # ImageNet weights have no offsets of deformable convolutions: these start anew
     return inside != key and inside.startswith(_STAGES) and "conv2_offset" not in key
 
 
-def _is_of_known_block(name: str, network: Iterable[str]) -> bool:
+def _is_in_shared_block(name: str, network: Iterable[str]) -> bool:
     """Whether a parameter the network lacks belongs to a residual block that it has.
 
     Deeper networks have more blocks, which a shallower one can do without; more layers in the same
@@ -148,10 +161,10 @@ def _is_of_known_block(name: str, network: Iterable[str]) -> bool:
 
 
 def _refuse_half_a_backbone(report: LoadReport, network: Iterable[str], name: str) -> None:
-    without_place = [key for key in report.unused if _is_of_known_block(key, network)]
-    if without_place:
+    surplus = [key for key in report.unused if _is_in_shared_block(key, network)]
+    if surplus:
         raise ValueError(
-            f"{name} does not fit the backbone, which has no {_layers(without_place)} in blocks that "
+            f"{name} does not fit the backbone, which has no {_layers(surplus)} in blocks that "
             "both have; is it of another network?"
         )
     lacking = [key for key in [*report.missing, *report.skipped] if _is_backbone(key)]

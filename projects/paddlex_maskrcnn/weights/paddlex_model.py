@@ -17,12 +17,12 @@ from typing import Any
 import yaml
 
 from .input_format import PADDLEX_RGB, InputFormat
-from .keys.paddle_arrays import convert
+from .keys.paddle import convert_paddle
+from .loading import WeightSource
 from .paddle_files import INFERENCE, PARAMETERS, read_paddle, refuse_inference
 from .readers import as_tensors
-from .weight_source import WeightSource
 
-CARD = "model.yml"
+_CARD = "model.yml"
 _LEVELS = 5  # of the pyramid, P2 to P6
 _PIXEL_RANGE = 255.0
 _DEFAULT_ANCHOR_SIZES = [32, 64, 128, 256, 512]
@@ -51,7 +51,7 @@ class PaddleXModel:
 
 def is_paddlex_model(path: Path) -> bool:
     """Whether a path is a folder that PaddleX's training saved, rather than parameters alone."""
-    return (path / CARD).is_file() and (path / PARAMETERS).is_file()
+    return (path / _CARD).is_file() and (path / PARAMETERS).is_file()
 
 
 def read_paddlex_model(folder: Path) -> PaddleXModel:
@@ -64,10 +64,10 @@ def read_paddlex_model(folder: Path) -> PaddleXModel:
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}")
     refuse_inference([name for name in INFERENCE if (folder / name).exists()], str(folder))
-    card = _read_card(folder / CARD)
+    card = _read_card(folder / _CARD)
     params = _params(card)
     transforms, form = _transforms(card)
-    arrays = convert(read_paddle(folder), _sizes_on_one_map(params))
+    arrays = convert_paddle(read_paddle(folder), _sizes_on_one_map(params))
     source = WeightSource(str(folder), as_tensors(arrays), form)
     attributes = card.get("_Attributes") or {}
     return PaddleXModel(
@@ -104,6 +104,7 @@ def _read_card(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} was not written by PaddleX 1.x (it has no _init_params)")
     if card.get("Model") != "MaskRCNN":
         raise ValueError(f"{path} is of a {card.get('Model')}; only MaskRCNN can be imported")
+    # earlier versions of PaddleX wrote save_method instead
     status = card.get("status", card.get("save_method", "Normal"))
     if status not in ("Normal", "fluid.save"):
         raise ValueError(
@@ -131,8 +132,9 @@ def _sizes_on_one_map(params: dict[str, Any]) -> int:
 def _labels(attributes: dict[str, Any], folder: Path) -> list[str]:
     labels = attributes.get("labels")
     if not labels:
-        raise ValueError(f"{folder / CARD} has no class names (_Attributes, labels)")
+        raise ValueError(f"{folder / _CARD} has no class names (_Attributes, labels)")
     labels = [str(label) for label in labels]
+    # PaddleX's training puts the background first, as class 0
     return labels[1:] if labels[0] == "background" else labels
 
 
@@ -149,17 +151,17 @@ def _transforms(card: dict[str, Any]) -> tuple[list[dict[str, Any]] | None, Inpu
         )
     if "Transforms" not in card:
         return None, form
-    operators = [_plain(name, values) for one in card["Transforms"] for name, values in one.items()]
+    operators = [
+        {name: dict(values or {})}
+        for operator in card["Transforms"]
+        for name, values in operator.items()
+    ]
     _fix_shape(operators, (card.get("_Attributes") or {}).get("fixed_input_shape"))
-    for arguments in (one["Normalize"] for one in operators if "Normalize" in one):
+    for arguments in (each["Normalize"] for each in operators if "Normalize" in each):
         form = _statistics(form, arguments)
         if order == "BGR":
             arguments |= {key: value[::-1] for key, value in arguments.items()}
     return operators, form
-
-
-def _plain(name: str, values: dict[str, Any] | None) -> dict[str, Any]:
-    return {name: dict(values or {})}
 
 
 def _statistics(form: InputFormat, arguments: dict[str, Any]) -> InputFormat:
@@ -177,8 +179,8 @@ def _fix_shape(operators: list[dict[str, Any]], shape: list[int] | None) -> None
     """A fixed [width, height] replaces the sizes of ResizeByShort and Padding, as in PaddleX."""
     if not shape:
         return
-    for one in operators:
-        if "ResizeByShort" in one:
-            one["ResizeByShort"] |= {"short_size": min(shape), "max_size": max(shape)}
-        if "Padding" in one:
-            one["Padding"] |= {"target_size": list(shape)}
+    for operator in operators:
+        if "ResizeByShort" in operator:
+            operator["ResizeByShort"] |= {"short_size": min(shape), "max_size": max(shape)}
+        if "Padding" in operator:
+            operator["Padding"] |= {"target_size": list(shape)}

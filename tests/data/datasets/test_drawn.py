@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from paddlex_maskrcnn.data.datasets import DatasetError, DrawnShapes
-from paddlex_maskrcnn.data.datasets.drawing import SHAPES, draw_scene
+from paddlex_maskrcnn.data.datasets.drawn import SHAPES, draw_scene
 
 SMALL = {"num_images": 6, "image_size": [64, 80], "num_workers": 0}
 
@@ -102,13 +102,13 @@ def test_a_place_that_cannot_be_written(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"split": "../train"}, "split must be a plain name"),
-        ({"num_images": 0}, "num_images must be an integer >= 1, got 0"),
-        ({"seed": -1}, "seed must be an integer >= 0, got -1"),
-        ({"image_size": 8}, "image_size must be an integer >= 64"),
-        ({"image_size": [128, 96]}, r"image_size must be .*got \[128, 96\]"),
-        ({"image_size": [64, 96, 128]}, "image_size must be"),
-        ({"num_workers": -1}, "num_workers must be"),
+        ({"split": "../train"}, r"DrawnShapes\.split is '../train'; a plain name is needed"),
+        ({"num_images": 0}, r"DrawnShapes\.num_images is 0; allowed: >= 1"),
+        ({"seed": -1}, r"DrawnShapes\.seed is -1; allowed: >= 0"),
+        ({"image_size": 8}, r"DrawnShapes\.image_size is 8; allowed: >= 64"),
+        ({"image_size": [128, 96]}, r"image_size is \[128, 96\]; allowed: \[shortest, longest\]"),
+        ({"image_size": [64, 96, 128]}, r"image_size is \[64, 96, 128\]; allowed: \["),
+        ({"num_workers": -1}, r"DrawnShapes\.num_workers is -1; allowed: >= 0"),
     ],
 )
 def test_mistakes(tmp_path, arguments, fragment):
@@ -118,11 +118,15 @@ def test_mistakes(tmp_path, arguments, fragment):
 
 
 def test_default_sizes_of_the_parts():
+    from paddlex_maskrcnn.config.dataset_params import DrawnShapesParams
     from paddlex_maskrcnn.data.datasets.drawn import _recipe
 
-    assert _recipe("train", None, (128, 192), 0)["num_images"] == 160
-    assert _recipe("val", None, (128, 192), 0)["num_images"] == 40
-    assert _recipe("val", None, 96, 0)["image_size"] == [96, 96]
+    def recipe(split, **arguments):
+        return _recipe(DrawnShapesParams(data_dir="", split=split, **arguments))
+
+    assert recipe("train")["num_images"] == 160
+    assert recipe("val")["num_images"] == 40
+    assert recipe("val", image_size=96)["image_size"] == [96, 96]
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from paddlex_maskrcnn.data.datasets import CocoDetection, Joined, join
+from paddlex_maskrcnn.data.datasets import CocoDetection, Joined, join, open_dataset
 from paddlex_maskrcnn.data.transforms import Compose, Normalize, RandomHorizontalFlip
 
 
@@ -90,13 +90,38 @@ def test_metric_is_voc_only_when_all_are(tiny_coco):
 @pytest.mark.parametrize(
     ("parts", "fragment"),
     [
-        ([], "parts must be a non-empty list"),
-        (CocoDetection, "parts must be a non-empty list"),
-        (["a"], r"parts\[0\] is 'a'; a data set"),
-        ([{"type": "Coco"}], r"parts\[0\]: type is 'Coco'; choose one of CocoDetection, "),
-        ([{"folder": "x"}], r"parts\[0\]: .*unexpected keyword argument 'folder'"),
+        ([], r"Joined\.parts is \[\]; allowed: not empty"),
+        (CocoDetection, r"Joined\.parts is <class .*>; a list is needed"),
+        (["a"], r"Joined\.parts\[0\] is 'a'; a data set"),
+        ([{"type": "Coco"}], r"parts\[0\]\.type is 'Coco'; choose one of CocoDetection, "),
+        ([{"folder": "x"}], r"(?s)parts\[0\]: .*CocoDetection\.folder is not a known key"),
     ],
 )
 def test_parts_that_are_none(parts, fragment):
     with pytest.raises(ValueError, match=fragment):
         Joined(parts)
+
+
+def test_an_experiment_file_opens_parts_without_a_second_check(tiny_coco, monkeypatch):
+    from paddlex_maskrcnn.config import check, signature
+    from paddlex_maskrcnn.config.dataset_params import (
+        CocoDetectionParams,
+        DatasetChoice,
+        JoinedParams,
+    )
+
+    pipeline = Compose([RandomHorizontalFlip()])
+
+    def refuse(*_):
+        raise AssertionError("checked again")
+
+    monkeypatch.setattr(signature, "check_arguments", refuse)
+    monkeypatch.setattr(check, "check_section", refuse)
+    params = CocoDetectionParams(
+        data_dir=str(tiny_coco.data_dir), ann_file=str(tiny_coco.ann_file), num_workers=0
+    )
+    part = DatasetChoice(type="CocoDetection", arguments=params)
+    both = DatasetChoice(type="Joined", arguments=JoinedParams(parts=[part, part], shuffle=True))
+    dataset = open_dataset(both, pipeline)
+    assert (dataset.num_samples, dataset.shuffle, dataset.transforms) == (8, True, pipeline)
+    assert both.arguments.transforms is None, "what was read of the file stays as it is"

@@ -182,18 +182,6 @@ def test_outlines_in_the_xml_need_no_mask_file(voc):
     assert one["segmentation"] == [[4, 5, 14, 5, 14.5, 13]]
 
 
-@pytest.mark.parametrize("line", ["a\nb", "a 1\nb -1", "JPEGImages/a.png\tAnnotations/a.xml\nb"])
-def test_lists_of_names_alone_and_with_tabs(voc, line):
-    voc.write_list(line)
-    assert [len(record["annotations"]) for record in voc.open().records] == [2, 0]
-
-
-def test_a_third_column_names_the_mask(voc):
-    (voc.folder / "SegmentationObject").rename(voc.folder / "masks")
-    voc.write_list("JPEGImages/a.png Annotations/a.xml masks/a.png")
-    assert len(boxes(voc.open())) == 2
-
-
 def test_boxes_without_any_mask_are_explained(voc):
     (voc.folder / "SegmentationObject" / "a.png").unlink()
     with pytest.raises(
@@ -267,3 +255,15 @@ def test_class_lists_that_are_none(voc, labels, fragment):
     path.unlink() if labels is None else path.write_bytes(labels)
     with pytest.raises(DatasetError, match=fragment):
         voc.open()
+
+
+@pytest.mark.parametrize("line", ["a\nb", "a 1\nb -1", "JPEGImages/a.png\tAnnotations/a.xml\nb"])
+def test_lists_of_names_alone_and_with_tabs(voc, line):
+    voc.write_list(line)
+    assert [len(record["annotations"]) for record in voc.open().records] == [2, 0]
+
+
+def test_a_third_column_names_the_mask(voc):
+    (voc.folder / "SegmentationObject").rename(voc.folder / "masks")
+    voc.write_list("JPEGImages/a.png Annotations/a.xml masks/a.png")
+    assert len(boxes(voc.open())) == 2

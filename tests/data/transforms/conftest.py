@@ -8,8 +8,8 @@ import pycocotools.mask as mask_util
 import pytest
 from detectron2.structures import BoxMode
 
-from paddlex_maskrcnn.data.transforms.scene import Scene
-from paddlex_maskrcnn.data.transforms.setting import Setting
+from paddlex_maskrcnn.data.transforms.operator import ImageContext
+from paddlex_maskrcnn.data.transforms.sample import Sample
 
 HEIGHT, WIDTH = 60, 80
 SHAPES = [
@@ -39,16 +39,16 @@ def annotations() -> Callable[..., list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def scene(annotations: Callable[..., list[dict[str, Any]]]) -> Callable[..., Scene]:
-    """Makes a scene of three channels, channel k white where object k is."""
+def sample(annotations: Callable[..., list[dict[str, Any]]]) -> Callable[..., Sample]:
+    """Makes a sample of three channels, channel k white where object k is."""
 
     def make(
-        form: str = "polygon", crowd: bool = True, image: np.ndarray | None = None, **setting: Any
-    ) -> Scene:
+        form: str = "polygon", crowd: bool = True, image: np.ndarray | None = None, **context: Any
+    ) -> Sample:
         if image is None:
             image = np.stack([255 * _raster(shape) for shape in SHAPES], axis=2)
-        setting = {"num_channels": image.shape[2], "mean": (0.0,) * image.shape[2], **setting}
-        return Scene(image, Setting(**setting), annotations(form, crowd))
+        context = {"num_channels": image.shape[2], "mean": (0.0,) * image.shape[2], **context}
+        return Sample(image, ImageContext(**context), annotations(form, crowd))
 
     return make
 

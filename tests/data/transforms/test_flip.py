@@ -3,7 +3,7 @@ import pytest
 from detectron2.data import transforms as d2
 
 from paddlex_maskrcnn.data.transforms import RandomHorizontalFlip, RandomVerticalFlip
-from paddlex_maskrcnn.data.transforms.setting import Setting
+from paddlex_maskrcnn.data.transforms.operator import ImageContext
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
 LABELS = ("left_shoe", "hat", "right_shoe")
@@ -29,16 +29,16 @@ def test_probability():
 
 @pytest.mark.parametrize("kind", [RandomHorizontalFlip, RandomVerticalFlip])
 @pytest.mark.parametrize("form", ["polygon", "rle"])
-def test_classes_change_places_with_the_mirror_and_only_with_it(kind, form, scene):
+def test_classes_change_places_with_the_mirror_and_only_with_it(kind, form, sample):
     swaps = [["left_shoe", "right_shoe"]]
-    mirrored = scene(form, labels=LABELS)
+    mirrored = sample(form, labels=LABELS)
     kind(prob=1, swap_labels=swaps)(mirrored)
-    assert [outline.category for outline in mirrored.outlines()] == [2, 1, 0, 2]  # crowd too
-    kept = scene(form, labels=LABELS)
+    assert [item.category for item in mirrored.annotations()] == [2, 1, 0, 2]  # crowd too
+    kept = sample(form, labels=LABELS)
     kind(prob=0, swap_labels=swaps)(kept)
-    assert [outline.category for outline in kept.outlines()] == [0, 1, 2, 0]
+    assert [annotation.category for annotation in kept.annotations()] == [0, 1, 2, 0]
     kind(prob=1, swap_labels=swaps)(mirrored)
-    assert [outline.category for outline in mirrored.outlines()] == [0, 1, 2, 0]
+    assert [annotation.category for annotation in mirrored.annotations()] == [0, 1, 2, 0]
 
 
 def test_swapped_names_are_kept_with_the_model():
@@ -49,21 +49,28 @@ def test_swapped_names_are_kept_with_the_model():
 
 def test_names_are_checked_against_the_classes():
     flip = RandomHorizontalFlip(swap_labels=[["left_sheo", "right_shoe"]])
-    with pytest.raises(ValueError, match="'left_sheo' is not a class, did you mean 'left_shoe'"):
-        flip.check(Setting(labels=LABELS))
-    with pytest.raises(ValueError, match="swap_labels needs a data set with class names"):
-        flip.check(Setting())
-    RandomHorizontalFlip(swap_labels=[["left_shoe", "right_shoe"]]).check(Setting(labels=LABELS))
-    RandomHorizontalFlip().check(Setting())
+    with pytest.raises(
+        ValueError,
+        match=r"Flip\.swap_labels is .*; 'left_sheo' is no class, .* did you mean 'left_shoe'",
+    ):
+        flip.check(ImageContext(labels=LABELS))
+    with pytest.raises(
+        ValueError, match=r"swap_labels is \[.*; a data set with class names is needed"
+    ):
+        flip.check(ImageContext())
+    RandomHorizontalFlip(swap_labels=[["left_shoe", "right_shoe"]]).check(
+        ImageContext(labels=LABELS)
+    )
+    RandomHorizontalFlip().check(ImageContext())
 
 
 @pytest.mark.parametrize("prob", [-0.1, 1.1, "0.5", None, True, float("nan")])
 def test_mistakes(prob):
-    with pytest.raises(ValueError, match="RandomHorizontalFlip: prob must be a number from 0 to 1"):
+    with pytest.raises(ValueError, match=r"RandomHorizontalFlip\.prob is .*; .*>= 0 and <= 1"):
         RandomHorizontalFlip(prob)
 
 
 @pytest.mark.parametrize("swaps", [[], "ab", [["a"]], [["a", 3]], [["a", "b"], ["b", "c"]], [1]])
 def test_pairs_that_are_none(swaps):
-    with pytest.raises(ValueError, match="RandomVerticalFlip: swap_labels must be pairs of class"):
+    with pytest.raises(ValueError, match=r"RandomVerticalFlip\.swap_labels is "):
         RandomVerticalFlip(swap_labels=swaps)

@@ -1,9 +1,13 @@
+"""Sizes: resizing, large-scale jitter and padding."""
+
 import cv2
 import numpy as np
 import pytest
 from detectron2.data import transforms as d2
 
-from paddlex_maskrcnn.data.transforms import Resize, ResizeByShort
+from paddlex_maskrcnn.data.samples import seeded
+from paddlex_maskrcnn.data.transforms import LargeScaleJitter, Padding, Resize, ResizeByShort
+from paddlex_maskrcnn.data.transforms.operator import ImageContext
 from paddlex_maskrcnn.data.transforms.resize import OpenCVResize, resized_size
 
 
@@ -89,15 +93,18 @@ def test_nothing_is_done_to_an_image_of_the_right_size():
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"short_size": 0}, "short_size must be an integer >= 1, got 0"),
-        ({"short_size": []}, "short_size must be an integer >= 1 or a list of such"),
+        ({"short_size": 0}, r"ResizeByShort\.short_size is 0; allowed: >= 1$"),
+        ({"short_size": []}, r"short_size is \[\]; allowed: >= 1 and not empty"),
         ({"short_size": "800"}, "short_size"),
-        ({"short_size": [600, 8.5]}, "short_size must be an integer >= 1, got 8.5"),
+        (
+            {"short_size": [600, 8.5]},
+            r"short_size is \[600, 8\.5\]; a whole number or a list of whole numbers is needed",
+        ),
         ({"short_size": True}, "short_size"),
-        ({"max_size": "1333"}, "max_size must be an integer"),
+        ({"max_size": "1333"}, "max_size is '1333'; a whole number is needed"),
     ],
 )
-def test_mistakes(arguments, fragment):
+def test_mistakes_of_resize_by_short(arguments, fragment):
     with pytest.raises(ValueError, match=fragment):
         ResizeByShort(**arguments)
 
@@ -130,10 +137,117 @@ def test_random_interpolation_is_drawn_for_each_image_and_not_for_prediction():
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"target_size": [3, 4, 5]}, r"target_size must be an integer >= 1 or \[width, height\]"),
-        ({"interp": "BICUBIC"}, "interp must be one of 'NEAREST', 'LINEAR'"),
+        (
+            {"target_size": [3, 4, 5]},
+            r"Resize\.target_size is \[3, 4, 5\]; allowed: \[width, height\], each >= 1",
+        ),
+        (
+            {"interp": "BICUBIC"},
+            "interp is 'BICUBIC'; choose one of NEAREST, LINEAR.* did you mean 'CUBIC'",
+        ),
     ],
 )
 def test_mistakes_of_a_fixed_size(arguments, fragment):
     with pytest.raises(ValueError, match=fragment):
         Resize(**arguments)
+
+
+@pytest.mark.parametrize("shape", [(60, 80), (90, 40), (64, 64)])
+def test_detectron2_moves_points_and_pixels_alike(shape):
+    """Its ResizeScale and FixedSizeCrop draw the same numbers in the same order."""
+    rows = (
+        np.linspace(0, 200, shape[0])[:, None, None] + np.linspace(0, 50, shape[1])[None, :, None]
+    )
+    image = np.repeat(rows, 3, axis=2).astype(np.uint8)
+    ours = LargeScaleJitter(target_size=[96, 72], min_scale=0.4, max_scale=2, fill_value=[128] * 3)
+    theirs = d2.AugmentationList([d2.ResizeScale(0.4, 2, 72, 96), d2.FixedSizeCrop((72, 96))])
+    points = np.array([[0.0, 0.0], [10.5, 20.25], [shape[1], shape[0]]])
+    for seed in range(20):
+        with seeded(seed):
+            found = ours.get_transform(image, ImageContext())
+        with seeded(seed):
+            carrier = d2.AugInput(image)
+            expected = theirs(carrier)
+        np.testing.assert_allclose(
+            found.apply_coords(points.copy()), expected.apply_coords(points.copy())
+        )
+        pixels = found.apply_image(image)
+        assert pixels.shape == (72, 96, 3)
+        assert np.abs(pixels.astype(int) - carrier.image.astype(int)).mean() < 2
+
+
+def test_the_ground_is_the_mean():
+    context = ImageContext("BGR", 3, mean=(10.0, 20.0, 30.0))
+    image = np.full((40, 40, 3), 255, np.uint8)
+    jitter = LargeScaleJitter(target_size=64, min_scale=0.5, max_scale=0.5)
+    found = jitter.get_transform(image, context).apply_image(image)
+    assert found[-1, -1].tolist() == [30, 20, 10]
+    assert found[0, 0].tolist() == [255, 255, 255]
+    with pytest.raises(
+        ValueError, match=r"LargeScaleJitter\.fill_value is \[.*\]; 3 numbers are needed"
+    ):
+        LargeScaleJitter(fill_value=[1]).check(context)
+
+
+def test_prediction_fits_the_image_into_the_target():
+    left = LargeScaleJitter(target_size=[96, 72]).deterministic()
+    assert isinstance(left, ResizeByShort)
+    assert left.to_config() == {"short_size": 72, "max_size": 96}
+
+
+def test_how_much_it_enlarges_at_most():
+    jitter = LargeScaleJitter(target_size=[100, 50], max_scale=1.5)
+    assert jitter.largest_zoom(500, 500) == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        ({"target_size": 0}, "target_size is 0; allowed: >= 1"),
+        ({"target_size": [3]}, r"target_size is \[3\]; allowed: \[width, height\], each >= 1"),
+        ({"min_scale": 0}, r"min_scale is 0\.0; allowed: >= 0\.01"),
+        (
+            {"min_scale": 2, "max_scale": 1},
+            r"LargeScaleJitter\.max_scale is 1\.0; at least min_scale, 2\.0, is needed",
+        ),
+    ],
+)
+def test_mistakes_of_jitter(arguments, fragment):
+    with pytest.raises(ValueError, match=fragment):
+        LargeScaleJitter(**arguments)
+
+
+@pytest.mark.parametrize("stride", [1, 7, 32])
+def test_stride_gives_the_next_multiple(stride):
+    for side in range(1, 100):
+        padded, same = Padding(stride).padded_size(side, stride)
+        assert padded % stride == 0
+        assert 0 <= padded - side < stride
+        assert same == stride
+
+
+def test_target_wins_and_is_width_then_height():
+    assert Padding(32, [60, 50]).padded_size(50, 60) == (50, 60)
+    assert Padding(32, 70).padded_size(50, 60) == (70, 70)
+
+
+@pytest.mark.parametrize("size", [(51, 60), (50, 61)])
+def test_larger_image_than_target(size):
+    with pytest.raises(ValueError, match=r"Padding\.target_size is \[60, 50\] .*, smaller"):
+        Padding(target_size=[60, 50]).padded_size(*size)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        ({"coarsest_stride": 0}, "coarsest_stride is 0; allowed: >= 1"),
+        ({"coarsest_stride": 32.5}, "coarsest_stride"),
+        ({"target_size": 0}, "target_size is 0; allowed: >= 1"),
+        ({"target_size": [640]}, "target_size"),
+        ({"target_size": [640, -1]}, "target_size"),
+        ({"target_size": "640"}, "target_size"),
+    ],
+)
+def test_mistakes_of_padding(arguments, fragment):
+    with pytest.raises(ValueError, match=rf"Padding\.{fragment}"):
+        Padding(**arguments)

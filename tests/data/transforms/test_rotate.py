@@ -3,8 +3,8 @@ import pytest
 
 from paddlex_maskrcnn.data.samples import seeded
 from paddlex_maskrcnn.data.transforms import RandomRotate90, RandomRotation
+from paddlex_maskrcnn.data.transforms.operator import ImageContext
 from paddlex_maskrcnn.data.transforms.rotate import QuarterTurns, Rotation
-from paddlex_maskrcnn.data.transforms.setting import Setting
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
@@ -55,10 +55,10 @@ def test_the_ground_has_its_colour_in_every_channel():
 def test_angles_come_from_the_whole_range():
     image, operator = np.zeros((8, 8, 3), np.uint8), RandomRotation(angle=[-30, 10], prob=1)
     with seeded(0):
-        angles = [operator.get_transform(image, Setting()).angle for _ in range(300)]
+        angles = [operator.get_transform(image, ImageContext()).angle for _ in range(300)]
     assert -30 <= min(angles) < -25
     assert 5 < max(angles) <= 10
-    assert RandomRotation(angle=15).angle == (-15, 15)
+    assert RandomRotation(angle=15).angle == [-15, 15]
 
 
 def test_quarters_come_from_the_list():
@@ -70,12 +70,21 @@ def test_quarters_come_from_the_list():
 @pytest.mark.parametrize(
     ("make", "fragment"),
     [
-        (lambda: RandomRotation(angle=[10, -10]), "angle must be"),
-        (lambda: RandomRotation(angle=270), "angle must be .* from -180 to 180"),
-        (lambda: RandomRotation(expand=1), "expand must be True or False"),
-        (lambda: RandomRotate90(turns=[4]), "turns must be some of 1, 2, 3"),
-        (lambda: RandomRotate90(prob=-1), "prob must be"),
-        (lambda: RandomRotation(fill_value=[0]).check(Setting()), "fill_value has 1 numbers"),
+        (
+            lambda: RandomRotation(angle=[10, -10]),
+            r"angle is \[10\.0, -10\.0\]; allowed: \[lowest, highest\]",
+        ),
+        (
+            lambda: RandomRotation(angle=270),
+            r"RandomRotation\.angle is 270\.0; allowed: >= -180 and <= 180",
+        ),
+        (lambda: RandomRotation(expand=1), "expand is 1; true or false is needed"),
+        (lambda: RandomRotate90(turns=[4]), r"turns is \[4\]; allowed: >= 1 and <= 3"),
+        (lambda: RandomRotate90(prob=-1), r"RandomRotate90\.prob is -1\.0; allowed: >= 0"),
+        (
+            lambda: RandomRotation(fill_value=[0]).check(ImageContext()),
+            r"fill_value is \[0\.0\]; 3 numbers are needed",
+        ),
     ],
 )
 def test_mistakes(make, fragment):

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..datasets.base import DetectionDataset
-from ..datasets.problems import DatasetError, Problems
-from ..datasets.reading import collecting
+from ..datasets.problems import DatasetError, Problems, collect_problems
 from .anchors import AnchorReport, anchor_finding, anchor_report
 from .duplicates import copy_findings
 from .findings import (
@@ -80,7 +79,7 @@ def open_part(name: str, build: Callable[[], DetectionDataset]) -> Part:
     Raises:
         DatasetError: when nothing can be understood, as with a file that is no json.
     """
-    with collecting() as problems:
+    with collect_problems() as problems:
         try:
             dataset = build()
         except DatasetError as error:

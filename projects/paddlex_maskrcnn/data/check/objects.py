@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pycocotools.mask as mask_util
 
-from ..datasets.objects import ImageFrame, as_rle
-from ..datasets.packed import Record
+from ..datasets.annotations import ImageFrame, as_rle
+from ..datasets.records import Record
 from ..masks import runs_of
 
 SAME_MASK = 0.9  # IoU from which two masks are of one object

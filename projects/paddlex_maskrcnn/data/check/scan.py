@@ -22,7 +22,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from ..datasets.base import DetectionDataset
-from ..datasets.packed import PackedRecords
+from ..datasets.records import PackedRecords
 from ..image_headers import decode, file_bytes, load_array, orientation_of
 from ..images import turned
 from ..loader import one_opencv_thread, worker_count

@@ -4,21 +4,11 @@ from .base import DetectionDataset
 from .coco import CocoDetection
 from .drawn import DrawnShapes
 from .easydata import EasyDataDet
-from .joined import Joined, join
+from .joined import DATASETS, Joined, join, open_dataset
 from .labelme import LabelMeDetection
 from .problems import DatasetError
 from .voc import VOCDetection
 from .yolo import YoloSegmentation
-
-DATASETS: dict[str, type[DetectionDataset]] = {
-    "CocoDetection": CocoDetection,
-    "VOCDetection": VOCDetection,
-    "EasyDataDet": EasyDataDet,
-    "LabelMeDetection": LabelMeDetection,
-    "YoloSegmentation": YoloSegmentation,
-    "Joined": Joined,
-    "DrawnShapes": DrawnShapes,
-}
 
 __all__ = [
     "DATASETS",
@@ -32,4 +22,5 @@ __all__ = [
     "VOCDetection",
     "YoloSegmentation",
     "join",
+    "open_dataset",
 ]

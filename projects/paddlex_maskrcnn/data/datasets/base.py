@@ -1,33 +1,51 @@
-"""What every dataset is: checked records, class names, and ground truth for evaluation.
+"""What every data set is: checked records, class names, and ground truth for evaluation.
 
 Origin: the attributes are those of PaddleX's `paddlex.datasets`. Differences: classes are in order
 of their category id, images without objects are kept and train as pure background, and
 `set_num_samples` chooses the first images, so that evaluation knows which ground truth counts.
 """
 
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pycocotools.coco import COCO
 
+from ...config.dataset_params import WITHOUT_EFFECT
 from ..images import IMAGE_SUFFIXES
 from ..transforms.compose import Compose
-from .ground_truth import build_coco
-from .image_files import pictures_in, read_headers
-from .options import check_reading_options
-from .packed import PackedRecords, Record
+from .files import pictures_in, read_headers
 from .problems import DatasetError
-from .summary import describe
+from .records import PackedRecords, Record, build_coco, describe
+
+logger = logging.getLogger(__name__)
+
+
+class Content(NamedTuple):
+    """What a format's reader hands over.
+
+    Attributes:
+        name: what messages call the data set.
+        categories: COCO categories, sorted by id; class k is the k-th of them.
+        records: Detectron2 standard dicts, boxes XYWH in pixels, classes from 0.
+    """
+
+    name: str
+    categories: list[dict[str, Any]]
+    records: PackedRecords
 
 
 class DetectionDataset:
-    """Images with instance masks. Subclasses read one annotation format each.
+    """Images with instance masks. Subclasses read one annotation format each, in `_read`.
+
+    The arguments of a subclass are the rows of its dataclass in `config/dataset_params.py`, checked before
+    its constructor runs; those of an experiment file are checked already (`open_dataset`).
 
     Attributes:
-        name: what messages call this dataset.
+        name: what messages call this data set.
         categories: COCO categories (id, name, supercategory) in order of id.
         transforms: the operators to apply, or None.
         shuffle: whether training sees the images in random order.
@@ -37,36 +55,36 @@ class DetectionDataset:
 
     metric = "COCO"
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        categories: list[dict[str, Any]],
-        records: PackedRecords | Iterable[Record],
-        transforms: Compose | None = None,
-        num_workers: int | str = "auto",
-        shuffle: bool = False,
-    ) -> None:
-        """Keep checked data.
-
-        Args:
-            categories: COCO categories, sorted by id; class k is the k-th of them.
-            records: Detectron2 standard dicts, boxes XYWH in pixels, classes from 0.
+    def _open(self, params: Any) -> None:
+        """All that a constructor does.
 
         Raises:
-            ValueError: if transforms, num_workers or shuffle is not what is allowed.
+            DatasetError: with everything that is wrong with the data.
+            ValueError: if `transforms` is no Compose.
         """
-        check_reading_options(type(self).__name__, transforms, num_workers, shuffle)
-        self.name = name
-        self.categories = categories
-        self.transforms = transforms
-        self.num_workers = num_workers
-        self.shuffle = shuffle
-        self._all_records = (
-            records if isinstance(records, PackedRecords) else PackedRecords(records)
-        )
+        transforms = params.transforms
+        if transforms is not None and not isinstance(transforms, Compose):  # unknown to the schema
+            raise ValueError(
+                f"{type(self).__name__}.transforms is {transforms!r}; a Compose or None is needed: "
+                f"put the operators in transforms.Compose([...])"
+            )
+        if any(getattr(params, name, value) != value for name, value in WITHOUT_EFFECT.items()):
+            logger.warning(
+                "buffer_size and parallel_method have no effect: batches are always prepared by "
+                "num_workers processes"
+            )
+        self.transforms: Compose | None = transforms
+        self.num_workers: int | str = params.num_workers
+        self.shuffle: bool = params.shuffle
+        content = self._read(params)
+        self.name, self.categories = content.name, content.categories
+        self._all_records = content.records
         self._num_samples = len(self._all_records)
         self._coco_gt: COCO | None = None
+
+    def _read(self, params: Any) -> Content:
+        """What the arguments name, after reporting all that is wrong with it."""
+        raise NotImplementedError
 
     @property
     def labels(self) -> list[str]:
@@ -80,7 +98,7 @@ class DetectionDataset:
 
     @property
     def records(self) -> PackedRecords:
-        """One Detectron2 standard dict an image, `num_samples` of them; made anew when asked for."""
+        """A Detectron2 standard dict for each image, `num_samples` of them; made anew when asked for."""
         return self._all_records[: self._num_samples]
 
     @property
@@ -135,6 +153,11 @@ class DetectionDataset:
     def describe(self) -> str:
         """One paragraph: how many images, objects of each class, crowd regions, empty images."""
         return describe(self.name, self.records, self.labels)
+
+
+def as_categories(labels: Sequence[str]) -> list[dict[str, Any]]:
+    """COCO categories of class names, numbered from 1 as PaddleX does."""
+    return [{"id": k, "name": name, "supercategory": name} for k, name in enumerate(labels, 1)]
 
 
 def check_dataset(value: object, argument: str) -> None:

@@ -13,22 +13,24 @@ Where a photograph's EXIF orientation swaps its sides, width and height in the j
 annotations were drawn on the upright or on the stored pixels; those pixels are then read.
 """
 
-import gc
+from __future__ import annotations
+
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..transforms.compose import Compose
-from .base import DetectionDataset
-from .coco_file import CocoFile, is_id
-from .misplaced import point_to_pictures
-from .objects import RawObject
-from .options import check_flag, check_reading_options, note_without_effect
-from .packed import PackedRecords
-from .problems import DatasetError, Kind
-from .reading import MISSING_IMAGE, Parsed, Picture, Reading
+from ...config.dataset_params import CocoDetectionParams
+from ...config.signature import takes_params
+from ...garbage_collection import collection_paused
+from .annotations import RawAnnotation
+from .base import Content, DetectionDataset
+from .files import UnusableFileError, leaves_folder, read_bytes
+from .problems import DatasetError, Kind, Problems
+from .reading import MISSING_IMAGE, OUTSIDE_FILE, Parsed, Picture, Reading
 
 UNKNOWN_CATEGORY = Kind(
     "category id that is not in categories", "add the category, or correct category_id"
@@ -39,98 +41,68 @@ UNKNOWN_IMAGE = Kind(
 BAD_ANNOTATION_ID = Kind(
     "annotation without an integer id of its own", "number the annotations without repeating"
 )
+BAD_IMAGE = Kind(
+    "image entry without id, file_name, height and width",
+    "each image needs an integer id, a file_name, and height and width in whole pixels",
+)
+DUPLICATE_IMAGE = Kind("image id given twice", "give each image its own id")
+BAD_CATEGORY = Kind("category without id and name", "each category needs an integer id and a name")
+DUPLICATE_CATEGORY = Kind(
+    "category id or name given twice", "merge the categories, or give each its own id and name"
+)
+
+_LONGEST_SIDE = 2**20  # OpenCV's limit
+_KEYS = ("images", "annotations", "categories")
+_MOST_FOLDERS = 500  # that are looked into for missing pictures
 
 
 class CocoDetection(DetectionDataset):
     """Images of a folder with the objects of a COCO instance annotation file."""
 
-    def __init__(
-        self,
-        data_dir: str | os.PathLike[str],
-        ann_file: str | os.PathLike[str],
-        transforms: Compose | None = None,
-        num_workers: int | str = "auto",
-        buffer_size: int = 100,
-        parallel_method: str = "process",
-        shuffle: bool = False,
-        *,
-        skip_invalid: bool = False,
-    ) -> None:
+    @takes_params(CocoDetectionParams, "CocoDetection")
+    def __init__(self, params: CocoDetectionParams) -> None:
         """Read and check annotations and image headers.
-
-        Args:
-            data_dir: the folder that `file_name` in the json starts from.
-            ann_file: the json.
-            num_workers: loader processes, or 'auto' for half the cores, at most eight.
-            buffer_size: accepted for PaddleX scripts; has no effect.
-            parallel_method: accepted for PaddleX scripts; has no effect.
-            shuffle: whether training sees the images in random order.
-            skip_invalid: leave out single bad annotations instead of stopping.
 
         Raises:
             DatasetError: with everything that is wrong with the data.
             ValueError: if another argument is not what is allowed.
         """
-        check_reading_options("CocoDetection", transforms, num_workers, shuffle)
-        check_flag("CocoDetection", "skip_invalid", skip_invalid)
-        note_without_effect(buffer_size, parallel_method)
-        self.data_dir = os.fspath(data_dir)
-        self.ann_file = os.fspath(ann_file)
-        categories, records = _read(Path(data_dir), Path(ann_file), skip_invalid)
-        super().__init__(
-            name=self.ann_file,
-            categories=categories,
-            records=records,
-            transforms=transforms,
-            num_workers=num_workers,
-            shuffle=shuffle,
-        )
+        self._open(params)
+
+    def _read(self, params: CocoDetectionParams) -> Content:
+        self.data_dir, self.ann_file = params.data_dir, params.ann_file
+        if not Path(params.data_dir).is_dir():
+            raise DatasetError(f"data_dir {str(Path(params.data_dir))!r} is not a folder")
+        with collection_paused():  # it would walk millions of parsed dicts, all in use
+            return _content(params)
 
 
-def _read(
-    data_dir: Path, ann_file: Path, skip_invalid: bool
-) -> tuple[list[dict[str, Any]], PackedRecords]:
-    """Categories and records of a file, after reporting everything that is wrong with it."""
-    if not data_dir.is_dir():
-        raise DatasetError(f"data_dir {str(data_dir)!r} is not a folder")
-    with _garbage_left_alone():
-        return _read_all(data_dir, ann_file, skip_invalid)
-
-
-@contextmanager
-def _garbage_left_alone() -> Iterator[None]:
-    """No garbage collection inside: it would walk millions of parsed objects, all in use."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _read_all(
-    data_dir: Path, ann_file: Path, skip_invalid: bool
-) -> tuple[list[dict[str, Any]], PackedRecords]:
+def _content(params: CocoDetectionParams) -> Content:
+    data_dir, ann_file = Path(params.data_dir), Path(params.ann_file)
     reading = Reading(f"{ann_file} (data_dir {str(data_dir)!r})")
     file = CocoFile(ann_file, reading.problems)
-    by_image = _by_image(file, reading)
+    by_image = _by_image(file, reading.problems)
     classes = {category["id"]: k for k, category in enumerate(file.categories)}
     sizes = {image["id"]: (image["height"], image["width"]) for image in file.images}
-    names = {image["id"]: image["file_name"] for image in file.images}
+    names = _names(file)
 
     def parse(picture: Picture) -> Parsed:
-        objects = [
-            _raw_object(one, classes[one["category_id"]], _Where(one, names))
-            for one in by_image.pop(picture.image_id, ())
-            if one["category_id"] in classes  # otherwise named with its category
+        raw = [
+            _raw(annotation, classes[annotation["category_id"]], _Where(annotation, names))
+            for annotation in by_image.pop(picture.image_id, ())
+            if annotation["category_id"] in classes  # otherwise named with its category
         ]
-        return Parsed(sizes[picture.image_id], lambda frame: objects)
+        return Parsed(sizes[picture.image_id], lambda frame: raw)
 
     records = reading.records(_pictures(file, data_dir), parse)
-    point_to_pictures(reading.problems, MISSING_IMAGE, data_dir, list(names.values()))
-    reading.finish(skip_invalid)
-    return file.categories, records
+    _point_to_pictures(reading.problems, data_dir, list(names.values()))
+    reading.problems.finish(params.skip_invalid)
+    return Content(params.ann_file, file.categories, records)
+
+
+def _names(file: CocoFile) -> dict[int, str]:
+    """Image id -> file name."""
+    return {image["id"]: image["file_name"] for image in file.images}
 
 
 def _pictures(file: CocoFile, data_dir: Path) -> list[Picture]:
@@ -145,13 +117,13 @@ def _pictures(file: CocoFile, data_dir: Path) -> list[Picture]:
     ]
 
 
-def _by_image(file: CocoFile, reading: Reading) -> dict[int, list[dict[str, Any]]]:
-    """The annotations of each image that is complete; ids that are not known are noted."""
-    names = {image["id"]: image["file_name"] for image in file.images}
+def _by_image(file: CocoFile, problems: Problems) -> dict[int, list[dict[str, Any]]]:
+    """The annotations of each image that is complete; ids that are wrong are noted."""
+    names = _names(file)
     by_image: dict[int, list[dict[str, Any]]] = {number: [] for number in names}
     seen: set[int] = set()
     for annotation in file.annotations:
-        if not _ids_are_known(annotation, file, seen, reading, names):
+        if not _has_good_ids(annotation, file, seen, problems, names):
             continue
         if annotation["image_id"] in by_image:  # otherwise named with its own entry
             by_image[annotation["image_id"]].append(annotation)
@@ -168,16 +140,16 @@ class _Where:
 
     def __str__(self) -> str:
         number, image_id = self.annotation.get("id"), self.annotation.get("image_id")
-        is_known = is_id(image_id) and image_id in self.names
-        name = f" {self.names[image_id]!r}" if is_known else ""  # type: ignore[index]
+        has_name = is_id(image_id) and image_id in self.names
+        name = f" {self.names[image_id]!r}" if has_name else ""  # type: ignore[index]
         return f"annotation {number} (image {image_id}{name})"
 
 
-def _ids_are_known(
+def _has_good_ids(
     annotation: dict[str, Any],
     file: CocoFile,
     seen: set[int],
-    reading: Reading,
+    problems: Problems,
     names: dict[int, str],
 ) -> bool:
     """Whether all three ids are good; problems are added for those that are not."""
@@ -192,16 +164,16 @@ def _ids_are_known(
         return True
     where = str(_Where(annotation, names))
     if not is_new:
-        reading.problems.add(BAD_ANNOTATION_ID, where)
+        problems.add(BAD_ANNOTATION_ID, where)
     if not has_category:
-        reading.problems.add(UNKNOWN_CATEGORY, f"{where}: category_id {category_id!r}")
+        problems.add(UNKNOWN_CATEGORY, f"{where}: category_id {category_id!r}")
     if not has_image:
-        reading.problems.add(UNKNOWN_IMAGE, where)
+        problems.add(UNKNOWN_IMAGE, where)
     return False
 
 
-def _raw_object(annotation: dict[str, Any], category: int, where: _Where) -> RawObject:
-    return RawObject(
+def _raw(annotation: dict[str, Any], category: int, where: _Where) -> RawAnnotation:
+    return RawAnnotation(
         where,
         category,
         annotation.get("segmentation"),
@@ -211,3 +183,136 @@ def _raw_object(annotation: dict[str, Any], category: int, where: _Where) -> Raw
         is_ignored=bool(annotation.get("ignore", 0)),
         number=annotation["id"],
     )
+
+
+def _point_to_pictures(problems: Problems, data_dir: Path, names: Sequence[str]) -> None:
+    """Name the right data_dir in the remedy for missing pictures, if all are missing and it is near.
+
+    Args:
+        names: file names of all pictures, as the annotations have them.
+    """
+    missing = problems.found.get(MISSING_IMAGE, [])
+    if not names or len(missing) < len(names):
+        return
+    folder = _folder_with(names[0], data_dir)
+    if folder is not None:
+        remedy = f"the first one is there with data_dir {str(folder)!r}"
+        problems.found = {
+            replace(kind, remedy=remedy) if kind == MISSING_IMAGE else kind: wheres
+            for kind, wheres in problems.found.items()
+        }
+
+
+def _folder_with(name: str, data_dir: Path) -> Path | None:
+    """The folder above or below from which a file name leads to a file."""
+    below = (Path(where) for where, _, _ in islice(os.walk(data_dir), _MOST_FOLDERS))
+    for folder in (data_dir.absolute().parent, *below):
+        if (folder / name).is_file():
+            return folder
+    return None
+
+
+class CocoFile:
+    """The parts of a COCO file that can be used.
+
+    Attributes:
+        categories: id, name, supercategory, sorted by id.
+        images: complete entries, in the order of the file.
+        annotations: as they are.
+        image_ids: all that the file names, those of incomplete entries included.
+        category_ids: likewise.
+    """
+
+    def __init__(self, path: Path, problems: Problems) -> None:
+        """Parse, and add what is wrong with images and categories to `problems`.
+
+        Raises:
+            DatasetError: if the file is not COCO json.
+        """
+        content = _parse(path)
+        self.annotations: list[dict[str, Any]] = content["annotations"]
+        self.category_ids = {c["id"] for c in content["categories"] if is_id(c.get("id"))}
+        self.image_ids = {i["id"] for i in content["images"] if is_id(i.get("id"))}
+        self.categories = _categories(content["categories"], problems)
+        self.images = _images(content["images"], problems)
+
+
+def is_id(value: Any) -> bool:
+    """Whether this can be an id: an int, and not a bool."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_bytes(path))
+    except UnusableFileError as error:
+        raise DatasetError(f"ann_file {str(path)!r}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{path} is not json: {error}") from error
+    if not isinstance(content, dict):
+        raise DatasetError(f"{path} is not COCO json: {_what(content)} instead of an object")
+    missing = [key for key in _KEYS if key not in content]
+    if missing:
+        present = ", ".join(map(repr, list(content)[:8])) or "nothing"
+        raise DatasetError(
+            f"{path} is not COCO instance json: missing key {', '.join(map(repr, missing))} "
+            f"(it has {present})"
+        )
+    for key in _KEYS:
+        value = content[key]
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+            raise DatasetError(f"{path} is not COCO json: {key!r} must be a list of objects")
+        if not value and key != "annotations":
+            raise DatasetError(f"{path}: {key!r} is empty, there is nothing to train on")
+    return content
+
+
+def _what(content: Any) -> str:
+    return "a list" if isinstance(content, list) else f"{content!r:.20}"
+
+
+def _categories(entries: list[dict[str, Any]], problems: Problems) -> list[dict[str, Any]]:
+    categories: list[dict[str, Any]] = []
+    ids, names = set(), set()
+    for entry in entries:
+        number, name = entry.get("id"), entry.get("name")
+        where = f"category {number!r} ({name!r})"
+        if not is_id(number) or not isinstance(name, str) or not name:
+            problems.add(BAD_CATEGORY, where)
+        elif number in ids or name in names:
+            problems.add(DUPLICATE_CATEGORY, where)
+        else:
+            ids.add(number)
+            names.add(name)
+            parent = entry.get("supercategory")
+            parent = parent if isinstance(parent, str) and parent else name
+            categories.append({"id": number, "name": name, "supercategory": parent})
+    return sorted(categories, key=lambda category: category["id"])
+
+
+def _images(entries: list[dict[str, Any]], problems: Problems) -> list[dict[str, Any]]:
+    images: list[dict[str, Any]] = []
+    seen = set()
+    for entry in entries:
+        number, name = entry.get("id"), entry.get("file_name")
+        where = f"image {number!r} ({name!r})"
+        if (
+            not is_id(number)
+            or not isinstance(name, str)
+            or not name
+            or not _are_sizes([entry.get("height"), entry.get("width")])
+        ):
+            problems.add(BAD_IMAGE, where)
+        elif number in seen:
+            problems.add(DUPLICATE_IMAGE, where)
+        elif leaves_folder(path := name.replace("\\", "/")):  # it may come from Windows
+            problems.add(OUTSIDE_FILE, where)
+        else:
+            seen.add(number)
+            size = {key: entry[key] for key in ("height", "width")}
+            images.append({"id": number, "file_name": path, **size})
+    return images
+
+
+def _are_sizes(values: Iterable[Any]) -> bool:
+    return all(is_id(value) and 0 < value <= _LONGEST_SIDE for value in values)

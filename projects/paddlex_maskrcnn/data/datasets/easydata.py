@@ -7,35 +7,48 @@ lost thin parts); images without objects are kept; an object without mask stops 
 it as its box and then could not train).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from .listed import ListedDetection, ListedFormat, ListedPicture, Parser, class_of
-from .objects import ImageFrame, RawObject
+from ...config.dataset_params import EasyDataDetParams
+from ...config.signature import takes_params
+from .annotations import ImageFrame, RawAnnotation
+from .files import UnusableFileError, read_json
+from .listed import ListedDetection, ListedPicture, class_of
 from .reading import BAD_ANNOTATION, Parsed
-from .text_files import UnusableFileError, read_json
 
 _CORNERS = ("x1", "y1", "x2", "y2")
 
 
-def _parser(labels: list[str], pictures: list[ListedPicture]) -> Parser:
-    classes = {name: k for k, name in enumerate(labels)}
+class EasyDataDet(ListedDetection):
+    """Images of a list, each with a json of EasyData."""
 
-    def parse(picture: ListedPicture) -> Parsed:
+    suffix = ".json"
+
+    @takes_params(EasyDataDetParams, "EasyDataDet")
+    def __init__(self, params: EasyDataDetParams) -> None:
+        """Read and check lists, annotation files and image headers.
+
+        Raises:
+            DatasetError: with everything that is wrong with the data.
+            ValueError: if another argument is not what is allowed.
+        """
+        self._open(params)
+
+    def _parse(self, picture: ListedPicture, classes: Mapping[str, int]) -> Parsed:
         try:
             entries = _entries(read_json(picture.annotation))
         except UnusableFileError as error:
             return Parsed(problems=[(BAD_ANNOTATION, f"{picture.name}: {error}")])
         parsed = Parsed()
-        known = []
+        usable = []
         for k, entry in enumerate(entries, 1):
             where = f"{picture.name} object {k} ({entry['name']!r})"
             category = class_of(entry["name"], classes, where, parsed)
             if category is not None:
-                known.append((where, category, entry))
-        parsed.objects = lambda frame: [_raw_object(*one, frame) for one in known]
+                usable.append((where, category, entry))
+        parsed.objects = lambda frame: [_raw(*arguments, frame) for arguments in usable]
         return parsed
-
-    return parse
 
 
 def _entries(content: Any) -> list[dict[str, Any]]:
@@ -48,10 +61,10 @@ def _entries(content: Any) -> list[dict[str, Any]]:
     return entries
 
 
-def _raw_object(where: str, category: int, entry: dict[str, Any], frame: ImageFrame) -> RawObject:
+def _raw(where: str, category: int, entry: dict[str, Any], frame: ImageFrame) -> RawAnnotation:
     mask = entry.get("mask")
     rle = {"size": [frame.height, frame.width], "counts": mask} if mask else None
-    return RawObject(where, category, rle, _bbox([entry.get(corner) for corner in _CORNERS]))
+    return RawAnnotation(where, category, rle, _bbox([entry.get(corner) for corner in _CORNERS]))
 
 
 def _bbox(corners: list[Any]) -> Any:
@@ -63,9 +76,3 @@ def _bbox(corners: list[Any]) -> Any:
     except (TypeError, ValueError, OverflowError):
         return corners
     return [left, top, right - left + 1, bottom - top + 1]
-
-
-class EasyDataDet(ListedDetection):
-    """Images of a list, each with a json of EasyData."""
-
-    format = ListedFormat(".json", "", _parser)

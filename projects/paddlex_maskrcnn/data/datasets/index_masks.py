@@ -5,10 +5,13 @@ Palette and grey pictures have the values themselves; colours are taken back to 
 colour map (devkit, `VOClabelcolormap`) gives them. Objects that others cover can go on in further
 files, `NAME.2.png`, `NAME.3.png`, ...: an object is all its pixels in all of them. So `convert`
 writes overlapping objects; other tools read the first file and see what is not covered.
+
+Where the boxes of a set are numbered too, the two numberings may disagree: `match_by_box`.
 """
 
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,16 @@ from PIL import Image
 
 from ..image_headers import Size
 from ..masks import rle_of_pixels
-from .text_files import UnusableFileError, read_bytes
+from .files import UnusableFileError, read_bytes
 
-_DEEP_MODES = ("I;16", "I;16B", "I;16L", "I")
+Box = Sequence[float]
+
+_DEEP_MODES = ("I;16", "I;16B", "I;16L", "I")  # Pillow's, of 16 bits: void is 65535 there
+_SURE = 0.5  # IoU from which a mask and a box of the same number are taken at their word
+_LEAST = 0.3  # IoU below which a mask and a box of different numbers are not joined
+_LEAST_OF_SAME = 0.1
+_INSIDE = 0.8  # or this part of the mask in the box: void borders eat most of a small object
+_BONUS_OF_SAME = 0.2
 
 
 @dataclass(frozen=True)
@@ -84,11 +94,11 @@ def _without_void(indices: np.ndarray, void: int) -> np.ndarray:
 def _index_of_colors(pixels: np.ndarray) -> np.ndarray:
     weights = np.array([65536, 256, 1])
     codes = pixels.astype(np.int64) @ weights
-    known = voc_palette().astype(np.int64) @ weights
-    order = np.argsort(known)
-    place = np.searchsorted(known[order], codes).clip(max=255)
-    indices = order[place]
-    strange = known[indices] != codes
+    palette = voc_palette().astype(np.int64) @ weights
+    order = np.argsort(palette)
+    nearest = np.searchsorted(palette[order], codes).clip(max=255)
+    indices = order[nearest]
+    strange = palette[indices] != codes
     if strange.any():
         color = pixels[strange][0].tolist()
         raise UnusableFileError(f"colour {color} is not in VOC's colour map")
@@ -98,16 +108,60 @@ def _index_of_colors(pixels: np.ndarray) -> np.ndarray:
 def _rles(layers: Sequence[np.ndarray]) -> dict[int, dict[str, Any]]:
     """RLE of each index, in time of the pixels that belong to objects."""
     height, width = layers[0].shape
-    places, values = [], []
+    pixels, values = [], []
     for layer in layers:
         columns, rows = np.nonzero(layer.T)  # in the order of COCO's runs: down the columns
-        places.append(columns.astype(np.int64) * height + rows)
+        pixels.append(columns.astype(np.int64) * height + rows)
         values.append(layer[rows, columns])
-    place, value = np.concatenate(places), np.concatenate(values)
-    order = np.lexsort((place, value))
-    place, value = place[order], value[order]
+    pixel, value = np.concatenate(pixels), np.concatenate(values)
+    order = np.lexsort((pixel, value))
+    pixel, value = pixel[order], value[order]
     starts = np.flatnonzero(np.diff(value, prepend=-1))
     return {
         int(value[first]): rle_of_pixels(part, height, width)
-        for first, part in zip(starts, np.split(place, starts[1:]), strict=False)
+        for first, part in zip(starts, np.split(pixel, starts[1:]), strict=False)
     }
+
+
+def match_by_box(masks: Mapping[int, Box], boxes: Sequence[Box | None]) -> dict[int, int]:
+    """Position of a box -> number of its mask.
+
+    Where all agree, mask k belongs to box k - 1. Otherwise pairs are made greedily, best IoU first,
+    with a preference for equal numbers. A box of None takes the mask of its number.
+
+    Args:
+        masks: number, from 1, -> [x, y, width, height] around its pixels.
+        boxes: [x, y, width, height] in the order of their numbers.
+    """
+    expected = {k: k + 1 for k in range(len(boxes)) if k + 1 in masks}
+    agree = all(_overlap(masks[number], boxes[k]) >= _SURE for k, number in expected.items())
+    if agree and len(expected) == len(masks):
+        return expected
+    pairs = []
+    for number, mask in masks.items():
+        for k, box in enumerate(boxes):
+            same = number == k + 1
+            overlap = _overlap(mask, box) if same or box is not None else 0.0
+            inside = same and _overlap(mask, box, of_first=True) >= _INSIDE
+            if inside or overlap >= (_LEAST_OF_SAME if same else _LEAST):
+                pairs.append((overlap + _BONUS_OF_SAME * same, k, number))
+    matched: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, k, number in sorted(pairs, key=lambda pair: (-pair[0], pair[1:])):
+        if k not in matched and number not in taken:
+            matched[k] = number
+            taken.add(number)
+    return matched
+
+
+def _overlap(a: Box, b: Box | None, of_first: bool = False) -> float:
+    """IoU of two boxes (or their intersection over the first); 1 with None, 0 if not finite."""
+    if b is None:
+        return 1.0
+    if not all(map(math.isfinite, b)):
+        return 0.0
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    whole = a[2] * a[3] if of_first else a[2] * a[3] + b[2] * b[3] - shared
+    return shared / max(whole, 1e-9)

@@ -1,57 +1,75 @@
-"""Several data sets as one, with classes joined by their names.
+"""Data sets by the name of their class, and several as one, with classes joined by their names.
 
 The joined set has the classes of its first part, then the new ones of the second, and so on; a name
-that two parts share is one class, whatever its number in either. Ids are kept where no two parts
-use the same, and given anew otherwise.
+that two parts share is the same class, whatever its number in either. Ids stay where no two parts use the
+same, and are given anew otherwise.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from ...config.dataset_params import DatasetChoice, JoinedParams
+from ...config.problems import ConfigError
+from ...config.signature import from_checked, takes_params
 from ..transforms.compose import Compose
-from .base import DetectionDataset, check_dataset
-from .packed import PackedRecords, Record
-from .text_files import as_categories
+from .base import Content, DetectionDataset, as_categories, check_dataset
+from .coco import CocoDetection
+from .drawn import DrawnShapes
+from .easydata import EasyDataDet
+from .labelme import LabelMeDetection
+from .records import PackedRecords, Record
+from .voc import VOCDetection
+from .yolo import YoloSegmentation
 
 
 class Joined(DetectionDataset):
-    """Data sets one after the other."""
+    """Data sets one after the other.
 
-    def __init__(
-        self,
-        parts: Sequence[DetectionDataset | Mapping[str, Any]],
-        transforms: Compose | None = None,
-        num_workers: int | str = "auto",
-        shuffle: bool = False,
-        *,
-        labels: Sequence[str] | None = None,
-    ) -> None:
+    Its parts are data sets, or mappings of `type` and the arguments of that class. Without transforms
+    it has those of the parts, which must be the same. A held-out set needs the labels of its training
+    set.
+    """
+
+    @takes_params(JoinedParams, "Joined")
+    def __init__(self, params: JoinedParams) -> None:
         """Join data sets.
-
-        Args:
-            parts: data sets, or mappings of `type` and the arguments of that class.
-            transforms: operators of all parts; if None those of the parts, which must be the same.
-            num_workers: loader processes, or 'auto'.
-            shuffle: whether training sees the images in random order.
-            labels: the classes and their order; None for those of the parts. A held-out set needs
-                those of the training set.
 
         Raises:
             ValueError: if a part is no data set, or the parts do not fit together.
         """
-        if not isinstance(parts, list | tuple) or not parts:
-            raise ValueError(f"Joined: parts must be a non-empty list of data sets, got {parts!r}")
-        opened = [_opened(part, f"Joined: parts[{k}]") for k, part in enumerate(parts)]
-        names = _labels(opened, labels)
-        super().__init__(
-            name=" + ".join(part.name for part in opened),
-            categories=_categories(opened, names),
-            records=PackedRecords(_records(opened, names)),
-            transforms=transforms if transforms is not None else _transforms(opened),
-            num_workers=num_workers,
-            shuffle=shuffle,
-        )
-        self.metric = "VOC" if all(part.metric == "VOC" for part in opened) else "COCO"
+        self._open(params)
+
+    def _read(self, params: JoinedParams) -> Content:
+        parts = [_opened(part, f"Joined.parts[{k}]") for k, part in enumerate(params.parts)]
+        names = _labels(parts, params.labels)
+        if self.transforms is None:
+            self.transforms = _transforms(parts)
+        self.metric = "VOC" if all(part.metric == "VOC" for part in parts) else "COCO"
+        name = " + ".join(part.name for part in parts)
+        records = PackedRecords(_records(parts, names))
+        return Content(name, _categories(parts, names), records)
+
+
+DATASETS: dict[str, type[DetectionDataset]] = {
+    "CocoDetection": CocoDetection,
+    "VOCDetection": VOCDetection,
+    "EasyDataDet": EasyDataDet,
+    "LabelMeDetection": LabelMeDetection,
+    "YoloSegmentation": YoloSegmentation,
+    "Joined": Joined,
+    "DrawnShapes": DrawnShapes,
+}
+
+
+def open_dataset(choice: DatasetChoice, transforms: Compose | None = None) -> DetectionDataset:
+    """The data set that an experiment file names.
+
+    Raises:
+        DatasetError: with everything that is wrong with the data.
+    """
+    params = replace(choice.arguments, transforms=transforms)
+    return from_checked(DATASETS[choice.type], params)
 
 
 def join(parts: Sequence[DetectionDataset], **arguments: Any) -> Joined:
@@ -60,29 +78,29 @@ def join(parts: Sequence[DetectionDataset], **arguments: Any) -> Joined:
 
 
 def _opened(part: Any, argument: str) -> DetectionDataset:
+    if isinstance(part, DatasetChoice):  # of an experiment file
+        return open_dataset(part)
     if not isinstance(part, Mapping):
         check_dataset(part, argument)
         return part
-    from . import DATASETS  # the table has this module's class in it
-
     arguments = dict(part)
     kind = arguments.pop("type", "CocoDetection")
     if kind not in DATASETS:
-        raise ValueError(f"{argument}: type is {kind!r}; choose one of {', '.join(DATASETS)}")
+        raise ValueError(f"{argument}.type is {kind!r}; choose one of {', '.join(DATASETS)}")
     try:
         return DATASETS[kind](**arguments)
-    except TypeError as error:
+    except ConfigError as error:
         raise ValueError(f"{argument}: {error}") from error
 
 
 def _labels(parts: list[DetectionDataset], given: Sequence[str] | None) -> list[str]:
-    found = list(dict.fromkeys(name for part in parts for name in part.labels))
+    labels = list(dict.fromkeys(name for part in parts for name in part.labels))
     if given is None:
-        return found
-    left_out = [name for name in found if name not in given]
+        return labels
+    left_out = [name for name in labels if name not in given]
     if left_out or len(set(given)) < len(given):
         raise ValueError(
-            f"Joined: labels must have each class of the parts once; "
+            f"Joined.labels is {list(given)!r}; each class of the parts once is needed, "
             f"{', '.join(left_out) + ' missing' if left_out else 'one is given twice'}"
         )
     return list(given)
@@ -98,14 +116,16 @@ def _categories(parts: list[DetectionDataset], names: list[str]) -> list[dict[st
     numbers = [ids.get(name, -1) for name in names]
     if -1 in numbers or numbers != sorted(set(numbers)):
         return as_categories(names)
-    known = {one["name"]: one for part in parts for one in part.categories}
-    return [dict(known[name]) for name in names]
+    by_name = {category["name"]: category for part in parts for category in part.categories}
+    return [dict(by_name[name]) for name in names]
 
 
 def _transforms(parts: list[DetectionDataset]) -> Compose | None:
     first = parts[0].transforms
     for part in parts[1:]:
-        ours, theirs = (one and one.to_config() for one in (first, part.transforms))
+        ours, theirs = (
+            transforms and transforms.to_config() for transforms in (first, part.transforms)
+        )
         if ours != theirs:
             raise ValueError(
                 f"Joined: {parts[0].name} and {part.name} have different transforms; give "
@@ -116,17 +136,17 @@ def _transforms(parts: list[DetectionDataset]) -> Compose | None:
 
 def _records(parts: list[DetectionDataset], names: list[str]) -> Iterator[Record]:
     """All records, ids given anew where two parts use the same."""
-    keep_images, keep_objects = _are_unique(parts)
+    unique_images, unique_objects = _are_unique(parts)
     images = objects = 0
     for part in parts:
         classes = [names.index(name) for name in part.labels]
         for record in part.records:
             images += 1
-            record["image_id"] = record["image_id"] if keep_images else images
-            for one in record["annotations"]:
+            record["image_id"] = record["image_id"] if unique_images else images
+            for annotation in record["annotations"]:
                 objects += 1
-                one["category_id"] = classes[one["category_id"]]
-                one["id"] = one["id"] if keep_objects else objects
+                annotation["category_id"] = classes[annotation["category_id"]]
+                annotation["id"] = annotation["id"] if unique_objects else objects
             yield record
 
 
@@ -137,5 +157,5 @@ def _are_unique(parts: list[DetectionDataset]) -> tuple[bool, bool]:
     for part in parts:
         for record in part.records:
             images.append(record["image_id"])
-            objects += [one["id"] for one in record["annotations"]]
+            objects += [annotation["id"] for annotation in record["annotations"]]
     return len(set(images)) == len(images), len(set(objects)) == len(objects)

@@ -6,9 +6,15 @@ they are left out and listed in one warning. Small faults with one obvious meani
 counted in a note. The user's files are never changed.
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-_LISTED = 10
+logger = logging.getLogger(__name__)
+
+_MOST_LISTED = 10
 
 
 class DatasetError(ValueError):
@@ -32,7 +38,13 @@ class Kind:
 
 @dataclass
 class Problems:
-    """All problems of one dataset, in the order of their first appearance."""
+    """All problems of one data set, in the order of their first appearance.
+
+    Attributes:
+        source: names the data set in messages.
+        found: kind -> where it occurs.
+        repaired: title of what was set right -> where.
+    """
 
     source: str
     found: dict[Kind, list[str]] = field(default_factory=dict)
@@ -46,17 +58,37 @@ class Problems:
         """Count something that was set right."""
         self.repaired.setdefault(title, []).append(where)
 
+    def finish(self, skip_invalid: bool) -> None:
+        """Raise or warn about everything; inside `collect_problems` hand it over instead.
+
+        Raises:
+            DatasetError: if something must stop the user.
+        """
+        collected = _collected.get()
+        if collected is not None:
+            # by identity: two data sets may have equal problems, and a reader that ends early
+            # may end a second time
+            if not any(problems is self for problems in collected):
+                collected.append(self)
+            return
+        if self.found and self.stopping(skip_invalid):
+            raise DatasetError(self.report(skip_invalid))
+        if self.found:
+            logger.warning(self.report(skip_invalid))
+        if self.repaired:
+            logger.warning(self.note())
+
     def stopping(self, skip_invalid: bool) -> bool:
-        """Whether anything found must stop the user."""
+        """Whether anything must stop the user."""
         return any(not (skip_invalid and kind.skippable) for kind in self.found)
 
     def report(self, skip_invalid: bool = False) -> str:
-        """The text of the error, or of the warning when everything found may be skipped."""
-        count = sum(len(places) for places in self.found.values())
+        """The text of the error, or of the warning when everything may be skipped."""
+        count = sum(len(wheres) for wheres in self.found.values())
         plural = "problem" if count == 1 else "problems"
         lines = [f"{self.source}: {count} {plural} in the data"]
-        for kind, places in self.found.items():
-            lines.append(f"  {len(places)} x {kind.title}: {listed(places)}")
+        for kind, wheres in self.found.items():
+            lines.append(f"  {len(wheres)} x {kind.title}: {_listed(wheres)}")
             lines.append(f"      -> {kind.remedy}")
         lines.append("  " + self._closing(skip_invalid))
         return "\n".join(lines)
@@ -73,11 +105,29 @@ class Problems:
 
     def note(self) -> str:
         """One line on what was repaired; empty if nothing was."""
-        parts = [f"{len(p)} x {title}: {listed(p)}" for title, p in self.repaired.items()]
+        parts = [f"{len(w)} x {title}: {_listed(w)}" for title, w in self.repaired.items()]
         return f"{self.source}: repaired while loading: " + "; ".join(parts) if parts else ""
 
 
-def listed(places: list[str]) -> str:
-    """The first few places, and how many more there are."""
-    more = len(places) - _LISTED
-    return "; ".join(places[:_LISTED]) + (f"; and {more} more" if more > 0 else "")
+def _listed(wheres: list[str]) -> str:
+    """The first few entries, and how many more there are."""
+    more = len(wheres) - _MOST_LISTED
+    return "; ".join(wheres[:_MOST_LISTED]) + (f"; and {more} more" if more > 0 else "")
+
+
+# A ContextVar, so that no reader has to hand a switch down for the one caller that inspects data.
+_collected: ContextVar[list[Problems] | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collect_problems() -> Iterator[list[Problems]]:
+    """Data sets that are opened inside do not stop or warn: their problems are in this list.
+
+    They hold what could be used; an image that could not be opened at all is not in them.
+    """
+    collected: list[Problems] = []
+    token = _collected.set(collected)
+    try:
+        yield collected
+    finally:
+        _collected.reset(token)

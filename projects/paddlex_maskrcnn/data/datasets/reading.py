@@ -1,26 +1,19 @@
-"""What reading a data set is in every format: pictures and raw objects in, checked records out.
+"""What reading a data set is in every format: pictures and raw annotations in, records out.
 
-A reader lists its pictures and says how the annotations of one are parsed; `Reading` reads headers
-and annotation files side by side in threads, settles which pixels the annotations were drawn on,
-checks every object, and reports everything that was wrong at once.
+A reader lists its pictures and says how the annotations of a picture are parsed; `Reading` reads
+headers and annotation files side by side in threads, settles which pixels the annotations were drawn
+on, checks every annotation, and reports everything that was wrong at once.
 """
 
-import logging
-import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..image_headers import Header, Size
-from .image_files import in_threads, read_headers
-from .objects import ImageFrame, ObjectChecker, RawObject
-from .packed import PackedRecords, Record
-from .problems import DatasetError, Kind, Problems
-
-logger = logging.getLogger(__name__)
+from .annotations import AnnotationChecker, ImageFrame, RawAnnotation
+from .files import in_threads, read_headers
+from .problems import Kind, Problems
+from .records import PackedRecords, Record
 
 MISSING_IMAGE = Kind(
     "missing image", "the folder joined with the file name must be a file: check data_dir first"
@@ -42,8 +35,6 @@ OUTSIDE_FILE = Kind(
     "file names must lead to files in the folder that was given: give the folder that holds all",
 )
 
-
-_WITH_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _BLOCK = 1024  # pictures whose parsed annotations are held at once
 
 
@@ -64,23 +55,23 @@ class Picture:
 
 @dataclass
 class Parsed:
-    """What the annotations of one picture say.
+    """What the annotations of a picture say.
 
     Attributes:
         said: the (height, width) they were made for, None where they say nothing.
-        objects: the objects, given the frame they are drawn in.
+        objects: the annotations, given the frame they are drawn in.
         problems: what is wrong with them as a whole, and where.
         repaired: what was set right, and where.
     """
 
     said: Size | None = None
-    objects: Callable[[ImageFrame], Iterable[RawObject]] = lambda frame: ()
+    objects: Callable[[ImageFrame], Iterable[RawAnnotation]] = lambda frame: ()
     problems: list[tuple[Kind, str]] = field(default_factory=list)
     repaired: list[tuple[str, str]] = field(default_factory=list)
 
 
 AnyPicture = TypeVar("AnyPicture", bound=Picture)
-_Opened = tuple[Picture, ImageFrame, list[RawObject]]
+_Opened = tuple[Picture, ImageFrame, list[RawAnnotation]]
 
 
 class Reading:
@@ -94,7 +85,7 @@ class Reading:
             boxes_expected: whether the format has boxes beside its masks.
         """
         self.problems = Problems(source)
-        self._checker = ObjectChecker(self.problems, boxes_expected)
+        self._checker = AnnotationChecker(self.problems, boxes_expected)
         self._last_number = 0
 
     def records(
@@ -118,48 +109,26 @@ class Reading:
                 for picture, parsed in zip(block, in_threads(parse, block), strict=True)
             )
 
-    def _opened(self, picture: Picture, parsed: Parsed, header: Header | None) -> _Opened | None:
-        """The raw objects of a picture; None after noting why they cannot be placed."""
-        self._note(parsed)
-        frame = self._frame(header, parsed.said, picture.where) if header else None
-        return (picture, frame, list(parsed.objects(frame))) if frame else None
-
-    def _records_of(self, block: Iterable[_Opened | None]) -> Iterator[Record]:
-        opened = [one for one in block if one is not None]
-        found = [one for _, _, objects in opened for one in objects]
-        frames = [frame for _, frame, objects in opened for _ in objects]
-        checked = iter(self._checker.check_all(found, frames))  # one for each, image by image
-        for picture, frame, objects in opened:
-            yield {
-                "file_name": picture.path,
-                "height": frame.height,
-                "width": frame.width,
-                "image_id": picture.image_id,
-                "annotations": [
-                    {**usable, **self._ids(one)}
-                    for one, usable in zip(objects, checked, strict=False)
-                    if usable is not None
-                ],
-            }
-
-    def _note(self, parsed: Parsed) -> None:
-        for kind, where in parsed.problems:
-            self.problems.add(kind, where)
-        for title, where in parsed.repaired:
-            self.problems.repair(title, where)
-
     def _headers(self, pictures: Sequence[Picture]) -> dict[str, Header | None]:
         """Path -> header, None after noting why there is none."""
         wheres = {picture.path: picture.where for picture in pictures}
-        found = read_headers(list(wheres))
         headers: dict[str, Header | None] = {}
-        for (path, where), header in zip(wheres.items(), found, strict=True):
+        for (path, where), header in zip(wheres.items(), read_headers(list(wheres)), strict=True):
             if header == "missing":
                 self.problems.add(MISSING_IMAGE, where)
             elif isinstance(header, str):
                 self.problems.add(UNREADABLE_IMAGE, f"{where}: {header}")
             headers[path] = None if isinstance(header, str) else header
         return headers
+
+    def _opened(self, picture: Picture, parsed: Parsed, header: Header | None) -> _Opened | None:
+        """The raw annotations of a picture; None after noting why they have no pixels to be on."""
+        for kind, where in parsed.problems:
+            self.problems.add(kind, where)
+        for title, where in parsed.repaired:
+            self.problems.repair(title, where)
+        frame = self._frame(header, parsed.said, picture.where) if header else None
+        return (picture, frame, list(parsed.objects(frame))) if frame else None
 
     def _frame(self, header: Header, said: Size | None, where: str) -> ImageFrame | None:
         """The frame that annotations are drawn in; None after noting that there is none."""
@@ -171,55 +140,31 @@ class Reading:
         )
         return None
 
-    def finish(self, skip_invalid: bool) -> None:
-        """Raise or warn about everything that was found, or hand it to who is `collecting`.
+    def _records_of(self, block: Iterable[_Opened | None]) -> Iterator[Record]:
+        opened = [entry for entry in block if entry is not None]
+        annotations = [annotation for _, _, raw in opened for annotation in raw]
+        frames = [frame for _, frame, raw in opened for _ in raw]
+        # checked together, since arrays pay off over many images; consumed image by image below
+        checked = iter(self._checker.check_all(annotations, frames))
+        for picture, frame, raw in opened:
+            yield {
+                "file_name": picture.path,
+                "height": frame.height,
+                "width": frame.width,
+                "image_id": picture.image_id,
+                "annotations": [
+                    {**usable, **self._ids(annotation)}
+                    for annotation, usable in zip(raw, checked, strict=False)
+                    if usable is not None
+                ],
+            }
 
-        Raises:
-            DatasetError: if something must stop the user.
-        """
-        problems, collected = self.problems, _collected.get()
-        if collected is not None:
-            if not any(one is problems for one in collected):  # a reader may end early, then again
-                collected.append(problems)
-            return
-        if problems.found and problems.stopping(skip_invalid):
-            raise DatasetError(problems.report(skip_invalid))
-        if problems.found:
-            logger.warning(problems.report(skip_invalid))
-        if problems.repaired:
-            logger.warning(problems.note())
-
-    def _ids(self, found: RawObject) -> dict[str, Any]:
-        self._last_number = self._last_number + 1 if found.number is None else found.number
+    def _ids(self, annotation: RawAnnotation) -> dict[str, Any]:
+        number = annotation.number
+        self._last_number = self._last_number + 1 if number is None else number
         ids = {
-            "category_id": found.category,
-            "iscrowd": int(found.is_crowd),
+            "category_id": annotation.category,
+            "iscrowd": int(annotation.is_crowd),
             "id": self._last_number,
         }
-        return {**ids, "ignore": 1} if found.is_ignored else ids
-
-
-_collected: ContextVar[list[Problems] | None] = ContextVar("collected", default=None)
-
-
-@contextmanager
-def collecting() -> Iterator[list[Problems]]:
-    """Data sets that are opened inside do not stop or warn: their problems are in this list.
-
-    They hold what could be used; an image that could not be opened at all is not in them.
-    """
-    found: list[Problems] = []
-    before = _collected.set(found)
-    try:
-        yield found
-    finally:
-        _collected.reset(before)
-
-
-def leaves_folder(name: str) -> bool:
-    """Whether a file name may not be followed: absolute, upwards out of the folder, or no name.
-
-    Absolute is also what Windows takes for it: another computer wrote the file.
-    """
-    is_absolute = os.path.isabs(name) or _WITH_DRIVE.match(name) is not None
-    return is_absolute or os.path.normpath(name).split(os.sep)[0] == ".." or "\0" in name
+        return {**ids, "ignore": 1} if annotation.is_ignored else ids

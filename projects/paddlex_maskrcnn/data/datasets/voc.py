@@ -7,16 +7,30 @@ skipped (missing xml, unknown suffix) or died of (unknown class) is reported.
 VOC numbers objects in the order of the xml. Where boxes say otherwise, objects and mask indices are
 matched by the IoU of their boxes, and that is noted. Difficult objects train like others and count
 neither for nor against in evaluation.
+
+Tags of the xml are matched in any case, as PaddleX does. Boxes are VOC's: first and last pixel, counted
+from 1 (devkit, `VOCreadxml`; so reads Detectron2's `load_voc_instances`). Outlines in the xml itself,
+`<polygon><x1>..</x1><y1>..</y1><x2>..`, are what Roboflow and X-AnyLabeling write.
 """
 
-from .index_masks import IndexMask, read_index_mask
-from .listed import ListedDetection, ListedFormat, ListedPicture, Parser, class_of
-from .matching import match_by_box
-from .objects import RawObject, bounds_of
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...config.dataset_params import VOCDetectionParams
+from ...config.signature import takes_params
+from ..image_headers import Size
+from .annotations import RawAnnotation, bounds_of
+from .files import UnusableFileError, read_bytes
+from .index_masks import IndexMask, match_by_box, read_index_mask
+from .listed import ListedDetection, ListedPicture, class_of
 from .problems import DatasetError, Kind
 from .reading import BAD_ANNOTATION, Parsed
-from .text_files import UnusableFileError
-from .voc_xml import VocXml, read_voc_xml
 
 MASK_FOLDER = "SegmentationObject"
 BAD_MASK = Kind(
@@ -31,39 +45,53 @@ LONELY_INDEX = Kind(
 )
 REORDERED = "objects in another order than their mask indices, matched by their boxes"
 
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
-def _check_there_are_masks(pictures: list[ListedPicture]) -> None:
-    """Say it in one sentence when a set has boxes only, instead of once an image."""
-    if any(picture.mask.is_file() for picture in pictures):
-        return
-    for picture in pictures:
-        try:
-            objects = read_voc_xml(picture.annotation).objects
-        except UnusableFileError:
+
+class VOCDetection(ListedDetection):
+    """Images of a list, each with a VOC xml and an index picture of its objects."""
+
+    metric = "VOC"
+    suffix = ".xml"
+    mask_folder = MASK_FOLDER
+
+    @takes_params(VOCDetectionParams, "VOCDetection")
+    def __init__(self, params: VOCDetectionParams) -> None:
+        """Read and check lists, annotation files and image headers.
+
+        Raises:
+            DatasetError: with everything that is wrong with the data.
+            ValueError: if another argument is not what is allowed.
+        """
+        self._open(params)
+
+    def _check(self, pictures: list[ListedPicture]) -> None:
+        """Say it in one sentence when a set has boxes only, instead of once an image."""
+        if any(picture.mask.is_file() for picture in pictures):
             return
-        if any(one.polygons for one in objects):
-            return
-        if objects:
-            raise DatasetError(
-                f"VOCDetection: {picture.name} has boxes but no masks ({str(picture.mask)!r} is no "
-                f"file), and Mask R-CNN learns from masks: put index pictures into {MASK_FOLDER}/ "
-                f"(NAME.png, value k for object k of NAME.xml, 255 for void), or name them in a "
-                f"third column of the list"
-            )
+        for picture in pictures:
+            try:
+                objects = read_voc_xml(picture.annotation).objects
+            except UnusableFileError:
+                return  # named when all are read
+            if any(annotation.polygons for annotation in objects):
+                return
+            if objects:
+                raise DatasetError(
+                    f"VOCDetection: {picture.name} has boxes but no masks ({str(picture.mask)!r} is no "
+                    f"file), and Mask R-CNN learns from masks: put index pictures into {MASK_FOLDER}/ "
+                    f"(NAME.png, value k for object k of NAME.xml, 255 for void), or name them in a "
+                    f"third column of the list"
+                )
 
-
-def _parser(labels: list[str], pictures: list[ListedPicture]) -> Parser:
-    _check_there_are_masks(pictures)
-    classes = {name: k for k, name in enumerate(labels)}
-
-    def parse(picture: ListedPicture) -> Parsed:
+    def _parse(self, picture: ListedPicture, classes: Mapping[str, int]) -> Parsed:
         try:
             xml = read_voc_xml(picture.annotation)
         except UnusableFileError as error:
             return Parsed(problems=[(BAD_ANNOTATION, f"{picture.name}: {error}")])
         parsed = Parsed(said=xml.size if xml.objects else None)
         masks = None
-        if not all(one.polygons for one in xml.objects):
+        if not all(annotation.polygons for annotation in xml.objects):
             try:
                 masks = read_index_mask(picture.mask)
             except UnusableFileError as error:
@@ -74,32 +102,30 @@ def _parser(labels: list[str], pictures: list[ListedPicture]) -> Parser:
         parsed.objects = lambda frame: objects
         return parsed
 
-    return parse
-
 
 def _objects(
     picture: ListedPicture,
     xml: VocXml,
     masks: IndexMask | None,
-    classes: dict[str, int],
+    classes: Mapping[str, int],
     parsed: Parsed,
-) -> list[RawObject]:
+) -> list[RawAnnotation]:
     indices = _indices(picture, xml, masks, parsed) if masks else {}
     objects = []
-    for k, one in enumerate(xml.objects):
-        where = f"{picture.name} object {k + 1} ({one.name!r})"
-        category = class_of(one.name, classes, where, parsed)
+    for k, annotation in enumerate(xml.objects):
+        where = f"{picture.name} object {k + 1} ({annotation.name!r})"
+        category = class_of(annotation.name, classes, where, parsed)
         if category is None:
             continue
         rle = masks.rles[indices[k]] if masks and k in indices else None
         objects.append(
-            RawObject(
+            RawAnnotation(
                 where,
                 category,
-                one.polygons or rle,
-                one.bbox,
-                is_crowd=one.is_crowd,
-                is_ignored=one.is_difficult,
+                annotation.polygons or rle,
+                annotation.bbox,
+                is_crowd=annotation.is_crowd,
+                is_ignored=annotation.is_difficult,
             )
         )
     return objects
@@ -110,7 +136,7 @@ def _indices(
 ) -> dict[int, int]:
     """Position of an object in the xml -> its index in the mask."""
     boxes = {index: bounds_of(rle) for index, rle in masks.rles.items()}
-    matched = match_by_box(boxes, [one.bbox for one in xml.objects])
+    matched = match_by_box(boxes, [annotation.bbox for annotation in xml.objects])
     for index in sorted(boxes.keys() - set(matched.values())):
         parsed.problems.append((LONELY_INDEX, f"{picture.mask.name} index {index}"))
     if any(index != k + 1 for k, index in matched.items()):
@@ -118,8 +144,105 @@ def _indices(
     return matched
 
 
-class VOCDetection(ListedDetection):
-    """Images of a list, each with a VOC xml and an index picture of its objects."""
+@dataclass(frozen=True)
+class VocObject:
+    """An object of the xml.
 
-    metric = "VOC"
-    format = ListedFormat(".xml", MASK_FOLDER, _parser)
+    Attributes:
+        name: its class.
+        bbox: [x, y, width, height] in pixels, not finite where the xml has no numbers; None where
+            it has no box.
+        polygons: flat lists of x, y in pixels; empty where the xml has none.
+        is_difficult: VOC's mark of objects that evaluation leaves out.
+        is_crowd: our own mark, `<iscrowd>1</iscrowd>`.
+    """
+
+    name: str
+    bbox: list[float] | None
+    polygons: list[list[float]]
+    is_difficult: bool = False
+    is_crowd: bool = False
+
+
+@dataclass(frozen=True)
+class VocXml:
+    """What an xml says: (height, width), None where it is missing or 0, and the objects."""
+
+    size: Size | None
+    objects: list[VocObject]
+
+
+def read_voc_xml(path: Path) -> VocXml:
+    """Parse an annotation file.
+
+    Raises:
+        UnusableFileError: if it cannot be read, is not xml, or an object has no name.
+    """
+    data = read_bytes(path)  # not text: the file may declare an encoding of its own
+    try:
+        root = ET.fromstring(data)
+    except (ET.ParseError, ValueError, LookupError, RecursionError) as error:
+        raise UnusableFileError(f"not xml: {error}") from error
+    objects = [_object(node, number) for number, node in enumerate(_all(root, "object"), 1)]
+    return VocXml(_size(root), objects)
+
+
+def _object(node: ET.Element, number: int) -> VocObject:
+    name = _text(node, "name")
+    if not name:
+        raise UnusableFileError(f"object {number} has no name")
+    box = _first(node, "bndbox")
+    return VocObject(
+        name,
+        _bbox(box) if box is not None else None,
+        [_polygon(polygon) for polygon in _all(node, "polygon")],
+        is_difficult=_is_set(node, "difficult"),
+        is_crowd=_is_set(node, "iscrowd"),
+    )
+
+
+def _bbox(node: ET.Element) -> list[float]:
+    left, top, right, bottom = (_number(_text(node, corner)) for corner in _CORNERS)
+    return [left - 1, top - 1, right - left + 1, bottom - top + 1]
+
+
+def _polygon(node: ET.Element) -> list[float]:
+    """x1, y1, x2, y2, ... up to the first number that is missing."""
+    values = {child.tag.lower(): child.text or "" for child in node}
+    points: list[float] = []
+    while (name := str(len(points) // 2 + 1)) and f"x{name}" in values and f"y{name}" in values:
+        points += [_number(values[f"x{name}"]), _number(values[f"y{name}"])]
+    return points
+
+
+def _size(root: ET.Element) -> Size | None:
+    node = _first(root, "size")
+    if node is None:
+        return None
+    height, width = (_number(_text(node, name)) for name in ("height", "width"))
+    is_size = all(math.isfinite(side) and side >= 1 for side in (height, width))
+    return (int(height), int(width)) if is_size else None
+
+
+def _is_set(node: ET.Element, name: str) -> bool:
+    return bool(re.fullmatch(r"0*[1-9]\d*|true", _text(node, name).lower()))
+
+
+def _all(node: ET.Element, name: str) -> list[ET.Element]:
+    return [child for child in node if isinstance(child.tag, str) and child.tag.lower() == name]
+
+
+def _first(node: ET.Element, name: str) -> ET.Element | None:
+    return next(iter(_all(node, name)), None)
+
+
+def _text(node: ET.Element, name: str) -> str:
+    child = _first(node, name)
+    return (child.text or "").strip() if child is not None else ""
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

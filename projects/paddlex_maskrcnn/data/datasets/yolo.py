@@ -5,22 +5,35 @@ A line is `class x1 y1 x2 y2 x3 y3 ...`, fractions of the width and height of th
 `.../labels/NAME.txt`, and no objects where there is no such file.
 
 Holes and several parts are written as one outline that runs along bridges of no width (Ultralytics'
-`merge_multi_segment`); drawn, that outline gives the same pixels, so it is kept as it is.
+`merge_multi_segment`); drawn, that outline gives the same pixels, so it stays as it is.
+
+The data.yaml is read as Ultralytics' `check_det_dataset` does: `path` is the root (here relative to the
+file itself, then to the working folder), `train`, `val` and `test` are folders, txt lists, or several of
+them, and `../train/images` that does not exist means `train/images`, which is what Roboflow writes.
+Category ids are its class numbers plus 1.
 """
 
+from __future__ import annotations
+
+import logging
 import math
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ..transforms.compose import Compose
-from .base import DetectionDataset
-from .objects import ImageFrame, RawObject
-from .options import check_flag, check_reading_options
-from .problems import DatasetError, Kind
-from .reading import BAD_ANNOTATION, Parsed, Picture, Reading
-from .text_files import UnusableFileError, as_categories, read_text
-from .yolo_yaml import DataYaml
+import yaml
+
+from ...config.dataset_params import YoloSegmentationParams
+from ...config.signature import takes_params
+from .annotations import ImageFrame, RawAnnotation
+from .base import Content, DetectionDataset, as_categories
+from .files import UnusableFileError, files_below, is_picture, leaves_folder, read_lines, read_text
+from .problems import DatasetError, Kind, Problems
+from .reading import BAD_ANNOTATION, OUTSIDE_FILE, Parsed, Picture, Reading
+
+logger = logging.getLogger(__name__)
 
 BOX_LINE = Kind(
     "line with a box instead of an outline",
@@ -44,6 +57,31 @@ _DIGITS = 6  # of pixels: enough, and 0.7 x 10 is 7 again
 _FARTHEST = 1.0  # fractions outside the image; more is taken for pixels
 
 
+class YoloSegmentation(DetectionDataset):
+    """One part of a YOLO segmentation set."""
+
+    @takes_params(YoloSegmentationParams, "YoloSegmentation")
+    def __init__(self, params: YoloSegmentationParams) -> None:
+        """Read and check the yaml, label files and image headers.
+
+        Raises:
+            DatasetError: with everything that is wrong with the data.
+            ValueError: if another argument is not what is allowed.
+        """
+        self._open(params)
+
+    def _read(self, params: YoloSegmentationParams) -> Content:
+        self.data_yaml = params.data_yaml
+        name = f"{params.data_yaml} ({params.split})"
+        source = DataYaml(Path(params.data_yaml))
+        reading = Reading(name, boxes_expected=False)
+        pictures = _pictures(source, params.split, reading)
+        classes = {number: k for k, number in enumerate(source.names)}
+        records = reading.records(pictures, lambda picture: _parse(picture, classes))
+        reading.problems.finish(params.skip_invalid)
+        return Content(name, _categories(source), records)
+
+
 @dataclass(frozen=True)
 class YoloPicture(Picture):
     """A picture, and where its lines would be."""
@@ -51,60 +89,16 @@ class YoloPicture(Picture):
     label_file: Path
 
 
-class YoloSegmentation(DetectionDataset):
-    """One part of a YOLO segmentation set."""
-
-    def __init__(
-        self,
-        data_yaml: str | os.PathLike[str],
-        split: str = "train",
-        transforms: Compose | None = None,
-        num_workers: int | str = "auto",
-        shuffle: bool = False,
-        *,
-        skip_invalid: bool = False,
-    ) -> None:
-        """Read and check the yaml, label files and image headers.
-
-        Args:
-            data_yaml: the data.yaml; category ids are its class numbers plus 1.
-            split: which of its parts: a key of the yaml.
-            num_workers: loader processes, or 'auto' for half the cores, at most eight.
-            shuffle: whether training sees the images in random order.
-            skip_invalid: leave out single bad annotations instead of stopping.
-
-        Raises:
-            DatasetError: with everything that is wrong with the data.
-            ValueError: if another argument is not what is allowed.
-        """
-        check_reading_options("YoloSegmentation", transforms, num_workers, shuffle)
-        check_flag("YoloSegmentation", "skip_invalid", skip_invalid)
-        self.data_yaml = os.fspath(data_yaml)
-        source = DataYaml(Path(data_yaml))
-        reading = Reading(f"{self.data_yaml} ({split})", boxes_expected=False)
-        pictures = _pictures(source, split, reading)
-        classes = {number: k for k, number in enumerate(source.names)}
-        records = reading.records(pictures, lambda picture: _parse(picture, classes))
-        reading.finish(skip_invalid)
-        super().__init__(
-            name=f"{self.data_yaml} ({split})",
-            categories=_categories(source),
-            records=records,
-            transforms=transforms,
-            num_workers=num_workers,
-            shuffle=shuffle,
-        )
-
-
-def _categories(source: DataYaml) -> list[dict]:
+def _categories(source: DataYaml) -> list[dict[str, Any]]:
     categories = as_categories(list(source.names.values()))
-    return [{**one, "id": k + 1} for one, k in zip(categories, source.names, strict=True)]
+    numbers = source.names.keys()
+    return [{**category, "id": k + 1} for category, k in zip(categories, numbers, strict=True)]
 
 
 def _pictures(source: DataYaml, split: str, reading: Reading) -> list[YoloPicture]:
     paths = source.pictures(split, reading.problems)
     pictures = [
-        YoloPicture(str(path), f"image {k} ({_short(path, source)!r})", k, label_file_of(path))
+        YoloPicture(str(path), f"image {k} ({_short(path, source)!r})", k, _label_file_of(path))
         for k, path in enumerate(paths, 1)
     ]
     if pictures and not any(picture.label_file.is_file() for picture in pictures):
@@ -115,12 +109,12 @@ def _pictures(source: DataYaml, split: str, reading: Reading) -> list[YoloPictur
     return pictures
 
 
-def label_file_of(picture: Path) -> Path:
+def _label_file_of(picture: Path) -> Path:
     """Where the lines of a picture are: the last folder `images` in its path becomes `labels`."""
     parts = list(picture.with_suffix(".txt").parts)
-    places = [k for k, part in enumerate(parts[:-1]) if part == "images"]
-    if places:
-        parts[places[-1]] = "labels"
+    folders = [k for k, part in enumerate(parts[:-1]) if part == "images"]
+    if folders:
+        parts[folders[-1]] = "labels"
     return Path(*parts)
 
 
@@ -146,7 +140,7 @@ def _parse(picture: YoloPicture, classes: dict[int, int]) -> Parsed:
             parsed.problems.append(problem)
         elif numbers:
             outlines.append((where, classes[int(numbers[0])], numbers[1:]))
-    parsed.objects = lambda frame: [_raw_object(*one, frame) for one in outlines]
+    parsed.objects = lambda frame: [_raw(*outline, frame) for outline in outlines]
     return parsed
 
 
@@ -169,12 +163,141 @@ def _problem(
     if numbers[0] not in classes:
         return UNKNOWN_NUMBER, f"{where}: {numbers[0]:g}"
     if not all(-_FARTHEST <= number <= 1 + _FARTHEST for number in numbers[1:]):
-        worst = max(numbers[1:], key=lambda one: abs(one) if math.isfinite(one) else math.inf)
+        worst = max(
+            numbers[1:], key=lambda number: abs(number) if math.isfinite(number) else math.inf
+        )
         return NOT_FRACTIONS, f"{where}: {worst:g}"
     return None
 
 
-def _raw_object(where: str, category: int, outline: list[float], frame: ImageFrame) -> RawObject:
+def _raw(where: str, category: int, outline: list[float], frame: ImageFrame) -> RawAnnotation:
     sides = (frame.width, frame.height)
     polygon = [round(number * sides[k % 2], _DIGITS) for k, number in enumerate(outline)]
-    return RawObject(where, category, [polygon])
+    return RawAnnotation(where, category, [polygon])
+
+
+class DataYaml:
+    """A data.yaml that was read.
+
+    Attributes:
+        path: the file.
+        root: the folder its parts start from, absolute.
+        names: class number as label files have it -> name, in order of the numbers.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Parse and check.
+
+        Raises:
+            DatasetError: if it is not a data.yaml.
+        """
+        self.path = path
+        self._content = _parse_yaml(path)
+        self.names = _names(self._content, path)
+        self.root = self._root()
+
+    def pictures(self, split: str, problems: Problems) -> list[Path]:
+        """The pictures of a part, in order; lines of lists that cannot be used are noted.
+
+        Raises:
+            DatasetError: if there is no such part, or nothing in it.
+        """
+        entries = self._content.get(split)
+        if isinstance(entries, str):
+            entries = [entries]
+        if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+            parts = [key for key in ("train", "val", "test") if self._content.get(key)]
+            raise DatasetError(
+                f"{self.path}: {split!r} must be a folder, a list file, or a list of them, "
+                f"got {entries!r:.80} (it has {', '.join(parts) or 'no part at all'})"
+            )
+        pictures = [path for entry in entries for path in self._pictures_of(entry, split, problems)]
+        if not pictures and not problems.found:
+            raise DatasetError(f"{self.path}: no pictures in {split}: {', '.join(entries)}")
+        return pictures
+
+    def _pictures_of(self, entry: str, split: str, problems: Problems) -> Iterator[Path]:
+        path = self._existing(entry, split)
+        if leaves_folder(os.path.relpath(path, self.root)):
+            logger.warning("%s: %s leads out of %s: %s", self.path, split, self.root, path)
+        if path.is_dir():
+            yield from (file for file in files_below(path) if is_picture(file.name))
+            return
+        for number, line in read_lines(path, f"{self.path}: {split}"):
+            name = line.replace("\\", "/")
+            picture = Path(os.path.normpath(path.parent / name))
+            if not name.startswith("./") and not picture.exists():
+                picture = Path(os.path.normpath(self.root / name))
+            if "\0" in name or leaves_folder(os.path.relpath(picture, self.root)):
+                problems.add(OUTSIDE_FILE, f"{path.name} line {number}: {line!r}")
+            else:
+                yield picture
+
+    def _existing(self, entry: str, split: str) -> Path:
+        entry = entry.replace("\\", "/")
+        tried = [self.root / entry]
+        if entry.startswith("../"):
+            tried.append(self.root / entry[3:])
+        for path in tried:
+            if "\0" not in entry and path.exists():
+                return Path(os.path.normpath(path))
+        listed = " nor ".join(repr(str(path)) for path in tried)
+        raise DatasetError(f"{self.path}: {split}: there is no {listed}")
+
+    def _root(self) -> Path:
+        folder = self.path.absolute().parent
+        said = self._content.get("path")
+        if said is None or said == "":
+            return folder
+        if not isinstance(said, str) or "\0" in said:
+            raise DatasetError(f"{self.path}: 'path' must be a folder, got {said!r:.80}")
+        tried = [folder / said, Path(said).absolute()]
+        existing = [root for root in tried if root.is_dir()]
+        for root in [*existing, folder]:
+            if any((root / part).exists() for part in self._parts()):
+                return Path(os.path.normpath(root))
+        if existing:
+            return Path(os.path.normpath(existing[0]))
+        listed = " nor ".join(repr(str(path)) for path in tried)
+        raise DatasetError(f"{self.path}: 'path' is {said!r}, but there is no folder {listed}")
+
+    def _parts(self) -> list[str]:
+        """All folders and lists that the file names."""
+        parts = [self._content.get(key) for key in ("train", "val", "test")]
+        entries = [
+            entry for part in parts for entry in (part if isinstance(part, list) else [part])
+        ]
+        return [entry for entry in entries if isinstance(entry, str) and "\0" not in entry]
+
+
+def _parse_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(read_text(path))
+    except UnusableFileError as error:
+        raise DatasetError(f"data_yaml {str(path)!r}: {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DatasetError(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, dict) or "names" not in content:
+        raise DatasetError(f"{path} is not a YOLO data set's yaml: it has no 'names'")
+    return content
+
+
+def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
+    given = content["names"]
+    if isinstance(given, dict):
+        pairs: Sequence[tuple[Any, Any]] = list(given.items())
+    elif isinstance(given, list):
+        pairs = list(enumerate(given))
+    else:
+        raise DatasetError(f"{path}: 'names' must be a list or a mapping, got {given!r:.80}")
+    names: dict[int, str] = {}
+    for number, name in pairs:
+        if not isinstance(number, int) or number < 0 or not isinstance(name, str | int | float):
+            raise DatasetError(f"{path}: 'names': {number!r:.40}: {name!r:.40} is no class")
+        names[number] = str(name)
+    if not names or len(set(names.values())) < len(names):
+        raise DatasetError(f"{path}: 'names' must name classes, each once, got {given!r:.200}")
+    count = content.get("nc")
+    if isinstance(count, int) and count != len(names):
+        raise DatasetError(f"{path}: 'nc' is {count}, but 'names' has {len(names)} classes")
+    return dict(sorted(names.items()))

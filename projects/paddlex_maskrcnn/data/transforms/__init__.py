@@ -1,42 +1,36 @@
 """The operators, by the name that scripts, experiment files and saved models use."""
 
-from .clahe import CLAHE
-from .color import ColorJitter
-from .compose import Compose
-from .crop import RandomCrop
-from .degrade import RandomBlur, RandomNoise
-from .distort import RandomDistort
-from .expand import RandomExpand
+from .color import ColorJitter, Normalize, RandomDistort
+from .compose import TRANSFORMS, Compose, ComposedRCNNTransforms
+from .crop import RandomCrop, RandomExpand
+from .filters import CLAHE, RandomBlur, RandomNoise
 from .flip import RandomHorizontalFlip, RandomVerticalFlip
-from .jitter import LargeScaleJitter
-from .mixup import MixupImage
-from .normalize import Normalize
 from .operator import Operator
-from .padding import Padding
-from .paste import CopyPaste
-from .recipe import ComposedRCNNTransforms
-from .resize import Resize, ResizeByShort
+from .paste import CopyPaste, MixupImage
+from .resize import LargeScaleJitter, Padding, Resize, ResizeByShort
 from .rotate import RandomRotate90, RandomRotation
 
-TRANSFORMS: dict[str, type] = {
-    "RandomHorizontalFlip": RandomHorizontalFlip,
-    "Normalize": Normalize,
-    "ResizeByShort": ResizeByShort,
-    "Resize": Resize,
-    "Padding": Padding,
-    "RandomDistort": RandomDistort,
-    "RandomExpand": RandomExpand,
-    "RandomCrop": RandomCrop,
-    "CLAHE": CLAHE,
-    "ComposedRCNNTransforms": ComposedRCNNTransforms,
-    "LargeScaleJitter": LargeScaleJitter,
-    "CopyPaste": CopyPaste,
-    "RandomVerticalFlip": RandomVerticalFlip,
-    "RandomRotate90": RandomRotate90,
-    "RandomRotation": RandomRotation,
-    "ColorJitter": ColorJitter,
-    "RandomBlur": RandomBlur,
-    "RandomNoise": RandomNoise,
-}
-
-__all__ = ["TRANSFORMS", "MixupImage", "Operator", *TRANSFORMS, "Compose"]
+__all__ = [
+    "CLAHE",
+    "TRANSFORMS",
+    "ColorJitter",
+    "Compose",
+    "ComposedRCNNTransforms",
+    "CopyPaste",
+    "LargeScaleJitter",
+    "MixupImage",
+    "Normalize",
+    "Operator",
+    "Padding",
+    "RandomBlur",
+    "RandomCrop",
+    "RandomDistort",
+    "RandomExpand",
+    "RandomHorizontalFlip",
+    "RandomNoise",
+    "RandomRotate90",
+    "RandomRotation",
+    "RandomVerticalFlip",
+    "Resize",
+    "ResizeByShort",
+]

@@ -1,22 +1,33 @@
-"""The pipeline of operators.
+"""The pipeline of operators, the table of their names, and the usual recipe.
 
 Origin: PaddleX `Compose`. Differences: it only describes, datasets and models read it and never
 change it, so one object may serve training and evaluation; and the order in which Normalize and
 Padding stand among the rest does not matter, because the model carries them out.
+
+`ComposedRCNNTransforms` is PaddleX's too. Difference: an unknown mode is an error; PaddleX took every
+mode but 'train' for evaluation.
 """
 
-import difflib
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from detectron2.data import transforms as d2
 
-from .mixup import MixupImage
-from .normalize import Normalize
-from .operator import Operator
-from .padding import Padding
-from .setting import Setting
+from ...config.check import check_arguments
+from ...config.operator_params import TRANSFORMS as PARAMS
+from ...config.operator_params import ComposedRCNNTransformsParams, OperatorChoice
+from ...config.problems import suggestion
+from ...config.signature import from_checked, takes_params
+from .color import ColorJitter, Normalize, RandomDistort
+from .crop import RandomCrop, RandomExpand
+from .filters import CLAHE, RandomBlur, RandomNoise
+from .flip import RandomHorizontalFlip, RandomVerticalFlip
+from .operator import ImageContext, Operator
+from .paste import CopyPaste, MixupImage
+from .resize import LargeScaleJitter, Padding, Resize, ResizeByShort
+from .rotate import RandomRotate90, RandomRotation
+
+_STRIDE = 32  # the coarsest level of the pyramid has one cell for so many pixels
 
 
 class Compose:
@@ -31,7 +42,7 @@ class Compose:
         """
         if not isinstance(transforms, list | tuple) or not transforms:
             raise ValueError(
-                f"Compose: transforms must be a non-empty list of operators, got {transforms!r}"
+                f"Compose.transforms is {transforms!r}; a list of operators is needed, not empty"
             )
         self.transforms = _checked(list(transforms))
 
@@ -55,9 +66,9 @@ class Compose:
         """The operators that change pixels or geometry, as Detectron2 augmentations."""
         return d2.AugmentationList([t for t in self.transforms if isinstance(t, d2.Augmentation)])
 
-    def setting(
+    def context(
         self, image_format: str, num_channels: int, labels: Sequence[str] | None = None
-    ) -> Setting:
+    ) -> ImageContext:
         """What the operators may know of a run, after each has said that it can work there.
 
         Args:
@@ -71,7 +82,7 @@ class Compose:
         normalize = self.normalize or Normalize()
         fits = len(normalize.mean) == num_channels
         low, high = normalize.min_val, normalize.max_val
-        setting = Setting(
+        context = ImageContext(
             image_format,
             num_channels,
             None if labels is None else tuple(labels),
@@ -82,13 +93,13 @@ class Compose:
             self.keeps_values,
         )
         for transform in self.transforms:
-            transform.check(setting)
-        return setting
+            transform.check(context)
+        return context
 
     def deterministic(self) -> "Compose":
         """The pipeline for prediction: random operators left out, random choices fixed."""
-        kept = [t.deterministic() for t in self.transforms]
-        return _possibly_empty([t for t in kept if t is not None])
+        remaining = [t.deterministic() for t in self.transforms]
+        return _possibly_empty([t for t in remaining if t is not None])
 
     def add_augmenters(self, augmenters: list[Operator]) -> None:
         """Put more operators in front.
@@ -97,7 +108,7 @@ class Compose:
             ValueError: if it is no list, or has an operator that the pipeline has already.
         """
         if not isinstance(augmenters, list):
-            raise ValueError(f"add_augmenters: augmenters must be a list, got {augmenters!r}")
+            raise ValueError(f"augmenters is {augmenters!r}; a list of operators is needed")
         present = {type(t) for t in self.transforms}
         twice = [type(t).__name__ for t in augmenters if type(t) in present]
         if twice:
@@ -116,15 +127,26 @@ class Compose:
             ValueError: if a name or an argument is unknown, or an operator refuses its arguments.
         """
         if not isinstance(entries, list | tuple):
-            raise ValueError(f"transforms must be a list of operators, got {entries!r}")
-        transforms: list[Operator] = []
-        for entry in entries:
-            built = _build(entry)
-            transforms += built.transforms if isinstance(built, Compose) else [built]
-        return _possibly_empty(_checked(transforms))
+            raise ValueError(f"transforms is {entries!r}; a list of operators is needed")
+        return _pipeline([_build(k, entry) for k, entry in enumerate(entries)])
+
+    @staticmethod
+    def from_choices(choices: Iterable[OperatorChoice]) -> "Compose":
+        """Build a pipeline from the checked operators of an experiment file."""
+        return _pipeline(
+            [from_checked(TRANSFORMS[choice.name], choice.arguments) for choice in choices]
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.transforms!r})"
+
+
+def _pipeline(operators: Iterable["Operator | Compose"]) -> Compose:
+    """A pipeline of operators and of recipes, which stand for the operators in them."""
+    transforms: list[Operator] = []
+    for operator in operators:
+        transforms += operator.transforms if isinstance(operator, Compose) else [operator]
+    return _possibly_empty(_checked(transforms))
 
 
 def _possibly_empty(transforms: list[Operator]) -> Compose:
@@ -138,36 +160,26 @@ def _checked(transforms: list[Operator]) -> list[Operator]:
     for transform in transforms:
         if not isinstance(transform, Operator):
             hint = " (write it with parentheses)" if isinstance(transform, type) else ""
-            raise ValueError(f"Compose: {transform!r} is not an operator of transforms{hint}")
+            raise ValueError(f"Compose.transforms has {transform!r}; operators are needed{hint}")
     for kind in (Normalize, Padding):
         if sum(isinstance(t, kind) for t in transforms) > 1:
             raise ValueError(f"Compose: {kind.__name__} is given twice")
     return transforms
 
 
-def _build(entry: Any) -> "Operator | Compose":
-    from . import TRANSFORMS  # the table imports this module
-
-    name, arguments = _name_and_arguments(entry)
+def _build(position: int, entry: Any) -> "Operator | Compose":
+    key = f"transforms[{position}]"
+    name, arguments = _name_and_arguments(key, entry)
     if name == MixupImage.__name__:
         raise ValueError(MixupImage.reason)
     if name not in TRANSFORMS:
-        near = difflib.get_close_matches(str(name), TRANSFORMS, n=1, cutoff=0.4)
-        hint = f", did you mean {near[0]!r}?" if near else "."
-        raise ValueError(
-            f"transforms: unknown operator {name!r}{hint} Allowed: {', '.join(TRANSFORMS)}"
-        )
-    allowed = list(inspect.signature(TRANSFORMS[name]).parameters)
-    unknown = [key for key in arguments if key not in allowed]
-    if unknown:
-        raise ValueError(f"{name}: unknown argument {unknown[0]!r}; it takes {', '.join(allowed)}")
-    try:
-        return TRANSFORMS[name](**arguments)
-    except TypeError as error:
-        raise ValueError(f"{name}: {error}") from error
+        near = suggestion(name, TRANSFORMS)
+        raise ValueError(f"{key} is {name!r}; operators are {', '.join(TRANSFORMS)}{near}")
+    params = check_arguments(PARAMS[name], arguments, f"{name}.")
+    return from_checked(TRANSFORMS[name], params)
 
 
-def _name_and_arguments(entry: Any) -> tuple[Any, Mapping[str, Any]]:
+def _name_and_arguments(key: str, entry: Any) -> tuple[Any, Mapping[str, Any]]:
     if isinstance(entry, str):
         return entry, {}
     if isinstance(entry, Mapping) and len(entry) == 1:
@@ -177,7 +189,40 @@ def _name_and_arguments(entry: Any) -> tuple[Any, Mapping[str, Any]]:
         if isinstance(arguments, Mapping):
             return name, arguments
     raise ValueError(
-        f"transforms: each entry must be a name or one name with its arguments, "
-        f"such as 'RandomHorizontalFlip' or {{'ResizeByShort': {{'short_size': 800}}}}, "
-        f"got {entry!r}"
+        f"{key} is {entry!r}; a name is needed, or one name with its arguments, such as "
+        "'RandomHorizontalFlip' or {'ResizeByShort': {'short_size': 800}}"
     )
+
+
+class ComposedRCNNTransforms(Compose):
+    """Flip (training only), normalise, resize by the short side, pad to a multiple of 32."""
+
+    @takes_params(ComposedRCNNTransformsParams, "ComposedRCNNTransforms")
+    def __init__(self, params: ComposedRCNNTransformsParams) -> None:
+        is_mirrored = params.mode == "train" and params.random_horizontal_flip
+        flip: list[Operator] = [RandomHorizontalFlip()] if is_mirrored else []
+        normalize = Normalize(params.mean, params.std)
+        resize = ResizeByShort(*params.min_max_size)
+        super().__init__([*flip, normalize, resize, Padding(_STRIDE)])
+
+
+TRANSFORMS: dict[str, type] = {
+    "RandomHorizontalFlip": RandomHorizontalFlip,
+    "Normalize": Normalize,
+    "ResizeByShort": ResizeByShort,
+    "Resize": Resize,
+    "Padding": Padding,
+    "RandomDistort": RandomDistort,
+    "RandomExpand": RandomExpand,
+    "RandomCrop": RandomCrop,
+    "CLAHE": CLAHE,
+    "ComposedRCNNTransforms": ComposedRCNNTransforms,
+    "LargeScaleJitter": LargeScaleJitter,
+    "CopyPaste": CopyPaste,
+    "RandomVerticalFlip": RandomVerticalFlip,
+    "RandomRotate90": RandomRotate90,
+    "RandomRotation": RandomRotation,
+    "ColorJitter": ColorJitter,
+    "RandomBlur": RandomBlur,
+    "RandomNoise": RandomNoise,
+}

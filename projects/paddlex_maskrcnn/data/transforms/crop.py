@@ -1,10 +1,17 @@
-"""Cutting out a part that shows enough of an object.
+"""Cutting a part out of an image, and putting an image on a larger area.
 
-Origin: PaddleX `RandomCrop`, after the sampling of SSD (Liu et al., 2016): a part is drawn until the
-IoU of a box with it reaches a threshold, and objects stay if the centre of their box is inside.
-Differences: a part may be as large as the image (PaddleX stopped with an error there) and may touch
-its right and lower border; RLE masks are cut exactly; crowd regions do not count as objects and
-stay, cut, wherever their centre is.
+`RandomCrop` is PaddleX's, after the sampling of SSD (Liu et al., 2016): a part is drawn until the IoU of
+a box with it reaches a threshold, and objects stay if the centre of their box is inside. Differences: a
+part may be as large as the image (PaddleX stopped with an error there) and may touch its right and lower
+border; RLE masks are cut exactly; crowd regions do not count as objects and stay, cut, wherever their
+centre is.
+
+`RandomExpand` is PaddleX's, its sizes and offsets. Differences: images of any number of channels, with the
+mean of `Normalize` around them unless a colour is given.
+
+The transforms `Crop` and `Pad` are fvcore's. Differences: what leaves the image is cut off the objects at
+once, so that padding cannot bring it back; the area around has a colour; objects can be made to leave
+with their centre.
 """
 
 from collections.abc import Sequence
@@ -13,49 +20,101 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from .arguments import check_bool, check_fraction, check_integer, check_range, fail, is_sequence
-from .frames import Crop
-from .operator import Operator
+from ...config.operator_params import IMAGENET_MEAN_PIXEL, RandomCropParams, RandomExpandParams
+from ...config.signature import takes_params
+from .operator import ImageContext, Operator
+from .sample import Annotation
 
 Box = tuple[int, int, int, int]  # x, y, width, height
+_LEAST = 1.01  # PaddleX leaves smaller ratios alone
+
+
+class Crop(d2.CropTransform):
+    """Keep a rectangle."""
+
+    def __init__(self, x0: int, y0: int, w: int, h: int, centers_only: bool = False) -> None:
+        """Keep the rectangle.
+
+        Args:
+            x0: left edge in pixels; y0 the upper one.
+            w: width in pixels; h the height.
+            centers_only: drop objects whose box has its centre outside, even if a part is inside.
+        """
+        super().__init__(x0, y0, w, h)
+        self.centers_only = centers_only
+
+    def apply_annotation(self, annotation: Annotation) -> None:
+        """Cut an object, or drop it."""
+        if self.centers_only and not annotation.is_crowd:
+            center = (annotation.box[:2] + annotation.box[2:]) / 2 - (self.x0, self.y0)
+            annotation.is_gone = bool((center < 0).any() or (center >= (self.w, self.h)).any())
+            if annotation.is_gone:
+                return
+        annotation.move(self, keeps_tight=True)
+        annotation.clip(self.h, self.w)
+
+
+class Pad(Transform):
+    """Put the image on a larger area of one colour."""
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        new_size: tuple[int, int],
+        offset: tuple[int, int],
+        fill: Sequence[float],
+    ) -> None:
+        """Keep sizes and offset.
+
+        Args:
+            size: (height, width) in pixels before.
+            new_size: (height, width) after.
+            offset: (y, x) of the image's corner in the new one.
+            fill: value of each channel around it.
+        """
+        super().__init__()
+        self.size, self.new_size, self.offset, self.fill = size, new_size, offset, fill
+
+    def apply_image(self, img: np.ndarray) -> np.ndarray:
+        """(H, W, C) with the colour around it."""
+        fill = np.array(self.fill)
+        if img.dtype.kind in "ui":
+            limits = np.iinfo(img.dtype)
+            fill = np.clip(np.round(fill), limits.min, limits.max)
+        canvas = np.empty((*self.new_size, *img.shape[2:]), img.dtype)
+        canvas[:] = fill.astype(img.dtype)
+        return self._inserted(canvas, img)
+
+    def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
+        """(H, W) with nothing around it."""
+        return self._inserted(np.zeros(self.new_size, segmentation.dtype), segmentation)
+
+    def apply_coords(self, coords: np.ndarray) -> np.ndarray:
+        """Shift points."""
+        return coords + self.offset[::-1]
+
+    def apply_annotation(self, annotation: Annotation) -> None:
+        """Shift an object, of which nothing may stick out over the old border."""
+        annotation.clip(*self.size)
+        annotation.move(self, keeps_tight=True)
+
+    def _inserted(self, canvas: np.ndarray, img: np.ndarray) -> np.ndarray:
+        y, x = self.offset
+        canvas[y : y + self.size[0], x : x + self.size[1]] = img
+        return canvas
 
 
 class RandomCrop(Operator, d2.Augmentation):
     """Cut a part out of an image with objects."""
 
-    def __init__(
-        self,
-        aspect_ratio: Sequence[float] = (0.5, 2.0),
-        thresholds: Sequence[float] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9),
-        scaling: Sequence[float] = (0.3, 1.0),
-        num_attempts: int = 50,
-        allow_no_crop: bool = True,
-        cover_all_box: bool = False,
-    ) -> None:
-        """Check the arguments.
-
-        Args:
-            aspect_ratio: [lowest, highest] width / height of the part, in the image's own.
-            thresholds: IoU that a box must reach with the part; they are tried in random order.
-            scaling: [lowest, highest] side of the part, in sides of the image, at aspect ratio 1.
-            num_attempts: parts drawn for each threshold.
-            allow_no_crop: the whole image is one of the choices.
-            cover_all_box: all boxes must reach the threshold, instead of one.
-
-        Raises:
-            ValueError: if a range is in disorder or a number out of its bounds.
-        """
-        name = "RandomCrop"
-        self.aspect_ratio = check_range(name, "aspect_ratio", aspect_ratio, 0.01, 100)
-        if not is_sequence(thresholds):
-            raise fail(name, "thresholds", "a list of numbers from 0 to 1", thresholds)
-        self.thresholds = [check_fraction(name, "thresholds", one) for one in thresholds]
-        self.scaling = check_range(name, "scaling", scaling, 0.01, 1)
-        if not self.aspect_ratio[0] <= 1 <= self.aspect_ratio[1]:
-            raise fail(name, "aspect_ratio", "[lowest, highest] with 1 between them", aspect_ratio)
-        self.num_attempts = check_integer(name, "num_attempts", num_attempts, 1)
-        self.allow_no_crop = check_bool(name, "allow_no_crop", allow_no_crop)
-        self.cover_all_box = check_bool(name, "cover_all_box", cover_all_box)
+    @takes_params(RandomCropParams, "RandomCrop")
+    def __init__(self, params: RandomCropParams) -> None:
+        self.aspect_ratio = params.aspect_ratio
+        self.thresholds = params.thresholds
+        self.scaling = params.scaling
+        self.num_attempts = params.num_attempts
+        self.allow_no_crop = params.allow_no_crop
+        self.cover_all_box = params.cover_all_box
 
     def get_transform(self, image: np.ndarray, boxes: np.ndarray) -> Transform:
         """Draw a part for this image; images without objects stay whole."""
@@ -85,7 +144,7 @@ class RandomCrop(Operator, d2.Augmentation):
         return None
 
     def _draw_part(self, height: int, width: int) -> Box:
-        scale = np.random.uniform(*self.scaling)
+        scale = np.random.uniform(self.scaling[0], self.scaling[1])
         lowest, highest = self.aspect_ratio
         # Beyond these limits the part would be larger than the image.
         ratio = np.random.uniform(max(lowest, scale**2), min(highest, scale**-2))
@@ -106,3 +165,41 @@ class RandomCrop(Operator, d2.Augmentation):
         is_inside = ((low <= centers) & (centers < high)).all(axis=1)
         worst_that_counts = iou.min() if self.cover_all_box else iou.max()
         return bool(worst_that_counts >= threshold and is_inside.any())
+
+
+class RandomExpand(Operator, d2.Augmentation):
+    """Put an image with objects on an area up to `ratio` times as wide and high."""
+
+    @takes_params(RandomExpandParams, "RandomExpand")
+    def __init__(self, params: RandomExpandParams) -> None:
+        self.ratio = params.ratio
+        self.prob = params.prob
+        self.fill_value = params.fill_value
+
+    def get_transform(
+        self, image: np.ndarray, boxes: np.ndarray, context: ImageContext
+    ) -> Transform:
+        """Draw size and position for this image."""
+        if not len(boxes) or self.ratio < _LEAST or np.random.random() >= self.prob:
+            return d2.NoOpTransform()
+        height, width = image.shape[:2]
+        ratio = np.random.uniform(1, self.ratio)
+        new_height, new_width = int(height * ratio), int(width * ratio)
+        y = int(np.random.uniform(0, new_height - height))
+        x = int(np.random.uniform(0, new_width - width))
+        return Pad(
+            (height, width), (new_height, new_width), (y, x), context.fill(self._fill(context))
+        )
+
+    def deterministic(self) -> None:
+        """Prediction does not expand."""
+        return
+
+    def check(self, context: ImageContext) -> None:
+        """Raise ValueError when the fill colour has another number of channels."""
+        context.check_fill("RandomExpand", self._fill(context))
+
+    def _fill(self, context: ImageContext) -> list[float] | None:
+        is_default = self.fill_value == list(IMAGENET_MEAN_PIXEL)
+        fits = context.num_channels == 3 and not context.keeps_values
+        return None if is_default and not fits else self.fill_value

@@ -6,19 +6,18 @@ mirror turns into each other, such as a left and a right shoe, can be swapped.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import cv2
 import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from .arguments import check_fraction, fail, unknown_name
-from .operator import Operator
-from .outline import Outline
-from .setting import Setting
-
-Pairs = Sequence[Sequence[str]]
+from ...config.operator_params import RandomHorizontalFlipParams, RandomVerticalFlipParams
+from ...config.problems import suggestion
+from ...config.signature import takes_params
+from .operator import ImageContext, Operator
+from .sample import Annotation
 
 
 class _Renaming(Transform):
@@ -26,10 +25,10 @@ class _Renaming(Transform):
 
     swaps: dict[int, int]
 
-    def follow(self, outline: Outline) -> None:
+    def apply_annotation(self, annotation: Annotation) -> None:
         """Mirror an object and rename it."""
-        outline.move(self, keeps_tight=True)
-        outline.category = self.swaps.get(outline.category, outline.category)
+        annotation.move(self, keeps_tight=True)
+        annotation.category = self.swaps.get(annotation.category, annotation.category)
 
 
 class HorizontalMirror(_Renaming, d2.HFlipTransform):
@@ -68,37 +67,38 @@ class _Flip(Operator, d2.Augmentation):
     mirror: ClassVar[type[HorizontalMirror] | type[VerticalMirror]]
     side: ClassVar[int]  # the axis of the image whose length the mirror needs
 
-    def __init__(self, prob: float, swap_labels: Pairs | None) -> None:
-        name = type(self).__name__
-        self.prob = check_fraction(name, "prob", prob)
-        self.swap_labels = None if swap_labels is None else _checked_pairs(name, swap_labels)
+    def __init__(self, params: RandomHorizontalFlipParams | RandomVerticalFlipParams) -> None:
+        self.prob, self.swap_labels = params.prob, params.swap_labels
         # What Detectron2 takes from its input; class names only where they are needed.
-        self.input_args = ("image", "setting") if self.swap_labels else ("image",)
+        self.input_args = ("image", "context") if self.swap_labels else ("image",)
 
-    def get_transform(self, image: np.ndarray, setting: Setting | None = None) -> Transform:
+    def get_transform(self, image: np.ndarray, context: ImageContext | None = None) -> Transform:
         """Draw whether this image is mirrored."""
         if np.random.random() >= self.prob:
             return d2.NoOpTransform()
         swaps = {}
         if self.swap_labels:
-            assert setting is not None
-            assert setting.labels is not None
-            swaps = _swaps(self.swap_labels, setting.labels)
+            assert context is not None
+            assert context.labels is not None
+            swaps = _swaps(self.swap_labels, context.labels)
         return self.mirror(image.shape[self.side], swaps)
 
     def deterministic(self) -> None:
         """Prediction does not mirror."""
         return
 
-    def check(self, setting: Setting) -> None:
+    def check(self, context: ImageContext) -> None:
         """Raise ValueError where swap_labels names what is no class."""
-        where = f"{type(self).__name__}: swap_labels"
         names = [name for pair in self.swap_labels or [] for name in pair]
-        if names and setting.labels is None:
-            raise ValueError(f"{where} needs a data set with class names")
-        for name in names:
-            if name not in (setting.labels or ()):
-                raise unknown_name(where, name, setting.labels or ())
+        where = f"{type(self).__name__}.swap_labels is {self.swap_labels}"
+        if names and context.labels is None:
+            raise ValueError(f"{where}; a data set with class names is needed")
+        labels = context.labels or ()
+        for name in (name for name in names if name not in labels):
+            near = suggestion(name, labels)
+            raise ValueError(
+                f"{where}; {name!r} is no class, choose from {', '.join(labels)}{near}"
+            )
 
 
 class RandomHorizontalFlip(_Flip):
@@ -106,16 +106,9 @@ class RandomHorizontalFlip(_Flip):
 
     mirror, side = HorizontalMirror, 1
 
-    def __init__(self, prob: float = 0.5, *, swap_labels: Pairs | None = None) -> None:
-        """Check the arguments.
-
-        Args:
-            swap_labels: pairs of class names that turn into each other, [[left, right], ...].
-
-        Raises:
-            ValueError: if prob is not from 0 to 1, or swap_labels is not pairs of names.
-        """
-        super().__init__(prob, swap_labels)
+    @takes_params(RandomHorizontalFlipParams, "RandomHorizontalFlip")
+    def __init__(self, params: RandomHorizontalFlipParams) -> None:
+        super().__init__(params)
 
 
 class RandomVerticalFlip(_Flip):
@@ -123,16 +116,9 @@ class RandomVerticalFlip(_Flip):
 
     mirror, side = VerticalMirror, 0
 
-    def __init__(self, *, prob: float = 0.5, swap_labels: Pairs | None = None) -> None:
-        """Check the arguments.
-
-        Args:
-            swap_labels: pairs of class names that turn into each other, [[up, down], ...].
-
-        Raises:
-            ValueError: if prob is not from 0 to 1, or swap_labels is not pairs of names.
-        """
-        super().__init__(prob, swap_labels)
+    @takes_params(RandomVerticalFlipParams, "RandomVerticalFlip")
+    def __init__(self, params: RandomVerticalFlipParams) -> None:
+        super().__init__(params)
 
 
 def _swaps(pairs: list[list[str]], labels: Sequence[str]) -> dict[int, int]:
@@ -140,19 +126,3 @@ def _swaps(pairs: list[list[str]], labels: Sequence[str]) -> dict[int, int]:
     index = {label: k for k, label in enumerate(labels)}
     there = {index[a]: index[b] for a, b in pairs}
     return there | {b: a for a, b in there.items()}
-
-
-def _checked_pairs(operator: str, pairs: Any) -> list[list[str]]:
-    allowed = "pairs of class names, each name once, such as [['left_shoe', 'right_shoe']]"
-    is_list = isinstance(pairs, list | tuple) and len(pairs) > 0
-    if not is_list or not all(_is_pair(pair) for pair in pairs):
-        raise fail(operator, "swap_labels", allowed, pairs)
-    names = [name for pair in pairs for name in pair]
-    if len(set(names)) != len(names):
-        raise fail(operator, "swap_labels", allowed, pairs)
-    return [list(pair) for pair in pairs]
-
-
-def _is_pair(pair: Any) -> bool:
-    is_pair = isinstance(pair, list | tuple) and len(pair) == 2
-    return is_pair and all(isinstance(name, str) for name in pair)

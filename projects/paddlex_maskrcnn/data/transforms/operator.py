@@ -1,9 +1,49 @@
-"""What all operators share: they can be written down as a name with arguments, and read back."""
+"""What every operator is, and what it may know of the run that it works in."""
 
 import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from .setting import Setting
+_RED_AND_BLUE_SWAPPED = {3: [2, 1, 0], 4: [2, 1, 0, 3]}
+
+
+@dataclass(frozen=True)
+class ImageContext:
+    """The images and classes of a run.
+
+    Attributes:
+        image_format: 'RGB' or 'BGR', the order of the colours.
+        num_channels: of each image.
+        labels: names of the classes, or None where no objects are at hand.
+        mean: of each channel, in pixel values and RGB order: a neutral colour.
+        span: from the darkest to the brightest value of each channel, in RGB order.
+        keeps_values: pictures of 16 bits keep their values instead of being scaled to 8 bits.
+    """
+
+    image_format: str = "RGB"
+    num_channels: int = 3
+    labels: tuple[str, ...] | None = None
+    mean: tuple[float, ...] = (123.675, 116.28, 103.53)
+    span: tuple[float, ...] = (255.0, 255.0, 255.0)
+    keeps_values: bool = False
+
+    def in_image_order(self, values: Sequence[float]) -> list[float]:
+        """Values that a user gave in RGB order, in the order of the image's channels."""
+        order = _RED_AND_BLUE_SWAPPED.get(len(values)) if self.image_format == "BGR" else None
+        return [values[channel] for channel in order] if order else list(values)
+
+    def fill(self, fill_value: Sequence[float] | None) -> list[float]:
+        """What is painted where there is no image: a colour given as RGB, or the mean."""
+        return self.in_image_order(self.mean if fill_value is None else fill_value)
+
+    def check_fill(self, operator: str, fill_value: list[float] | None) -> None:
+        """Raise ValueError when a colour has not one number for each channel."""
+        if fill_value is not None and len(fill_value) != self.num_channels:
+            raise ValueError(
+                f"{operator}.fill_value is {fill_value}; {self.num_channels} numbers are needed, one "
+                "for each channel of the images (input_channel)"
+            )
 
 
 class Operator:
@@ -24,7 +64,7 @@ class Operator:
         """The form for prediction, where nothing is random; None if nothing remains."""
         return self
 
-    def check(self, setting: Setting) -> None:
+    def check(self, context: ImageContext) -> None:
         """Raise ValueError when this cannot work on the images of a run."""
         return
 

@@ -4,50 +4,40 @@ Paper: Ghiasi et al., "Simple copy-paste is a strong data augmentation method fo
 segmentation", CVPR 2021. Both images go through the operators in front (jitter, flip), each with
 random numbers of its own. What lies below a pasted object loses those pixels, and disappears when
 none are left; edges are not blended, which the paper found to make no difference.
+
+PaddleX's `MixupImage`, the other way to mix images, is refused.
 """
 
 import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from .arguments import check_fraction, check_integer
-from .frames import Crop, Pad
+from ...config.operator_params import CopyPasteParams
+from ...config.signature import takes_params
+from .crop import Crop, Pad
 from .operator import Operator
-from .outline import Outline
-from .scene import Layer, Scene
+from .sample import Annotation, Layer, Sample
 
 
 class CopyPaste(Operator, d2.Augmentation):
     """Lay objects of another training image over this one."""
 
-    def __init__(
-        self, *, prob: float = 0.5, max_objects: int = 100, min_visible: float = 0.0
-    ) -> None:
-        """Check the arguments.
+    @takes_params(CopyPasteParams, "CopyPaste")
+    def __init__(self, params: CopyPasteParams) -> None:
+        self.prob = params.prob
+        self.max_objects = params.max_objects
+        self.min_visible = params.min_visible
 
-        Args:
-            prob: share of the images that get objects.
-            max_objects: most that are pasted; a random number of them, at least one, is.
-            min_visible: objects of which a smaller part than this is still seen are dropped, as a
-                share of what was seen before; 0 drops only those that are covered completely.
-
-        Raises:
-            ValueError: if prob or min_visible is not from 0 to 1, or max_objects below one.
-        """
-        self.prob = check_fraction("CopyPaste", "prob", prob)
-        self.max_objects = check_integer("CopyPaste", "max_objects", max_objects, 1)
-        self.min_visible = check_fraction("CopyPaste", "min_visible", min_visible)
-
-    def __call__(self, aug_input: Scene) -> Transform:
-        """Paste onto a scene, and return what that does to the objects in it."""
+    def __call__(self, aug_input: Sample) -> Transform:
+        """Paste onto a sample, and return what that does to the objects in it."""
         if np.random.random() >= self.prob:
             return d2.NoOpTransform()
-        if aug_input.another is None:
+        if aug_input.draw_another is None:
             raise ValueError(
                 "CopyPaste needs the other images of the data set, but here is only one; "
                 "use it in the transforms of a training data set"
             )
-        other = aug_input.another()
+        other = aug_input.draw_another()
         _fit(other, aug_input.size)
         layers, mask = self._choose(other)
         if not layers:
@@ -65,23 +55,23 @@ class CopyPaste(Operator, d2.Augmentation):
         """The two images must keep their sizes relative to each other."""
         return
 
-    def _choose(self, other: Scene) -> tuple[list[Layer], np.ndarray]:
-        """Some objects of the other scene, and all their pixels."""
+    def _choose(self, other: Sample) -> tuple[list[Layer], np.ndarray]:
+        """Some objects of the other sample, and all their pixels."""
         size = other.size
         candidates = [
-            (layer, annotation, outline)
+            (layer, entry, annotation)
             for layer in other.layers
-            for annotation, outline in layer.outlines(size)
-            if not outline.is_crowd
+            for entry, annotation in layer.annotations(size)
+            if not annotation.is_crowd
         ]
         mask = np.zeros(size, dtype=bool)
         if not candidates:
             return [], mask
         count = np.random.randint(1, min(self.max_objects, len(candidates)) + 1)
         chosen = [candidates[k] for k in np.random.permutation(len(candidates))[:count]]
-        for _, _, outline in chosen:
-            mask |= outline.rasterized(*size)
-        return [Layer([annotation], list(layer.steps)) for layer, annotation, _ in chosen], mask
+        for _, _, annotation in chosen:
+            mask |= annotation.rasterized(*size)
+        return [Layer([entry], list(layer.steps)) for layer, entry, _ in chosen], mask
 
 
 class Paste(Transform):
@@ -110,14 +100,14 @@ class Paste(Transform):
         """What is not covered."""
         return segmentation & ~self.mask
 
-    def follow(self, outline: Outline) -> None:
+    def apply_annotation(self, annotation: Annotation) -> None:
         """Take the covered pixels from an object; a crowd region stays what it is."""
-        seen = outline.cover(self.mask)
-        outline.is_gone = seen == 0 or seen < self.min_visible
+        seen = annotation.cover(self.mask)
+        annotation.is_gone = seen == 0 or seen < self.min_visible
 
 
-def _fit(other: Scene, size: tuple[int, int]) -> None:
-    """Cut the other scene, or put it on a larger ground, at a random place, to this size."""
+def _fit(other: Sample, size: tuple[int, int]) -> None:
+    """Cut the other sample, or put it on a larger area, at a random position, to this size."""
     height, width = other.image.shape[:2]
     cut = min(height, size[0]), min(width, size[1])
     if cut != (height, width):
@@ -125,4 +115,28 @@ def _fit(other: Scene, size: tuple[int, int]) -> None:
         other.transform(Crop(x, y, cut[1], cut[0]))
     if cut != size:
         y, x = np.random.randint(size[0] - cut[0] + 1), np.random.randint(size[1] - cut[1] + 1)
-        other.transform(Pad(cut, size, (y, x), other.setting.fill(None)))
+        other.transform(Pad(cut, size, (y, x), other.context.fill(None)))
+
+
+class MixupImage:
+    """Refused: the sentence says why, and what to use instead."""
+
+    reason = (
+        "MixupImage is not for Mask R-CNN: it lays two images over each other half transparent and "
+        "gives their objects weights that only YOLOv3's loss reads (PaddleX documents it for YOLOv3 "
+        "alone), while a pixel that shows both images belongs to no mask. CopyPaste mixes images "
+        "object by object"
+    )
+
+    def __init__(self, alpha: float = 1.5, beta: float = 1.5, mixup_epoch: int = -1) -> None:
+        """Refuse.
+
+        Args:
+            alpha: as PaddleX has it.
+            beta: likewise.
+            mixup_epoch: likewise.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(self.reason)

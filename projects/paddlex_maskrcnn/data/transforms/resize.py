@@ -1,20 +1,34 @@
-"""Resizing.
+"""Sizes: resizing, large-scale jitter and padding.
 
-Origin: PaddleX `ResizeByShort` and `Resize`, their rules for the size to the pixel; Detectron2's
-ResizeTransform for coordinates. Differences: images stay uint8 while they are resized, boxes and
-masks follow (PaddleX's `Resize` left them behind), and shrinking below one half averages areas
-(INTER_AREA), where plain bilinear interpolation skips pixels and flickers.
+`ResizeByShort` and `Resize` have PaddleX's rules for the size to the pixel, and coordinates as
+Detectron2's ResizeTransform. Differences: images stay uint8 while they are resized, boxes and masks
+follow (PaddleX's `Resize` left them behind), and shrinking below one half averages areas (INTER_AREA),
+where plain bilinear interpolation skips pixels and flickers.
+
+`LargeScaleJitter`: Ghiasi et al., "Simple copy-paste is a strong data augmentation method for instance
+segmentation", CVPR 2021; Detectron2's ResizeScale and FixedSizeCrop, their sizes and offset to the
+pixel. Difference: the area around is filled with the mean colour instead of grey, so that the network
+sees zeros there.
+
+`Padding` is PaddleX's. Difference: the operator declares the size and the model pads its batch with the
+value that is zero after normalisation; PaddleX wrote zeros into each image. When both arguments are
+given, target_size wins, as in PaddleX's code (its docstring says otherwise).
 """
-
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from detectron2.data import transforms as d2
-from fvcore.transforms.transform import Transform
+from fvcore.transforms.transform import Transform, TransformList
 
-from .arguments import check_integer, check_size, fail, is_integer, width_and_height
-from .operator import Operator
+from ...config.operator_params import (
+    LargeScaleJitterParams,
+    PaddingParams,
+    ResizeByShortParams,
+    ResizeParams,
+)
+from ...config.signature import takes_params
+from .crop import Crop, Pad
+from .operator import ImageContext, Operator
 
 INTERPOLATIONS = {
     "NEAREST": cv2.INTER_NEAREST,
@@ -31,20 +45,10 @@ _MOST_CHANNELS = 4  # that OpenCV averages over areas at once
 class ResizeByShort(Operator, d2.Augmentation):
     """Resize so that the short side has `short_size` pixels and the long one at most `max_size`."""
 
-    def __init__(self, short_size: int | Sequence[int] = 800, max_size: int = 1333) -> None:
-        """Check the arguments.
-
-        Args:
-            short_size: length in pixels, or several, of which each image draws one.
-            max_size: limit of the long side in pixels; 0 or less for none.
-
-        Raises:
-            ValueError: if a length is not whole positive pixels.
-        """
-        self.short_size = _checked_lengths(short_size)
-        if not is_integer(max_size):
-            raise fail("ResizeByShort", "max_size", "an integer (0 or less for no limit)", max_size)
-        self.max_size = max_size
+    @takes_params(ResizeByShortParams, "ResizeByShort")
+    def __init__(self, params: ResizeByShortParams) -> None:
+        self.short_size = params.short_size
+        self.max_size = params.max_size
 
     def get_transform(self, image: np.ndarray) -> Transform:
         """Draw the length for this image."""
@@ -75,22 +79,10 @@ class ResizeByShort(Operator, d2.Augmentation):
 class Resize(Operator, d2.Augmentation):
     """Resize to a fixed size, whatever the shape."""
 
-    def __init__(self, target_size: int | Sequence[int] = 608, interp: str = "LINEAR") -> None:
-        """Check the arguments.
-
-        Args:
-            target_size: the side, or [width, height], in pixels.
-            interp: how pixels are interpolated, by OpenCV's names; 'RANDOM' draws one for each
-                image. 'LINEAR' averages areas when it shrinks below one half.
-
-        Raises:
-            ValueError: if the size is not whole positive pixels or the name is unknown.
-        """
-        self.target_size = check_size("Resize", "target_size", target_size)
-        names = [*INTERPOLATIONS, "RANDOM"]
-        if interp not in names:
-            raise fail("Resize", "interp", "one of " + ", ".join(map(repr, names)), interp)
-        self.interp = interp
+    @takes_params(ResizeParams, "Resize")
+    def __init__(self, params: ResizeParams) -> None:
+        self.target_size = params.target_size
+        self.interp = params.interp
 
     def get_transform(self, image: np.ndarray) -> Transform:
         """Resize, with an interpolation drawn for this image if it is to be random."""
@@ -109,6 +101,12 @@ class Resize(Operator, d2.Augmentation):
         """Of the side that shrinks least."""
         new_width, new_height = width_and_height(self.target_size)
         return max(new_height / height, new_width / width)
+
+
+def width_and_height(size: int | list[int]) -> tuple[int, int]:
+    """(width, height) in pixels of a parameter that takes a side or both."""
+    width, height = (size, size) if isinstance(size, int) else size
+    return width, height
 
 
 def resized_size(height: int, width: int, short_size: int, max_size: int) -> tuple[int, int]:
@@ -189,10 +187,74 @@ def _nearest(length: int, new_length: int) -> np.ndarray:
     return (2 * np.arange(new_length) + 1) * length // (2 * new_length)
 
 
-def _checked_lengths(short_size: int | Sequence[int]) -> int | list[int]:
-    if isinstance(short_size, Sequence) and not isinstance(short_size, str) and short_size:
-        return [check_integer("ResizeByShort", "short_size", s, 1) for s in short_size]
-    if not is_integer(short_size):
-        allowed = "an integer >= 1 or a list of such"
-        raise fail("ResizeByShort", "short_size", allowed, short_size)
-    return check_integer("ResizeByShort", "short_size", short_size, 1)
+class LargeScaleJitter(Operator, d2.Augmentation):
+    """Resize by a random factor, then cut or fill up to a fixed size."""
+
+    @takes_params(LargeScaleJitterParams, "LargeScaleJitter")
+    def __init__(self, params: LargeScaleJitterParams) -> None:
+        self.target_size = params.target_size
+        self.min_scale = params.min_scale
+        self.max_scale = params.max_scale
+        self.fill_value = params.fill_value
+
+    def get_transform(self, image: np.ndarray, context: ImageContext) -> Transform:
+        """Draw factor and position for this image."""
+        height, width = image.shape[:2]
+        scale = np.random.uniform(self.min_scale, self.max_scale)
+        fitting = self._fitting_scale(height, width) * scale
+        new_size = tuple(max(1, round(side * fitting)) for side in (height, width))
+        target_width, target_height = width_and_height(self.target_size)
+        target = (target_height, target_width)
+        cut_size = tuple(map(min, new_size, target))
+        share = np.random.uniform()
+        y, x = (round(share * (new - cut)) for new, cut in zip(new_size, cut_size, strict=True))
+        return TransformList(
+            [
+                resizing(height, width, *new_size),
+                Crop(x, y, cut_size[1], cut_size[0]),
+                Pad(cut_size, target, (0, 0), context.fill(self.fill_value)),
+            ]
+        )
+
+    def deterministic(self) -> ResizeByShort:
+        """Prediction fits the image into the target and does not fill up."""
+        width, height = width_and_height(self.target_size)
+        return ResizeByShort(min(width, height), max(width, height))
+
+    def check(self, context: ImageContext) -> None:
+        """Raise ValueError when the fill colour has another number of channels."""
+        context.check_fill("LargeScaleJitter", self.fill_value)
+
+    def largest_zoom(self, height: int, width: int) -> float:
+        """With the largest factor."""
+        return self._fitting_scale(height, width) * self.max_scale
+
+    def _fitting_scale(self, height: int, width: int) -> float:
+        target_width, target_height = width_and_height(self.target_size)
+        return min(target_height / height, target_width / width)
+
+
+class Padding(Operator):
+    """Declare the size an image is padded to, right and bottom."""
+
+    @takes_params(PaddingParams, "Padding")
+    def __init__(self, params: PaddingParams) -> None:
+        self.coarsest_stride = params.coarsest_stride
+        self.target_size = params.target_size
+
+    def padded_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) after padding an image of this size, in pixels.
+
+        Raises:
+            ValueError: if the image is larger than target_size.
+        """
+        if self.target_size is None:
+            stride = self.coarsest_stride
+            return -(-height // stride) * stride, -(-width // stride) * stride
+        target_width, target_height = width_and_height(self.target_size)
+        if height > target_height or width > target_width:
+            raise ValueError(
+                f"Padding.target_size is {[target_width, target_height]} (width, height), smaller than the "
+                f"image {[width, height]}; resize to a smaller size or enlarge it"
+            )
+        return target_height, target_width

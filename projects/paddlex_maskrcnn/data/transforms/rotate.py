@@ -12,32 +12,21 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
-from .arguments import check_bool, check_fraction, check_range, fail, is_number, is_sequence
-from .ground import check_fill_length, check_fill_value
-from .operator import Operator
-from .outline import Outline
-from .setting import Setting
+from ...config.operator_params import RandomRotate90Params, RandomRotationParams
+from ...config.signature import takes_params
+from .operator import ImageContext, Operator
+from .sample import Annotation
 
-_MOST_CHANNELS = 4  # that OpenCV turns, and paints a ground for, at once
+_MOST_CHANNELS = 4  # that OpenCV turns, and fills the corners of, at once
 
 
 class RandomRotate90(Operator, d2.Augmentation):
     """Turn an image by quarters of a circle."""
 
-    def __init__(self, *, prob: float = 0.5, turns: Sequence[int] = (1, 2, 3)) -> None:
-        """Check the arguments.
-
-        Args:
-            prob: share of the images that are turned.
-            turns: quarters, counter-clockwise, of which each of them draws one number.
-
-        Raises:
-            ValueError: if prob is not from 0 to 1 or turns is not some of 1, 2, 3.
-        """
-        self.prob = check_fraction("RandomRotate90", "prob", prob)
-        if not is_sequence(turns) or not all(one in (1, 2, 3) for one in turns):
-            raise fail("RandomRotate90", "turns", "some of 1, 2, 3", turns)
-        self.turns = list(turns)
+    @takes_params(RandomRotate90Params, "RandomRotate90")
+    def __init__(self, params: RandomRotate90Params) -> None:
+        self.prob = params.prob
+        self.turns = params.turns
 
     def get_transform(self, image: np.ndarray) -> Transform:
         """Draw the number of quarters."""
@@ -58,47 +47,29 @@ class RandomRotate90(Operator, d2.Augmentation):
 class RandomRotation(Operator, d2.Augmentation):
     """Turn an image about its centre by an angle from a range."""
 
-    def __init__(
-        self,
-        *,
-        angle: float | Sequence[float] = 10.0,
-        prob: float = 0.5,
-        expand: bool = False,
-        fill_value: Sequence[float] | None = None,
-    ) -> None:
-        """Check the arguments.
+    @takes_params(RandomRotationParams, "RandomRotation")
+    def __init__(self, params: RandomRotationParams) -> None:
+        angle = params.angle
+        self.angle = angle if isinstance(angle, list) else [-abs(angle), abs(angle)]
+        self.prob = params.prob
+        self.expand = params.expand
+        self.fill_value = params.fill_value
 
-        Args:
-            angle: [lowest, highest] in degrees, counter-clockwise; one number for both directions.
-            prob: share of the images that are turned.
-            expand: make the image as large as what was turned, instead of cutting its corners.
-            fill_value: colour of the ground, RGB pixel values; None for the mean of `Normalize`.
-
-        Raises:
-            ValueError: if an angle is not from -180 to 180, or prob not from 0 to 1.
-        """
-        name = "RandomRotation"
-        both = [-abs(angle), abs(angle)] if is_number(angle) else angle  # type: ignore[arg-type]
-        self.angle = check_range(name, "angle", both, -180, 180)
-        self.prob = check_fraction(name, "prob", prob)
-        self.expand = check_bool(name, "expand", expand)
-        self.fill_value = check_fill_value(name, fill_value)
-
-    def get_transform(self, image: np.ndarray, setting: Setting) -> Transform:
+    def get_transform(self, image: np.ndarray, context: ImageContext) -> Transform:
         """Draw the angle."""
         if np.random.random() >= self.prob:
             return d2.NoOpTransform()
-        angle = np.random.uniform(*self.angle)
-        fill = setting.fill(self.fill_value)
+        angle = np.random.uniform(self.angle[0], self.angle[1])
+        fill = context.fill(self.fill_value)
         return Rotation(image.shape[0], image.shape[1], angle, self.expand, fill)
 
     def deterministic(self) -> None:
         """Prediction does not turn."""
         return
 
-    def check(self, setting: Setting) -> None:
-        """Raise ValueError when the colour of the ground has another number of channels."""
-        check_fill_length("RandomRotation", self.fill_value, setting)
+    def check(self, context: ImageContext) -> None:
+        """Raise ValueError when the fill colour has another number of channels."""
+        context.check_fill("RandomRotation", self.fill_value)
 
     def smallest_size(self, height: int, width: int) -> tuple[int, int]:
         """An image that grows with its corners may have its sides swapped."""
@@ -128,13 +99,13 @@ class QuarterTurns(Transform):
         }
         return np.stack(turned[self.turns], axis=1)
 
-    def follow(self, outline: Outline) -> None:
+    def apply_annotation(self, annotation: Annotation) -> None:
         """Turn an object; its box stays around it."""
-        outline.move(self, keeps_tight=True)
+        annotation.move(self, keeps_tight=True)
 
 
 class Rotation(d2.RotationTransform):
-    """Detectron2's, on a coloured ground."""
+    """Detectron2's, with a colour in the corners."""
 
     def __init__(
         self, height: int, width: int, angle: float, expand: bool, fill: Sequence[float]
@@ -159,11 +130,11 @@ class Rotation(d2.RotationTransform):
             segmentation.dtype
         )
 
-    def follow(self, outline: Outline) -> None:
+    def apply_annotation(self, annotation: Annotation) -> None:
         """Turn an object; the box comes from its mask, and nothing sticks out before or after."""
-        outline.clip(self.h, self.w)
-        outline.move(self, keeps_tight=False)
-        outline.clip(int(self.bound_h), int(self.bound_w))
+        annotation.clip(self.h, self.w)
+        annotation.move(self, keeps_tight=False)
+        annotation.clip(int(self.bound_h), int(self.bound_w))
 
     def _turned(self, img: np.ndarray, interp: int, first: int) -> np.ndarray:
         size = (int(self.bound_w), int(self.bound_h))

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pycocotools.mask as mask_util
 
-from ...data.datasets.objects import ImageFrame, as_rle, bounds_of
-from ...data.datasets.packed import Record
+from ...data.datasets.annotations import ImageFrame, as_rle, bounds_of
+from ...data.datasets.records import Record
 from ..pictures import PAPER, draw_objects
 from ..viewable import read_viewable
 

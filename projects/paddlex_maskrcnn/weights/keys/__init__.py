@@ -1,7 +1,7 @@
-"""Key maps: names of published weights to names in our networks, one file a source.
+"""Names and layouts of published weights to those of our networks, one file a publisher or family.
 
-Each file has `to_detectron2(names) -> {name: ours}`, a pure function of the names of a whole file.
-`None` stands for what a detector has no use for (classifiers, counters). An unknown name is a
+A `map_…(names) -> {name: ours}` is a pure function of the names of a whole file. `None` stands for
+what a detector has no use for (classifiers, counters). A name that such a file does not have is a
 ValueError: the file is then of another network. Backbone names come without the prefix they have in
-a detector.
+a detector. A `convert_…(arrays)` changes layouts as well.
 """

@@ -1,0 +1,240 @@
+"""Data sets written as COCO, EasyData, LabelMe and YOLO (Pascal VOC: `voc_writer`).
+
+COCO json has words for everything. EasyData is a json an image with run-length masks, and PaddleX's
+lists. LabelMe is a json beside each picture: polygons stay polygons, several of one object joined by
+`group_id`; masks with holes or run lengths are `mask` shapes, which have every pixel. YOLO has one outline
+an object, in fractions of the upright image: holes and parts go along bridges of no width, which do not
+show when the outline is drawn; where polygons overlap, or an outline would not have the object's pixels,
+its pixels are traced instead.
+
+Writers of folders take an empty folder, 'copy' or 'symlink' for the images and the name of the part of the
+set that this is, and return what the format has no words for and how often it was there.
+"""
+
+import base64
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycocotools.mask as mask_util
+import yaml
+from PIL import Image
+
+from ..datasets.annotations import ImageFrame, as_rle
+from ..datasets.base import DetectionDataset
+from ..datasets.labelme import has_holes
+from ..masks import as_text, bridged, polygons_of_rle
+from ..transforms.sample import clip_polygon
+from .images import names_for, put, upright
+
+_LABELME_VERSION = "5.4.1"  # whose files have mask shapes
+_YOLO_DIGITS = 12
+
+
+def write_lines(path: Path, lines: Sequence[str]) -> None:
+    """Write a text file of lines."""
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def coco_json(dataset: DetectionDataset, names: Mapping[int, str]) -> str:
+    """The json of a data set: its ids, classes, boxes and masks as they are.
+
+    Args:
+        names: image id -> file_name.
+    """
+    ids = dataset.category_ids
+    images, annotations = [], []
+    for record in dataset.records:
+        images.append(
+            {
+                "id": record["image_id"],
+                "file_name": names[record["image_id"]],
+                "height": record["height"],
+                "width": record["width"],
+            }
+        )
+        annotations += [
+            _coco_annotation(annotation, record["image_id"], ids)
+            for annotation in record["annotations"]
+        ]
+    content = {
+        "info": {"description": f"converted from {dataset.name}"},
+        "images": images,
+        "annotations": annotations,
+        "categories": dataset.categories,
+    }
+    return json.dumps(content, ensure_ascii=False)
+
+
+def common_folder(dataset: DetectionDataset) -> str:
+    """The folder that has all pictures of a data set in it."""
+    return os.path.commonpath([os.path.dirname(record["file_name"]) for record in dataset.records])
+
+
+def _coco_annotation(
+    annotation: dict[str, Any], image_id: int, category_ids: list[int]
+) -> dict[str, Any]:
+    same = ("bbox", "area", "iscrowd", "segmentation")
+    ids = {
+        "id": annotation["id"],
+        "image_id": image_id,
+        "category_id": category_ids[annotation["category_id"]],
+    }
+    ignore = {"ignore": 1} if annotation.get("ignore") else {}
+    return {**ids, **{key: annotation[key] for key in same}, **ignore}
+
+
+def _is_lost(annotation: dict[str, Any], lost: Counter[str]) -> bool:
+    """Whether a format without marks has to leave an annotation out; what it loses is counted."""
+    if annotation["iscrowd"]:
+        lost["crowd regions left out: here they would be objects"] += 1
+        return True
+    if annotation.get("ignore"):
+        lost["objects to be ignored in evaluation, here objects like others"] += 1
+    return False
+
+
+def write_easydata(
+    dataset: DetectionDataset, folder: Path, images: str, split: str
+) -> Counter[str]:
+    """Write JPEGImages, Annotations, SPLIT_list.txt and labels.txt."""
+    lost: Counter[str] = Counter()
+    names = names_for(dataset.records)
+    (folder / "Annotations").mkdir(parents=True)
+    lines = []
+    for record in map(upright, dataset.records):
+        name = names[record["image_id"]]
+        put(record["file_name"], folder / "JPEGImages" / name, images)
+        frame = ImageFrame(record["height"], record["width"])
+        entries = [
+            _easydata_entry(annotation, dataset.labels, frame)
+            for annotation in record["annotations"]
+            if not _is_lost(annotation, lost)
+        ]
+        path = folder / "Annotations" / f"{Path(name).stem}.json"
+        path.write_text(json.dumps({"labels": entries}, ensure_ascii=False), encoding="utf-8")
+        lines.append(f"JPEGImages/{name}\t{path.relative_to(folder).as_posix()}")
+    write_lines(folder / f"{split}_list.txt", lines)
+    write_lines(folder / "labels.txt", dataset.labels)
+    return lost
+
+
+def _easydata_entry(
+    annotation: dict[str, Any], labels: list[str], frame: ImageFrame
+) -> dict[str, Any]:
+    x, y, width, height = annotation["bbox"]
+    corners = {"x1": x, "y1": y, "x2": x + width - 1, "y2": y + height - 1}  # the last pixel
+    mask = as_text(as_rle(annotation["segmentation"], frame))["counts"]
+    return {"name": labels[annotation["category_id"]], **corners, "mask": mask}
+
+
+def write_labelme(dataset: DetectionDataset, folder: Path, images: str, split: str) -> Counter[str]:
+    """Write a picture and a json for each image, and the classes in labels.txt."""
+    names = names_for(dataset.records)
+    for record in map(upright, dataset.records):
+        name = names[record["image_id"]]
+        put(record["file_name"], folder / name, images)
+        frame = ImageFrame(record["height"], record["width"])
+        shapes: list[dict[str, Any]] = []
+        for number, annotation in enumerate(record["annotations"], 1):
+            label = dataset.labels[annotation["category_id"]]
+            shapes += _labelme_shapes(annotation, label, number, frame)
+        content: dict[str, Any] = {
+            "version": _LABELME_VERSION,
+            "flags": {},
+            "shapes": shapes,
+            "imagePath": name,
+            "imageData": None,
+            "imageHeight": frame.height,
+            "imageWidth": frame.width,
+        }
+        text = json.dumps(content, ensure_ascii=False, indent=1)
+        (folder / name).with_suffix(".json").write_text(text, encoding="utf-8")
+    write_lines(folder / "labels.txt", dataset.labels)
+    return Counter()
+
+
+def _labelme_shapes(
+    annotation: dict[str, Any], label: str, number: int, frame: ImageFrame
+) -> list[dict[str, Any]]:
+    marks = {"iscrowd": annotation["iscrowd"], "difficult": annotation.get("ignore")}
+    flags = {name: True for name, value in marks.items() if value}
+    segmentation = annotation["segmentation"]
+    if isinstance(segmentation, dict) or has_holes(segmentation, frame):
+        return [_labelme_shape(label, None, flags, **_labelme_mask(as_rle(segmentation, frame)))]
+    group = number if len(segmentation) > 1 else None
+    parts = [np.reshape(part, (-1, 2)).tolist() for part in segmentation]
+    return [
+        _labelme_shape(label, group, flags, shape_type="polygon", points=part) for part in parts
+    ]
+
+
+def _labelme_shape(
+    label: str, group: int | None, flags: dict[str, bool], **form: Any
+) -> dict[str, Any]:
+    return {
+        "label": label,
+        "group_id": group,
+        "description": "",
+        "flags": flags,
+        "mask": None,
+        **form,
+    }
+
+
+def _labelme_mask(rle: dict[str, Any]) -> dict[str, Any]:
+    """The pixels of the mask's box as a PNG, between the first and the last pixel."""
+    x, y, width, height = (int(side) for side in mask_util.toBbox(rle))
+    pixels = mask_util.decode(rle)[y : y + height, x : x + width] * np.uint8(255)
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert("1").save(file, "PNG")
+    points = [[float(x), float(y)], [float(x + width - 1), float(y + height - 1)]]
+    mask = base64.b64encode(file.getvalue()).decode("ascii")
+    return {"shape_type": "mask", "points": points, "mask": mask}
+
+
+def write_yolo(dataset: DetectionDataset, folder: Path, images: str, split: str) -> Counter[str]:
+    """Write images/SPLIT, labels/SPLIT and data.yaml."""
+    lost: Counter[str] = Counter()
+    names = names_for(dataset.records)
+    (folder / "labels" / split).mkdir(parents=True)
+    for record in map(upright, dataset.records):
+        name = names[record["image_id"]]
+        put(record["file_name"], folder / "images" / split / name, images)
+        frame = ImageFrame(record["height"], record["width"])
+        lines = [
+            _yolo_line(annotation, frame)
+            for annotation in record["annotations"]
+            if not _is_lost(annotation, lost)
+        ]
+        write_lines(folder / "labels" / split / Path(name).with_suffix(".txt"), lines)
+    content = {split: f"images/{split}", "names": dict(enumerate(dataset.labels))}
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    (folder / "data.yaml").write_text(text, encoding="utf-8")
+    return lost
+
+
+def _yolo_line(annotation: dict[str, Any], frame: ImageFrame) -> str:
+    outline = _single_outline(annotation["segmentation"], frame)
+    numbers = np.round(outline / (frame.width, frame.height), _YOLO_DIGITS).reshape(-1)
+    return " ".join(
+        [str(annotation["category_id"]), *(f"{number:.{_YOLO_DIGITS}g}" for number in numbers)]
+    )
+
+
+def _single_outline(segmentation: Any, frame: ImageFrame) -> np.ndarray:
+    """(N, 2) x, y in pixels inside the image: a polygon that is drawn as this mask."""
+    rle = as_rle(segmentation, frame)
+    if isinstance(segmentation, list):
+        parts = [np.array(polygon, np.float64).reshape(-1, 2) for polygon in segmentation]
+        parts = [clip_polygon(part, frame.height, frame.width) for part in parts]
+        outline = bridged([part for part in parts if len(part) >= 3])
+        drawn = mask_util.frPyObjects([outline.reshape(-1).tolist()], frame.height, frame.width)[0]
+        if drawn["counts"] == rle["counts"] or not mask_util.area(rle):
+            return outline
+    return bridged(polygons_of_rle(rle))

@@ -1,0 +1,187 @@
+"""Files of data sets: text as UTF-8 or a reason why not, class lists, pictures of a folder, headers.
+
+Reading never raises for what a user's file may be: a reason comes back (`UnusableFileError`, or a
+text in place of a header), so that the readers can report all files at once.
+"""
+
+import json
+import os
+import re
+import stat
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..image_headers import Header, read_header
+from ..images import IMAGE_SUFFIXES
+from .problems import DatasetError
+
+_MAX_THREADS = 16
+_CHUNK = 64
+_PATIENCE = 1e-3  # seconds for one item, on average
+_WITH_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class UnusableFileError(ValueError):
+    """Why a file cannot be used; its name is for the caller to say."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        UnusableFileError: if it cannot be read.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a named pipe would be waited for without end
+            raise UnusableFileError("not a file")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise UnusableFileError("missing") from error
+    except OSError as error:
+        raise UnusableFileError(f"cannot be read: {error.strerror or error}") from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, without a byte order mark.
+
+    Raises:
+        UnusableFileError: if it cannot be read or is not UTF-8.
+    """
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnusableFileError("not UTF-8 text: save it as UTF-8") from error
+
+
+def read_json(path: Path) -> Any:
+    """The content of a json file.
+
+    Raises:
+        UnusableFileError: if it cannot be read or is not json.
+    """
+    try:
+        return json.loads(read_text(path))
+    except UnusableFileError:
+        raise
+    except (ValueError, RecursionError) as error:  # deeply nested brackets exhaust the stack
+        raise UnusableFileError(f"not json: {error}") from error
+
+
+def read_lines(path: Path, argument: str) -> list[tuple[int, str]]:
+    """Number and text of the lines that are not blank.
+
+    Args:
+        argument: what the user gave the file as.
+
+    Raises:
+        DatasetError: if the file cannot be read or has no line.
+    """
+    try:
+        text = read_text(path)
+    except UnusableFileError as error:
+        raise DatasetError(f"{argument} {str(path)!r}: {error}") from error
+    lines = [(k, line.strip()) for k, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
+        raise DatasetError(f"{argument} {str(path)!r} is empty")
+    return lines
+
+
+def read_labels(label_list: str | Sequence[str]) -> list[str]:
+    """Class names, of a file with one a line or of a list.
+
+    LabelMe's own files begin with `__ignore__` and `_background_`, which are no classes.
+
+    Raises:
+        DatasetError: if there are none, or one stands twice.
+    """
+    if isinstance(label_list, str):
+        source = f"label_list {label_list!r}"
+        names = [line for _, line in read_lines(Path(label_list), "label_list")]
+        names = [name for name in names if name not in ("__ignore__", "_background_")]
+    else:
+        source, names = "label_list", list(label_list)
+    if "" in names:
+        raise DatasetError(f"{source}: '' is no class name")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DatasetError(f"{source}: classes given twice: {', '.join(twice[:10])}")
+    if not names:
+        raise DatasetError(f"{source} names no class")
+    return names
+
+
+def leaves_folder(name: str) -> bool:
+    """Whether a file name may not be followed: absolute, upwards out of the folder, or no name.
+
+    Absolute is also what Windows takes for it: another computer wrote the file.
+    """
+    is_absolute = os.path.isabs(name) or _WITH_DRIVE.match(name) is not None
+    return is_absolute or os.path.normpath(name).split(os.sep)[0] == ".." or "\0" in name
+
+
+def is_picture(name: str) -> bool:
+    """Whether the name ends like that of a picture."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures right in a folder, by name."""
+    return sorted(path for path in folder.iterdir() if is_picture(path.name))
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files of a folder and the folders in it, by name; linked folders are entered once."""
+    seen: set[tuple[int, int]] = set()
+    for where, folders, files in os.walk(folder, followlinks=True):
+        state = os.stat(where)
+        folders[:] = [] if (state.st_dev, state.st_ino) in seen else sorted(folders)
+        if (state.st_dev, state.st_ino) not in seen:
+            seen.add((state.st_dev, state.st_ino))
+            yield from (Path(where, name) for name in sorted(files))
+
+
+def read_headers(paths: Sequence[str | Path]) -> list[Header | str]:
+    """The header of each file, or why there is none ('missing' when there is no such file)."""
+    return in_threads(_header_or_reason, paths)
+
+
+def _header_or_reason(path: str | Path) -> Header | str:
+    try:
+        return read_header(path)
+    except FileNotFoundError:
+        return "missing"
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """`function` of each item, in order, several at a time once it has to wait for the disk.
+
+    Files that the system has in memory are read faster by one thread: several hand Python's lock
+    to and fro, which took three times as long.
+    """
+    results: list[Result] = []
+    chunks = [items[first : first + _CHUNK] for first in range(0, len(items), _CHUNK)]
+    for number, chunk in enumerate(chunks, 1):
+        start = time.perf_counter()
+        results += [function(item) for item in chunk]
+        if time.perf_counter() - start > _PATIENCE * len(chunk):
+            return results + _side_by_side(function, chunks[number:])
+    return results
+
+
+def _side_by_side(
+    function: Callable[[Item], Result], chunks: Sequence[Sequence[Item]]
+) -> list[Result]:
+    # more threads than cores: they wait for the disk, not for the processor
+    threads = min(_MAX_THREADS, 4 * (os.cpu_count() or 1))
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        done = pool.map(lambda chunk: [function(item) for item in chunk], chunks)
+        return [result for chunk in done for result in chunk]

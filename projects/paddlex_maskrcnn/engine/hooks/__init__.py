@@ -1,1 +1,0 @@
-"""What happens between training steps; one hook a file, each a `detectron2.engine.HookBase`."""

@@ -1,0 +1,223 @@
+"""What a run writes down while it goes: metrics files, curves for other services, train.log and the screen.
+
+metrics.jsonl, metrics.csv and TensorBoard events are always written and are continued without gap after a
+resume. MLflow, Weights & Biases and VisualDL are used only when asked for; what `loggers` asks for
+and is not installed is an error before training. Runs of a resumed training continue under the same id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib.util
+import json
+import logging
+import math
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from .trainer import Progress
+
+JSON_LINES, TABLE = "metrics.jsonl", "metrics.csv"
+COLUMNS = (
+    "kind", "epoch", "step", "lr", "loss", "loss_cls", "loss_bbox", "loss_mask", "loss_rpn_cls",
+    "loss_rpn_bbox", "gradient_norm", "seconds_per_step", "data_share", "images_per_second", "memory_mb",
+    "bbox_mmap", "segm_mmap", "bbox_map", "segm_map", "bbox_ap50", "segm_ap50", "val_loss",
+)  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = logging.Formatter("%(asctime)s [%(levelname)s]\t%(message)s", "%Y-%m-%d %H:%M:%S")
+_LOGGER = logging.getLogger("paddlex_maskrcnn")
+
+
+class MetricsLog:
+    """Writes rows of `kind` train (every log line) and eval (every evaluation)."""
+
+    def __init__(
+        self, save_dir: Path, progress: Progress, writers: Sequence[ScalarWriter] = ()
+    ) -> None:
+        """Open the files; rows beyond `progress` of an interrupted run are taken away first.
+
+        Args:
+            writers: services that get every number too.
+        """
+        self._lines, self._table = save_dir / JSON_LINES, save_dir / TABLE
+        kept = _rows_up_to(self._lines, progress)
+        self._lines.write_text("".join(f"{json.dumps(row)}\n" for row in kept), encoding="utf-8")
+        with self._table.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
+        events = SummaryWriter(str(save_dir / "tensorboard"), purge_step=progress.step + 1)
+        self._writers: list[ScalarWriter] = [events, *writers]
+
+    def write(self, kind: str, epoch: int, step: int, values: dict[str, Any]) -> None:
+        """One row; nested dicts (per class) go to the JSON lines and the curves only."""
+        row = {"kind": kind, "epoch": epoch, "step": step} | values
+        with self._lines.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(_without_nan(row)) + "\n")
+        with self._table.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS, extrasaction="ignore").writerow(row)
+        for name, value in values.items():
+            parts = value if isinstance(value, dict) else {"": value}
+            for part, number in parts.items():
+                for writer in self._writers:
+                    writer.add_scalar("/".join(filter(None, (kind, name, part))), number, step)
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+class NoMetricsLog(MetricsLog):
+    """Of the processes beside the main one: writes nothing."""
+
+    def __init__(self) -> None:
+        """Nothing to open."""
+
+    def write(self, kind: str, epoch: int, step: int, values: dict[str, Any]) -> None:
+        """Leave it to the main process."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def _rows_up_to(path: Path, progress: Progress) -> list[dict[str, Any]]:
+    """Rows of steps that are done; of an epoch that is not closed its evaluation comes again."""
+    if progress.step == 0 or not path.is_file():
+        return []
+    rows = [json.loads(line) for line in _whole_lines(path)]
+    return [
+        row
+        for row in rows
+        if row["step"] <= progress.step
+        and (row["kind"] != "eval" or row["epoch"] <= progress.closed_epochs)
+    ]
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """The lines of a file whose writer may have been killed in the middle of the last one."""
+    text = path.read_text(encoding="utf-8")
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: null says the same."""
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+class ScalarWriter(Protocol):
+    """What a service must do; `SummaryWriter` of TensorBoard does."""
+
+    def add_scalar(self, tag: str, value: float, step: int, /) -> None: ...
+    def close(self) -> None: ...
+
+
+def check_loggers(names: Sequence[str]) -> None:
+    """Raise ValueError when a service that was asked for is not installed."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise ValueError(f"loggers names {name}, which is not installed: pip install {name}")
+
+
+def open_loggers(
+    names: Sequence[str], save_dir: Path, run_id: str, settings: Mapping[str, Any]
+) -> list[ScalarWriter]:
+    """A writer for each service.
+
+    Args:
+        names: of the row `loggers`.
+        run_id: the same for all parts of a resumed run.
+        settings: key -> plain value, shown beside the curves.
+    """
+    kinds: dict[str, Any] = {"mlflow": _MLflow, "wandb": _WandB}
+    return [kinds[name](save_dir, run_id, settings) for name in names]
+
+
+def open_visualdl(folder: Path) -> list[ScalarWriter]:
+    """VisualDL's writer, which takes scalars as TensorBoard's does; none when it is not installed."""
+    try:
+        from visualdl import LogWriter
+    except ImportError:
+        logger.info(
+            "use_vdl: VisualDL is not installed; the same curves are in TensorBoard's events"
+        )
+        return []
+    return [LogWriter(str(folder))]
+
+
+class _MLflow:
+    """Where MLFLOW_TRACKING_URI says, MLflow's own default otherwise; experiment and all by its
+    environment variables."""
+
+    def __init__(self, save_dir: Path, run_id: str, settings: Mapping[str, Any]) -> None:
+        import mlflow
+
+        self._mlflow = mlflow
+        known = save_dir / ".mlflow_run_id"
+        before = known.read_text(encoding="utf-8").split() if known.is_file() else []
+        again = before[1] if before[:1] == [run_id] else None
+        run = mlflow.start_run(run_id=again, run_name=None if again else save_dir.name)
+        known.write_text(f"{run_id} {run.info.run_id}", encoding="utf-8")
+        if again is None:
+            mlflow.log_params({key: str(value)[:500] for key, value in settings.items()})
+
+    def add_scalar(self, tag: str, value: float, step: int, /) -> None:
+        self._mlflow.log_metric(re.sub(r"[^\w./ -]", "_", tag), value, step=step)
+
+    def close(self) -> None:
+        self._mlflow.end_run()
+
+
+class _WandB:
+    """Project and all by W&B's environment variables (WANDB_PROJECT, WANDB_MODE=offline, ...)."""
+
+    def __init__(self, save_dir: Path, run_id: str, settings: Mapping[str, Any]) -> None:
+        import wandb
+
+        self._run = wandb.init(
+            dir=str(save_dir), id=run_id, resume="allow", name=save_dir.name, config=dict(settings)
+        )
+
+    def add_scalar(self, tag: str, value: float, step: int, /) -> None:
+        self._run.log({tag: value}, step=step)
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+class _Screen(logging.Handler):
+    """Standard output; `tqdm.write` keeps a live bar whole."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stdout)
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def run_log(save_dir: Path | None = None) -> Iterator[logging.Logger]:
+    """Show our log lines on the screen while the block runs, and append them to save_dir/train.log."""
+    handlers: list[logging.Handler] = [_Screen()]
+    if save_dir is not None:
+        handlers.append(logging.FileHandler(save_dir / "train.log", encoding="utf-8"))
+    before = _LOGGER.level
+    _LOGGER.setLevel(logging.INFO)
+    for handler in handlers:
+        handler.setFormatter(_FORMAT)
+        _LOGGER.addHandler(handler)
+    try:
+        yield _LOGGER
+    finally:
+        for handler in handlers:
+            _LOGGER.removeHandler(handler)
+            handler.close()
+        _LOGGER.setLevel(before)

@@ -1,1 +1,0 @@
-"""Backbones: one file a network family, each registered in Detectron2's BACKBONE_REGISTRY."""

@@ -1,0 +1,100 @@
+"""The metrics files, and services beside them."""
+
+import csv
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from paddlex_maskrcnn.engine.logs import MetricsLog, check_loggers, open_loggers
+from paddlex_maskrcnn.engine.trainer import Progress
+
+
+def progress(step, closed_epochs=0):
+    return Progress(step, steps_per_epoch=4, num_epochs=2, closed_epochs=closed_epochs)
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_what_was_written_beyond_the_checkpoint_goes(tmp_path):
+    """Also half a line of a process that was killed, and the evaluation of an epoch not saved."""
+    log = MetricsLog(tmp_path, progress(0))
+    for step in (2, 4):
+        log.write("train", 1, step, {"loss": 1.0})
+    log.write("eval", 1, 4, {"segm_mmap": 0.5})
+    log.write("train", 2, 6, {"loss": 0.5})
+    log.close()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "train", "epo')
+    MetricsLog(tmp_path, progress(4)).close()
+    assert [(row["kind"], row["step"]) for row in rows(tmp_path)] == [("train", 2), ("train", 4)]
+    with (tmp_path / "metrics.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4"]
+
+
+def test_a_closed_epoch_keeps_its_evaluation(tmp_path):
+    log = MetricsLog(tmp_path, progress(0))
+    log.write("eval", 1, 4, {"segm_mmap": 0.5})
+    log.close()
+    MetricsLog(tmp_path, progress(4, closed_epochs=1)).close()
+    assert [row["kind"] for row in rows(tmp_path)] == ["eval"]
+
+
+class Recorder:
+    """Stands in for mlflow and wandb: notes every call."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __getattr__(self, name):
+        def call(*arguments, **more):
+            self.calls.append((name, arguments, more))
+            return SimpleNamespace(info=SimpleNamespace(run_id="theirs"), log=self.log_of_run,
+                                   finish=lambda: self.calls.append(("finish", (), {})))  # fmt: skip
+
+        return call
+
+    def log_of_run(self, values, step):
+        self.calls.append(("run.log", values, step))
+
+
+def test_mlflow_goes_on_under_its_own_id(tmp_path, monkeypatch):
+    fake = Recorder()
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    for _ in range(2):  # the second time is a resume
+        (writer,) = open_loggers(["mlflow"], tmp_path, "ours", {"train.seed": 0})
+        writer.add_scalar("eval/segm_ap_by_class/left: shoe", 0.5, 7)
+        writer.close()
+    starts = [more for name, _, more in fake.calls if name == "start_run"]
+    assert starts == [
+        {"run_id": None, "run_name": tmp_path.name},
+        {"run_id": "theirs", "run_name": None},
+    ]
+    logged = [call for call in fake.calls if call[0] == "log_metric"]
+    assert logged[0] == ("log_metric", ("eval/segm_ap_by_class/left_ shoe", 0.5), {"step": 7})
+    assert [call[0] for call in fake.calls].count("log_params") == 1
+
+
+def test_wandb(tmp_path, monkeypatch):
+    fake = Recorder()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    (writer,) = open_loggers(["wandb"], tmp_path, "ours", {"train.seed": 0})
+    writer.add_scalar("train/loss", 0.5, 7)
+    writer.close()
+    name, _, more = fake.calls[0]
+    assert name == "init"
+    assert more["id"] == "ours"
+    assert more["resume"] == "allow"
+    assert more["config"] == {"train.seed": 0}
+    assert fake.calls[1:] == [("run.log", {"train/loss": 0.5}, 7), ("finish", (), {})]
+
+
+def test_what_is_not_installed_is_told_before_training(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(
+        ValueError, match="loggers names mlflow, which is not installed: pip install"
+    ):
+        check_loggers(["mlflow"])
