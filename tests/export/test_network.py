@@ -110,7 +110,6 @@ def test_exported_networks_pass_their_verification(case, build_tiny, tmp_path, m
     assert report.objects >= 10
     inputs = pictures.inputs_of(network.card, network.card.test_transforms())
     own = differences_of_noise(network.module, inputs, report.threshold)
-    print("BOX", case, report.differences, "|", own, report.on_edge)
     assert report.differences.box <= ARITHMETIC + own.box
     after = network.module.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
