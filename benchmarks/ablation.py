@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from side_by_side.arguments import positive
 
 import paddlex_maskrcnn as pdx
-from paddlex_maskrcnn.cli.eval_data import open_dataset
+from paddlex_maskrcnn.cli.experiment import open_dataset
 from paddlex_maskrcnn.config.load import load_experiment
 from paddlex_maskrcnn.config.show import section_as_plain
 

@@ -32,7 +32,7 @@ from side_by_side.settings import Variant, read_variant
 from side_by_side.training import endless
 
 import paddlex_maskrcnn as pdx
-from paddlex_maskrcnn.cli.eval_data import open_dataset
+from paddlex_maskrcnn.cli.experiment import open_dataset
 from paddlex_maskrcnn.config.load import LoadedExperiment, load_experiment
 from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
 from paddlex_maskrcnn.config.show import section_as_plain

@@ -9,9 +9,9 @@ import torch
 from paddlex_maskrcnn.config.params import param_of
 from paddlex_maskrcnn.config.schema import BACKBONES, ModelParams, TrainParams
 from paddlex_maskrcnn.data.transforms import Compose, Normalize, ResizeByShort
-from paddlex_maskrcnn.engine.evaluate import evaluate_network
 from paddlex_maskrcnn.engine.setup import start
 from paddlex_maskrcnn.engine.trainer import Trainer
+from paddlex_maskrcnn.inference.evaluate import evaluate_network
 from paddlex_maskrcnn.inference.model_directory import load_model_directory, save_model_directory
 from paddlex_maskrcnn.inference.predict import predict_images
 

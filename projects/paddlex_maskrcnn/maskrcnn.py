@@ -16,10 +16,10 @@ from .config.show import as_plain, section_as_plain
 from .config.signature import from_checked, takes_params
 from .data.datasets.base import check_dataset
 from .data.transforms import Compose
-from .engine.evaluate import evaluate_network
 from .engine.fingerprint import name_of_optimizer
 from .engine.setup import Run, start
 from .engine.train import DryRun, dry_run, train
+from .inference.evaluate import evaluate_network
 from .inference.model_directory import load_model_directory, save_model_directory
 from .inference.network import Network, choose_device
 from .inference.predict import PredictOptions, predict_images, warm_up

@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from paddlex_maskrcnn import cli
-from paddlex_maskrcnn.cli.predict import find_inputs
+from paddlex_maskrcnn.cli.predict_run import find_inputs
 from support.untrained import CATEGORY_IDS, LABELS, load, save_untrained
 
 ROOT = Path(__file__).parents[2]

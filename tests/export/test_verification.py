@@ -8,6 +8,7 @@ from paddlex_maskrcnn.export.exporting import export_network
 from paddlex_maskrcnn.export.verification import Found, inputs_of, match, verify
 
 TOLERANCE = 1e-3
+from paddlex_maskrcnn.modeling.box_predictor import scores_above
 
 
 def found(*objects) -> Found:
@@ -67,10 +68,8 @@ class AsPyTorch:
 
     @torch.no_grad()
     def __call__(self, image, threshold):
-        predictor = self._module.roi_heads.box_predictor
-        own, predictor.test_score_thresh = predictor.test_score_thresh, threshold
-        [one] = self._module.inference([{"image": image}], do_postprocess=False)
-        predictor.test_score_thresh = own
+        with scores_above(threshold):
+            [one] = self._module.inference([{"image": image}], do_postprocess=False)
         tensors = one.pred_boxes.tensor, one.scores, one.pred_classes, one.pred_masks[:, 0]
         return self._change([tensor.numpy().copy() for tensor in tensors])
 

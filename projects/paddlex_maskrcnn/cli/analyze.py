@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..requirements import require_detectron2
-from .eval_data import add_eval_data_arguments, evaluated, open_eval_data
+from .experiment import add_eval_data_arguments, evaluated, open_eval_data
 from .processes import is_launched, join
 
 HELP = "show how good a run's model is and where it fails: one HTML page"

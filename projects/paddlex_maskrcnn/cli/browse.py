@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..requirements import require_detectron2
-from .overrides import add_overrides
+from .experiment import add_overrides
 
 if TYPE_CHECKING:
     from ..config.load import LoadedExperiment
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"data.{split} is missing: browse --split {split} needs it")
     require_detectron2()
     from ..report.training_samples import write_samples
-    from .eval_data import open_dataset
+    from .experiment import open_dataset
 
     dataset = open_dataset(loaded, split)
     count = min(arguments.num, dataset.num_samples)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..requirements import require_detectron2
-from .overrides import add_overrides
+from .experiment import add_overrides
 
 if TYPE_CHECKING:
     from ..config.dataset_params import DatasetChoice
@@ -124,7 +124,7 @@ def _kind(arguments: argparse.Namespace) -> str:
 
 def _configured(loaded: LoadedExperiment) -> list[Part]:
     from ..data.check.inspection import open_part
-    from .eval_data import open_dataset
+    from .experiment import open_dataset
 
     data = loaded.experiment.data
     names = [name for name in ("train", "eval") if getattr(data, name) is not None]

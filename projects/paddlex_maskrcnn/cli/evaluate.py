@@ -8,7 +8,7 @@ from pathlib import Path
 from ..config.check import check_arguments
 from ..config.schema import EvaluateParams
 from ..requirements import require_detectron2
-from .eval_data import add_eval_data_arguments, evaluated, open_eval_data
+from .experiment import add_eval_data_arguments, evaluated, open_eval_data
 from .processes import is_launched, join
 
 HELP = "compute the average precision of a saved model on held-out data"

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..requirements import require_detectron2
-from .eval_data import evaluated, open_dataset
-from .overrides import add_overrides
+from .experiment import add_overrides, evaluated, open_dataset
 from .processes import is_launched, join, launch, was_restarted
 
 if TYPE_CHECKING:

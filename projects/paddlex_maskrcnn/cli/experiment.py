@@ -1,4 +1,4 @@
-"""Which held-out data a command evaluates on: its arguments, opening what they name, evaluating."""
+"""What commands do with an experiment: settings that win over its file, its data, an evaluation."""
 
 from __future__ import annotations
 
@@ -7,13 +7,26 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .overrides import add_overrides
-
 if TYPE_CHECKING:
     from ..config.load import LoadedExperiment
     from ..data.datasets.base import DetectionDataset
     from ..maskrcnn import MaskRCNN
     from ..metrics.evaluation import Evaluation
+
+
+def add_overrides(parser: argparse.ArgumentParser, when: str = "") -> None:
+    """Let a command take any number of `section.key=value`.
+
+    Args:
+        when: words before the help, such as `with --config: `.
+    """
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],  # without it argparse calls them required when another argument is missing
+        metavar="section.key=value",
+        help=f"{when}settings that win over the file",
+    )
 
 
 def add_eval_data_arguments(parser: argparse.ArgumentParser, recorded: str) -> None:
