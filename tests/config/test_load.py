@@ -208,6 +208,14 @@ def test_retired_keys_on_the_command_line_and_in_python(write, gears, caplog):
     ]
 
 
+def test_the_choice_of_a_back_end_for_evaluation_is_retired(write, caplog):
+    """In files of earlier versions, and in the config.yaml of every run."""
+    experiment = load_experiment(write(f"{MINIMAL}evaluate: {{backend: hotcoco, batch_size: 3}}"))
+    assert experiment.experiment.evaluate.batch_size == 3
+    (note,) = caplog.messages
+    assert "evaluate.backend is no longer a setting and is ignored: average precision is" in note
+
+
 def test_other_sections_know_no_retired_key_of_a_section(write, gears):
     (found,) = problems(write("predict: {gears: 3}"))
     assert found.startswith("line 1: predict.gears is not a known key; keys are num_pictures, ")
