@@ -45,7 +45,7 @@ def check_section(
 
     Args:
         kind: the dataclass whose fields are parameters. Rules between them are its method `broken_rules`,
-            which yields (name, what is wrong) and is asked when each value is right by itself.
+            which yields (name, what is wrong).
         given: key -> value, as parsed.
         prefix: what stands before the key in the user's file, `model.` for instance.
         locate: where a full key was written.
@@ -68,10 +68,12 @@ def check_section(
     if not required <= values.keys():
         return None, problems
     section = kind(**values)
-    if not problems and hasattr(section, "broken_rules"):
-        problems = [
+    if hasattr(section, "broken_rules"):
+        wrong = given.keys() - values.keys()  # their defaults stand in the section
+        problems += [
             Problem(prefix + name, message, locate(prefix + name))
             for name, message in section.broken_rules()
+            if name not in wrong
         ]
     return section, problems
 
