@@ -22,7 +22,8 @@ CASES = {
         {"norm": "FrozenBN", "rcnn_batch_size_per_im": 128, "rcnn_fg_fraction": 1.0},
         {"ema": 0.9, "clip_gradients": 1.0},
     ),
-    "synchronised norms": ({"norm": "SyncBN"}, {}),
+    # weights that stay: statistics of few values carry rounding far, and further with each step
+    "synchronised norms": ({"norm": "SyncBN"}, {"learning_rate": 1e-30}),
     "everything": (
         {
             "norm": "FrozenBN",
@@ -85,7 +86,6 @@ def test_every_process_has_the_same_weights(runs, case):
         assert all(torch.equal(value, two[part][name]) for name, value in one.get(part, {}).items())
 
 
-# batch statistics of 16 values and less enlarge rounding thousands of times on the way back
 STABLE = [case for case, (model, _) in CASES.items() if model["norm"] == "FrozenBN"]
 LAST = ("predictor", "objectness_logits", "anchor_deltas")
 
@@ -99,12 +99,15 @@ def tolerance(name):
     return 1e-3 if any(part in name for part in LAST) else 5e-2
 
 
-@pytest.mark.parametrize("case", STABLE)
+@pytest.mark.parametrize("case", CASES)
 def test_gradients_are_those_of_the_whole_batch(runs, case):
+    """Through the statistics of a batch too, which enlarge what a ReLU changes: 16 values a channel."""
     alone, (one, _) = runs[case]
+    more = 1 if case in STABLE else 4
     assert alone["gradients"].keys() == one["gradients"].keys()
     for name, expected in alone["gradients"].items():
-        assert (one["gradients"][name] - expected).norm() <= tolerance(name) * expected.norm(), name
+        limit = more * tolerance(name) * expected.norm()
+        assert (one["gradients"][name] - expected).norm() <= limit, name
 
 
 @pytest.mark.parametrize("case", STABLE)
