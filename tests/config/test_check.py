@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.config.check import check_arguments
+from paddlex_maskrcnn.config.check import ConfigError, check_arguments
 from paddlex_maskrcnn.config.operator_params import NormalizeParams, ResizeByShortParams
-from paddlex_maskrcnn.config.problems import ConfigError
 from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
 
 

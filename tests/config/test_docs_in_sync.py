@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from paddlex_maskrcnn.config.reference_page import render
+from paddlex_maskrcnn.config.show import reference_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "hyperparameters.md"
 
 
 def test_page_is_current():
-    assert PAGE.read_text(encoding="utf-8") == render(), "run: make docs"
+    assert PAGE.read_text(encoding="utf-8") == reference_page(), "run: make docs"

@@ -2,8 +2,8 @@
 
 import pytest
 
+from paddlex_maskrcnn.config.check import ConfigError
 from paddlex_maskrcnn.config.load import load_experiment
-from paddlex_maskrcnn.config.problems import ConfigError
 from paddlex_maskrcnn.config.show import as_plain, show
 from paddlex_maskrcnn.config.yaml_io import dump
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from paddlex_maskrcnn.config.check import check_arguments
+from paddlex_maskrcnn.config.check import ConfigError, check_arguments
 from paddlex_maskrcnn.config.dataset_params import DATASETS
 from paddlex_maskrcnn.config.load import load_experiment
 from paddlex_maskrcnn.config.operator_params import TRANSFORMS
-from paddlex_maskrcnn.config.problems import ConfigError
 from paddlex_maskrcnn.config.schema import RETIRED, EvaluateParams
 
 MINIMAL = """

@@ -8,10 +8,9 @@ import pytest
 import yaml
 
 from paddlex_maskrcnn import cli
-from paddlex_maskrcnn.config.check import check_arguments
+from paddlex_maskrcnn.config.check import ConfigError, check_arguments
 from paddlex_maskrcnn.config.load import load_experiment
 from paddlex_maskrcnn.config.params import default_of
-from paddlex_maskrcnn.config.problems import ConfigError
 from paddlex_maskrcnn.config.profiles import PROFILES, profile
 from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
 from paddlex_maskrcnn.config.show import as_plain, show

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from paddlex_maskrcnn.config.check import ConfigError
 from paddlex_maskrcnn.config.params import REQUIRED, param
-from paddlex_maskrcnn.config.problems import ConfigError
 from paddlex_maskrcnn.config.signature import from_checked, takes_params
 
 

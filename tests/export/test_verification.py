@@ -6,9 +6,9 @@ import torch
 
 from paddlex_maskrcnn.export.exporting import export_network
 from paddlex_maskrcnn.export.verification import Found, inputs_of, match, verify
+from paddlex_maskrcnn.modeling.box_predictor import scores_above
 
 TOLERANCE = 1e-3
-from paddlex_maskrcnn.modeling.box_predictor import scores_above
 
 
 def found(*objects) -> Found:

@@ -86,9 +86,8 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _choices(arguments: argparse.Namespace) -> list[DatasetChoice]:
     """The data sets that the options name, checked as in a file."""
-    from ..config.check import check_section
+    from ..config.check import ConfigError, check_section
     from ..config.dataset_params import DATASETS, JOINED, DatasetChoice
-    from ..config.problems import ConfigError
 
     kind = arguments.type or _kind(arguments)
     kinds = [name for name in DATASETS if name not in (JOINED, "DrawnShapes")]

@@ -13,10 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..config.reference_page import render
+    from ..config.show import reference_page
 
     if arguments.write:
-        arguments.write.write_text(render(), encoding="utf-8")
+        arguments.write.write_text(reference_page(), encoding="utf-8")
     else:
-        print(render(), end="")
+        print(reference_page(), end="")
     return 0

@@ -16,10 +16,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from . import profiles, schema, yaml_io
-from .check import check_section, without_retired
+from .check import ConfigError, Problem, check_section, suggestion, without_retired
 from .dataset_params import DATASETS, JOINED, DatasetChoice
 from .operator_params import TRANSFORMS, OperatorChoice
-from .problems import ConfigError, Problem, suggestion
 
 logger = logging.getLogger(__name__)
 

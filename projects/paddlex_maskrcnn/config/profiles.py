@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .check import ConfigError, Problem, suggestion
 from .params import default_of
-from .problems import ConfigError, Problem, suggestion
 from .schema import ModelParams, TrainParams
 
 KEY = "profile"

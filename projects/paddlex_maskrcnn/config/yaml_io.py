@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from .problems import ConfigError, Problem
+from .check import ConfigError, Problem
 
 Lines = dict[str, int]
 
