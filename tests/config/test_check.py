@@ -32,7 +32,7 @@ def test_python_arguments_are_named_as_written():
         check_arguments(ModelParams, {"backbon": "ResNet18", "keep_top_k": "x"})
     text = str(caught.value)
     assert "backbon is not a known key; did you mean 'backbone'?" in text
-    assert "keep_top_k is 'x'; a whole number is needed (>= 1)" in text
+    assert "keep_top_k is 'x'; allowed: a whole number, >= 1" in text
     assert "model." not in text
 
 

@@ -130,7 +130,7 @@ def test_a_file_without_a_model_and_without_a_run(load):
         ({"profile": None}, ["profile is empty; choose one of default, fast"]),
         ({"profile": 3}, ["profile is 3; choose one of default, fast"]),
         ({"profil": "fast"}, ["profil is not a section", "did you mean 'profile'?"]),
-        ({"profile": "fast", "model": 7}, ["model is 7; a mapping of keys to values is needed"]),
+        ({"profile": "fast", "model": 7}, ["model is 7; allowed: a mapping of keys to values"]),
         ({"profile": "fast", "model": {"keep_top_k": "all"}}, ["model.keep_top_k is 'all'"]),
         ({"profile": "fast", "train": {}}, ["train.num_epochs is missing"]),
         ({"profile": "fats", "model": {"keep_top_k": 0}}, ["profile is", "keep_top_k is 0"]),

@@ -69,11 +69,11 @@ def check_value(this: Field, value: Any) -> tuple[Any, str]:
     param = param_of(this)
     if param.python_only or this.type is Any:
         return value, ""
-    for kind in _alternatives(this.type):
+    for kind in alternatives(this.type):
         converted, fits = _convert(value, kind)
         if fits:
             return converted, _out_of_bounds(converted, param)
-    return value, f"is {value!r}; {type_in_words(this.type)} is needed{_hint(param, value)}"
+    return value, f"is {value!r}; {_needed(this, value)}"
 
 
 def check_section(
@@ -96,7 +96,7 @@ def check_section(
     given = without_retired(kind, given, prefix, locate)
     for key, value in given.items():
         if key not in by_name:
-            near = suggestion(key, by_name) or f"; keys are {', '.join(by_name)}"
+            near = suggestion(key, by_name) or f"; choose one of {', '.join(by_name)}"
             message = f"is not a known key{near}"
         else:
             converted, message = check_value(by_name[key], value)
@@ -159,7 +159,8 @@ def _missing(
     ]
 
 
-def _alternatives(kind: Any) -> tuple[Any, ...]:
+def alternatives(kind: Any) -> tuple[Any, ...]:
+    """The types that a field may have: both of `int | None`."""
     union = isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union
     return typing.get_args(kind) if union else (kind,)
 
@@ -212,7 +213,7 @@ def _out_of_bounds(value: Any, param: Param) -> str:
     wrong = not all(_inside(number, param) for number in numbers)
     wrong |= is_list and _is_misshapen(value, param)
     if isinstance(value, str) and param.values is None and param.allowed() and value != "auto":
-        return f"is {value!r}; a number {param.allowed()} or 'auto' is needed"
+        return f"is {value!r}; allowed: a number {param.allowed()} or 'auto'"
     return f"is {value!r}; allowed: {param.allowed(in_list=is_list)}" if wrong else ""
 
 
@@ -245,7 +246,7 @@ _PLURALS = {int: "whole numbers", float: "numbers", str: "texts", dict: "mapping
 def type_in_words(kind: Any) -> str:
     """A type as people say it: `a list of numbers`, `a whole number or null`."""
     words = []
-    for one in _alternatives(kind):
+    for one in alternatives(kind):
         if one == list[Any]:
             words.append("a list")
         elif typing.get_origin(one) is list:
@@ -261,7 +262,10 @@ def _plural(kind: Any) -> str:
     return _PLURALS[kind]
 
 
-def _hint(param: Param, value: Any) -> str:
+def _needed(this: Field, value: Any) -> str:
+    """What a value of another type should have been."""
+    param = param_of(this)
     if param.values is not None:
-        return f"; choose one of {param.allowed()}{suggestion(value, param.values)}"
-    return f" ({param.allowed()})" if param.allowed() else ""
+        return f"choose one of {param.allowed()}{suggestion(value, param.values)}"
+    bounds = f", {param.allowed()}" if param.allowed() else ""
+    return f"allowed: {type_in_words(this.type)}{bounds}"

@@ -74,7 +74,7 @@ def check_experiment(
     """The experiment in plain data, or None with `problems` extended."""
     before = len(problems)
     for section in given.keys() - set(schema.SECTIONS):
-        text = f"is not a section; sections are {', '.join(schema.SECTIONS)}"
+        text = f"is not a section; choose one of {', '.join(schema.SECTIONS)}"
         text += suggestion(section, (*schema.SECTIONS, profiles.KEY))
         problems.append(Problem(str(section), text, places.get(str(section), "")))
     reader = _Sections(given, places, problems)
@@ -107,7 +107,7 @@ class _Sections:
         """The value as a mapping; None (an empty section) is one too."""
         if value is None or isinstance(value, Mapping):
             return dict(value or {})
-        text = f"is {value!r}; a mapping of keys to values is needed"
+        text = f"is {value!r}; allowed: a mapping of keys to values"
         self.problems.append(Problem(key, text, self.locate(key)))
         return {}
 
@@ -173,11 +173,11 @@ class _Sections:
         """Several data sets; `parts` is the key that holds their list."""
         given = values.get("parts")
         if "parts" in values and not _is_list_of_mappings(given):
-            text = f"is {given!r}; a list of mappings is needed"
+            text = f"is {given!r}; allowed: a list of mappings"
             self.problems.append(Problem(f"{prefix}.parts", text, self.locate(f"{prefix}.parts")))
             return DatasetChoice(type=JOINED, arguments=None)
         if given == []:
-            text = "is []; at least one data set is needed"
+            text = "is []; allowed: at least one data set"
             self.problems.append(Problem(parts, text, self.locate(parts)))
             return DatasetChoice(type=JOINED, arguments=None)
         if given is not None:
@@ -199,7 +199,7 @@ class _Sections:
                 text = f"is not a known key{suggestion(name, ('train', 'eval'))}"
                 self.problems.append(Problem(key, text, self.locate(key)))
             elif not isinstance(operators, list) or not operators:
-                text = f"is {operators!r}; a list of operators is needed"
+                text = f"is {operators!r}; allowed: a list of operators"
                 self.problems.append(Problem(key, text, self.locate(key)))
             else:
                 checked = [self.operator(f"{key}[{i}]", one) for i, one in enumerate(operators)]
@@ -211,12 +211,12 @@ class _Sections:
         if isinstance(value, str):
             value = {value: None}
         if not isinstance(value, Mapping) or len(value) != 1:
-            text = f"is {value!r}; write '- Name' or '- Name: {{argument: value}}'"
+            text = f"is {value!r}; allowed: '- Name' or '- Name: {{argument: value}}'"
             self.problems.append(Problem(key, text, self.locate(key)))
             return None
         ((name, arguments),) = value.items()
         if name not in TRANSFORMS:
-            text = f"is {name!r}; operators are {', '.join(TRANSFORMS)}"
+            text = f"is {name!r}; choose one of {', '.join(TRANSFORMS)}"
             text += suggestion(name, TRANSFORMS)
             self.problems.append(Problem(key, text, self.locate(key)))
             return None

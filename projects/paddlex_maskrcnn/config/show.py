@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from . import schema
-from .check import type_in_words
+from .check import alternatives
 from .dataset_params import DATASETS, DatasetChoice
 from .load import LoadedExperiment
 from .operator_params import TRANSFORMS
@@ -154,8 +154,14 @@ def _param_rows(kind: type, key: str) -> Iterator[str]:
         name = f"`{key}{this.name}`" + (" +" if param.extra else "")
         if param.python_only:
             name = f"`{this.name}` (Python)"
-        values = name, type_in_words(this.type), _shown_default(this), param.allowed(), param.doc
+        values = name, _type_name(this.type), _shown_default(this), param.allowed(), param.doc
         yield f"| {' | '.join(values)} |\n"
+
+
+def _type_name(kind: Any) -> str:
+    """`int`, `list[int] or None`; a bare | would end a cell of the table."""
+    names = (part.__name__ if isinstance(part, type) else str(part) for part in alternatives(kind))
+    return f"`{' or '.join(names)}`".replace("typing.", "").replace("NoneType", "None")
 
 
 def _shown_default(this: Any) -> str:

@@ -67,7 +67,13 @@ def read(path: Path) -> tuple[dict[str, Any], Lines]:
     if node is None:
         return {}, {}
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError([Problem(str(path), "must hold sections such as 'model:' and 'train:'")])
+        raise ConfigError(
+            [
+                Problem(
+                    str(path), "is not a mapping; allowed: sections such as 'model:' and 'train:'"
+                )
+            ]
+        )
     lines: Lines = {}
     repeated: list[Problem] = []
     _walk(node, "", lines, repeated, path)
