@@ -109,7 +109,6 @@ def _train(loaded: LoadedExperiment, dry: bool) -> int:
 
 def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     from .. import load_model
-    from ..config.show import section_as_plain
     from ..processes import is_main
 
     experiment = loaded.experiment
@@ -121,7 +120,7 @@ def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     if experiment.predict.report:
         _report(model, dataset, Path(save_dir), Path(model_dir) if model_dir else None, loaded)
     else:
-        evaluation = evaluated(model, dataset, **section_as_plain(experiment.evaluate))
+        evaluation = evaluated(model, dataset, experiment.evaluate)
         if evaluation is not None:
             evaluation.write(Path(save_dir) / "evaluation", dataset)
     if is_main():
@@ -160,10 +159,9 @@ def _report(
     model_dir: Path | None,
     loaded: LoadedExperiment,
 ) -> None:
-    from ..config.show import section_as_plain
     from ..report.run_report import write_evaluation
 
-    evaluation = evaluated(model, dataset, **section_as_plain(loaded.experiment.evaluate))
+    evaluation = evaluated(model, dataset, loaded.experiment.evaluate)
     if evaluation is not None:
         page = write_evaluation(evaluation, dataset, run_dir, model_dir=model_dir)
         print(f"The page is {page}")
