@@ -132,7 +132,7 @@ def test_overrides_win_and_say_so(write):
     )
     assert loaded.experiment.train.learning_rate == 0.001
     assert loaded.experiment.model.anchor_sizes == [8, 16, 32, 64, 128]
-    assert loaded.places["train.learning_rate"] == "command line"
+    assert loaded.origins["train.learning_rate"] == "command line"
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def _choices(arguments: argparse.Namespace) -> list[DatasetChoice]:
         raise ValueError("at most two parts can be checked together: training and held-out data")
     choices = []
     for k in range(count):
-        chosen = {name: one[min(k, len(one) - 1)] for name, one in values.items()}
+        chosen = {name: entries[min(k, len(entries) - 1)] for name, entries in values.items()}
         params, problems = check_section(DATASETS[kind], chosen, "", lambda key: "command line")
         if problems:
             raise ConfigError(problems)

@@ -170,7 +170,7 @@ def _report(
 def _new_model(loaded: LoadedExperiment) -> MaskRCNN:
     from .. import MaskRCNN
 
-    given = {key.partition(".")[2] for key in loaded.places if key.startswith("model.")}
+    given = {key.partition(".")[2] for key in loaded.origins if key.startswith("model.")}
     return MaskRCNN.from_experiment(loaded.experiment, given)
 
 

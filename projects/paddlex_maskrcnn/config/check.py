@@ -30,16 +30,16 @@ class Problem:
     Attributes:
         key: the key as the user wrote it, `model.backbone` in a file, `backbone` in Python.
         message: what follows the key, for example "is 'Resnet50'; choose one of ...".
-        place: file and line, or where else the value came from; empty in Python.
+        origin: file and line, or where else the value came from; empty in Python.
     """
 
     key: str
     message: str
-    place: str = ""
+    origin: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.place}: " if self.place else ""
-        return f"{place}{self.key} {self.message}"
+        origin = f"{self.origin}: " if self.origin else ""
+        return f"{origin}{self.key} {self.message}"
 
 
 class ConfigError(ValueError):
@@ -56,9 +56,9 @@ def _as_text(problems: list[Problem]) -> str:
     return "\n".join([f"{len(problems)} problems", *(f"  {problem}" for problem in problems)])
 
 
-def suggestion(word: object, known: Iterable[str]) -> str:
+def suggestion(word: object, choices: Iterable[str]) -> str:
     """ "; did you mean 'x'?" for the nearest known spelling, or nothing."""
-    names = list(known)
+    names = list(choices)
     by_lower = {name.lower(): name for name in names}
     near = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
     return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
@@ -151,9 +151,9 @@ def check_arguments(kind: type, given: Mapping[str, Any], prefix: str = "") -> A
 def _missing(
     by_name: dict[str, Field], given: Mapping[str, Any], prefix: str, locate: Locate
 ) -> list[Problem]:
-    place = locate(prefix.rstrip("."))
+    origin = locate(prefix.rstrip("."))
     return [
-        Problem(prefix + name, "is missing; it has no default", place)
+        Problem(prefix + name, "is missing; it has no default", origin)
         for name, this in by_name.items()
         if default_of(this) is REQUIRED and name not in given
     ]
@@ -203,8 +203,8 @@ def _convert_number(value: Any, kind: Any) -> tuple[Any, bool]:
 def _out_of_bounds(value: Any, param: Param) -> str:
     if param.values is not None and value is not None:
         chosen = value if isinstance(value, list) else [value]
-        for one in (one for one in chosen if one not in param.values):
-            return f"is {value!r}; choose one of {param.allowed()}{suggestion(one, param.values)}"
+        for entry in (entry for entry in chosen if entry not in param.values):
+            return f"is {value!r}; choose one of {param.allowed()}{suggestion(entry, param.values)}"
         return ""
     is_list = isinstance(value, list)
     numbers = [
@@ -246,13 +246,13 @@ _PLURALS = {int: "whole numbers", float: "numbers", str: "texts", dict: "mapping
 def type_in_words(kind: Any) -> str:
     """A type as people say it: `a list of numbers`, `a whole number or null`."""
     words = []
-    for one in alternatives(kind):
-        if one == list[Any]:
+    for part in alternatives(kind):
+        if part == list[Any]:
             words.append("a list")
-        elif typing.get_origin(one) is list:
-            words.append(f"a list of {_plural(typing.get_args(one)[0])}")
+        elif typing.get_origin(part) is list:
+            words.append(f"a list of {_plural(typing.get_args(part)[0])}")
         else:
-            words.append(_WORDS.get(one, "anything"))
+            words.append(_WORDS.get(part, "anything"))
     return " or ".join(words)
 
 

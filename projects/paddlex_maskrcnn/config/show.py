@@ -24,7 +24,7 @@ def show(loaded: LoadedExperiment) -> str:
     experiment = loaded.experiment
     lines: list[str] = []
     if loaded.given.get(KEY) is not None:
-        lines.append(_line(KEY, loaded.given[KEY], 0, loaded.places.get(KEY, "default")))
+        lines.append(_line(KEY, loaded.given[KEY], 0, loaded.origins.get(KEY, "default")))
     for name in ("model", "data", "train", "evaluate", "predict"):
         section = getattr(experiment, name)
         if section is not None:
@@ -75,7 +75,7 @@ def _written(section: Any) -> Iterator[Any]:
 def _params(section: Any, prefix: str, depth: int, loaded: LoadedExperiment) -> Iterator[str]:
     for this in _written(section):
         key = f"{prefix}.{this.name}"
-        yield _line(this.name, _plain(getattr(section, this.name)), depth, _place(key, loaded))
+        yield _line(this.name, _plain(getattr(section, this.name)), depth, _origin(key, loaded))
 
 
 def _data(section: Any, loaded: LoadedExperiment) -> Iterator[str]:
@@ -84,31 +84,31 @@ def _data(section: Any, loaded: LoadedExperiment) -> Iterator[str]:
         if choice is not None:
             key = f"data.{part}"
             yield f"  {part}:"
-            yield _line("type", choice.type, 2, _place(f"{key}.type", loaded))
+            yield _line("type", choice.type, 2, _origin(f"{key}.type", loaded))
             yield from _params(choice.arguments, key, 2, loaded)
     yield "  transforms:"
     for part in ("train", "eval"):
-        place = _place(f"data.transforms.{part}", loaded)
-        yield _line(part, _operators(section.transforms)[part], 2, place)
+        origin = _origin(f"data.transforms.{part}", loaded)
+        yield _line(part, _operators(section.transforms)[part], 2, origin)
 
 
-def _place(key: str, loaded: LoadedExperiment) -> str:
+def _origin(key: str, loaded: LoadedExperiment) -> str:
     """Where the key was written; an override of a whole section counts for its keys."""
-    if key == "model.num_classes" and key not in loaded.places:
+    if key == "model.num_classes" and key not in loaded.origins:
         return "from the data"
     if key in loaded.profiled:
         return f"profile {loaded.profiled[key]}"
     while key:
-        if key in loaded.places:
-            return loaded.places[key] if "." in key else "default"
+        if key in loaded.origins:
+            return loaded.origins[key] if "." in key else "default"
         key = key.rpartition(".")[0]
-        if loaded.places.get(key) != "command line":
+        if loaded.origins.get(key) != "command line":
             break
     return "default"
 
 
-def _line(name: str, value: Any, depth: int, place: str) -> str:
-    return f"{'  ' * depth}{name}: {dump(value, flow=True)}".ljust(_COLUMN) + f"  # {place}"
+def _line(name: str, value: Any, depth: int, origin: str) -> str:
+    return f"{'  ' * depth}{name}: {dump(value, flow=True)}".ljust(_COLUMN) + f"  # {origin}"
 
 
 _REFERENCE_HEADER = """# Hyperparameters

@@ -92,7 +92,7 @@ def _walk(node: yaml.Node, prefix: str, lines: Lines, repeated: list[Problem], p
             key = f"{prefix}.{name.value}" if prefix else str(name.value)
             line = name.start_mark.line + 1
             if key in lines:
-                place = f"{path}:{line}"
-                repeated.append(Problem(key, f"stands twice, first in line {lines[key]}", place))
+                origin = f"{path}:{line}"
+                repeated.append(Problem(key, f"stands twice, first in line {lines[key]}", origin))
             lines[key] = line
             _walk(value, key, lines, repeated, path)
