@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...config import signatures
 from ...config.check import ConfigError
 from ...config.dataset_params import DatasetChoice, JoinedParams
 from ...config.signature import from_checked, takes_params
@@ -31,7 +32,7 @@ class Joined(DetectionDataset):
     set.
     """
 
-    @takes_params(JoinedParams, "Joined")
+    @takes_params(JoinedParams, "Joined", like=signatures.Joined)
     def __init__(self, params: JoinedParams) -> None:
         """Join data sets.
 
