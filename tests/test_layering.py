@@ -15,7 +15,7 @@ HEAVY = {"torch", "torchvision", "detectron2", "cv2", "pycocotools", "timm"}
 # what a constructor of `data` takes: parameters, their check, the decorator that reads them
 DECLARATIONS = {
     f"config.{name}"
-    for name in ("check", "dataset_params", "params", "problems", "signature", "operator_params")
+    for name in ("check", "dataset_params", "params", "signature", "signatures", "operator_params")
 }
 
 # room (longest prefix wins) -> (rooms of ours it may import, outside packages it may not)

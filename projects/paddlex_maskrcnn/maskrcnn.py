@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .config import signatures
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
 from .config.signature import from_checked, takes_params
@@ -47,7 +48,7 @@ class MaskRCNN:
         ConfigError: (a ValueError) naming every argument that cannot be used.
     """
 
-    @takes_params(ModelParams)
+    @takes_params(ModelParams, like=signatures.Model)
     def __init__(self, params: ModelParams, given: Collection[str]) -> None:
         for sentence in params.without_effect(given):
             logger.warning(sentence)
@@ -68,7 +69,7 @@ class MaskRCNN:
         model._experiment = experiment
         return model
 
-    @takes_params(TrainParams)
+    @takes_params(TrainParams, like=signatures.Train)
     def train(self, params: TrainParams, given: Collection[str]) -> None:
         """Train, evaluate and save; arguments: docs/hyperparameters.md, section `train`.
 
@@ -80,12 +81,12 @@ class MaskRCNN:
         self.best_evaluation = train(run, self._record(params))
         self.network = run.network
 
-    @takes_params(TrainParams)
+    @takes_params(TrainParams, like=signatures.Train)
     def dry_run(self, params: TrainParams, given: Collection[str]) -> DryRun:
         """Build all that `train` would, take one step, write nothing; tells steps, memory, pace."""
         return dry_run(self._start(params))
 
-    @takes_params(EvaluateParams)
+    @takes_params(EvaluateParams, like=signatures.Evaluate)
     def evaluate(self, params: EvaluateParams, given: Collection[str]) -> Any:
         """Evaluate on a data set; arguments: docs/hyperparameters.md, section `evaluate`.
 
@@ -100,7 +101,7 @@ class MaskRCNN:
             return evaluation.metrics, evaluation.details(params.eval_dataset)
         return evaluation.metrics
 
-    @takes_params(EvaluateParams)
+    @takes_params(EvaluateParams, like=signatures.Evaluate)
     def full_evaluation(self, params: EvaluateParams, given: Collection[str]) -> Evaluation:
         """As `evaluate`, but all that it finds: the numbers of each class, tables, results, files."""
         return self._evaluation(params)

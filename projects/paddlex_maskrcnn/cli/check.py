@@ -86,9 +86,8 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _choices(arguments: argparse.Namespace) -> list[DatasetChoice]:
     """The data sets that the options name, checked as in a file."""
-    from ..config.check import check_section
+    from ..config.check import ConfigError, check_section
     from ..config.dataset_params import DATASETS, JOINED, DatasetChoice
-    from ..config.problems import ConfigError
 
     kind = arguments.type or _kind(arguments)
     kinds = [name for name in DATASETS if name not in (JOINED, "DrawnShapes")]
@@ -104,7 +103,7 @@ def _choices(arguments: argparse.Namespace) -> list[DatasetChoice]:
         raise ValueError("at most two parts can be checked together: training and held-out data")
     choices = []
     for k in range(count):
-        chosen = {name: one[min(k, len(one) - 1)] for name, one in values.items()}
+        chosen = {name: entries[min(k, len(entries) - 1)] for name, entries in values.items()}
         params, problems = check_section(DATASETS[kind], chosen, "", lambda key: "command line")
         if problems:
             raise ConfigError(problems)

@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
             open_journal(arguments.output, settings, arguments.overwrite)
         done = done_names(arguments.output)
     rank, processes = shard()
-    todo = [one for one in inputs if one.name not in done]
+    todo = [source for source in inputs if source.name not in done]
     journal = JournalPart(arguments.output, rank, settings)
     try:
         with _bar(len(todo[rank::processes])) as bar:

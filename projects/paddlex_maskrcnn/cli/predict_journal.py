@@ -61,17 +61,17 @@ def rows(folder: Path) -> Iterator[Row]:
 
 def join_parts(folder: Path, settings: Mapping[str, Any]) -> None:
     """Join the parts of all processes into one file, by name, written under another name first."""
-    found: list[tuple[str, int, Path, int]] = []
+    predicted: list[tuple[str, int, Path, int]] = []
     finished: dict[str, int] = {}
     for path in _files(folder):
         for start, row in _lines(path):
             if "frames" in row:
                 finished[row["file_name"]] = row["frames"]
             elif "objects" in row:
-                found.append((row["file_name"], row.get("frame", -1), path, start))
+                predicted.append((row["file_name"], row.get("frame", -1), path, start))
     with written_atomically(folder / JOURNAL) as file:
         file.write(json.dumps({"settings": dict(settings)}) + "\n")
-        for name, frame, path, start in sorted(found):
+        for name, frame, path, start in sorted(predicted):
             if frame < 0 or name in finished:
                 file.write(_line_at(path, start))
         for name, frames in finished.items():
@@ -160,12 +160,12 @@ COCO, CSV = "predictions.json", "predictions.csv"
 
 
 def write_coco(
-    folder: Path, found: Iterable[Row], labels: Sequence[str], category_ids: Sequence[int]
+    folder: Path, predictions: Iterable[Row], labels: Sequence[str], category_ids: Sequence[int]
 ) -> tuple[int, int]:
     """A COCO file: `images`, `categories`, and `annotations` with `score` and RLE masks.
 
     Args:
-        found: rows of the journal.
+        predictions: rows of the journal.
         category_ids: the training data's ids of the labels.
 
     Returns:
@@ -175,25 +175,25 @@ def write_coco(
     number = 0
     with written_atomically(folder / COCO) as file:
         file.write('{"annotations": [')
-        for row in found:
+        for row in predictions:
             images.append(_image(len(images) + 1, row))
-            for one in row["objects"]:
+            for detection in row["objects"]:
                 number += 1
                 file.write(",\n" if number > 1 else "\n")
-                category = category_ids[one["category_id"] - 1]
-                file.write(json.dumps(_annotation(number, len(images), category, one)))
+                category = category_ids[detection["category_id"] - 1]
+                file.write(json.dumps(_annotation(number, len(images), category, detection)))
         categories = [{"id": i, "name": name} for i, name in zip(category_ids, labels, strict=True)]
         file.write(f'\n],\n"images": {json.dumps(images)},\n')
         file.write(f'"categories": {json.dumps(categories, ensure_ascii=False)}}}\n')
     return len(images), number
 
 
-def write_csv(folder: Path, found: Iterable[Row]) -> None:
+def write_csv(folder: Path, predictions: Iterable[Row]) -> None:
     """A table of the objects, one a line; bbox in pixels."""
     with written_atomically(folder / CSV) as file:
         table = csv.writer(file)
         table.writerow(_COLUMNS)
-        for row in found:
+        for row in predictions:
             table.writerows(_table_rows(row))
 
 
@@ -202,20 +202,26 @@ def _image(number: int, row: Row) -> dict[str, Any]:
     return {"id": number, **image, **({"frame": row["frame"]} if "frame" in row else {})}
 
 
-def _annotation(number: int, image: int, category: int, one: Row) -> dict[str, Any]:
+def _annotation(number: int, image: int, category: int, detection: Row) -> dict[str, Any]:
     return {
         "id": number,
         "image_id": image,
         "category_id": category,
-        "bbox": one["bbox"],
-        "area": one["mask_area"],
-        "segmentation": one["mask"],
+        "bbox": detection["bbox"],
+        "area": detection["mask_area"],
+        "segmentation": detection["mask"],
         "iscrowd": 0,
-        "score": one["score"],
+        "score": detection["score"],
     }
 
 
 def _table_rows(row: Row) -> Iterator[list[Any]]:
-    for one in row["objects"]:
-        numbers = [f"{one['score']:.6g}", *(f"{side:.2f}" for side in one["bbox"])]
-        yield [row["file_name"], row.get("frame", ""), one["category"], *numbers, one["mask_area"]]
+    for detection in row["objects"]:
+        numbers = [f"{detection['score']:.6g}", *(f"{side:.2f}" for side in detection["bbox"])]
+        yield [
+            row["file_name"],
+            row.get("frame", ""),
+            detection["category"],
+            *numbers,
+            detection["mask_area"],
+        ]

@@ -52,26 +52,26 @@ def find_inputs(arguments: Sequence[str], output: Path) -> list[Input]:
     Raises:
         ValueError: for a folder or pattern without any, or an output folder that is an input.
     """
-    found: dict[str, None] = {}
+    inputs: dict[str, None] = {}
     for argument in arguments:
-        names = [name for name in _found(argument) if _is_outside(name, argument, output)]
+        names = [name for name in _inputs_of(argument) if _is_outside(name, argument, output)]
         if not names:
             raise ValueError(f"there is no image or video in {argument}")
-        found.update(dict.fromkeys(names))
-    below = _common_folder(list(found))
-    return [Input(name, Path(name).resolve().parent.relative_to(below)) for name in found]
+        inputs.update(dict.fromkeys(names))
+    below = _common_folder(list(inputs))
+    return [Input(name, Path(name).resolve().parent.relative_to(below)) for name in inputs]
 
 
-def _found(argument: str) -> Iterator[str]:
+def _inputs_of(argument: str) -> Iterator[str]:
     path = Path(argument)
     if path.is_dir():
-        yield from (one.as_posix() for one in files_below(path) if _is_wanted(one.name))
+        yield from (file.as_posix() for file in files_below(path) if _is_wanted(file.name))
     elif path.exists() or not glob.has_magic(argument):
         yield path.as_posix()  # a missing file too: it is reported with those that cannot be read
     else:
         for name in sorted(glob.glob(argument, recursive=True)):
             if Path(name).is_dir():
-                yield from _found(name)
+                yield from _inputs_of(name)
             elif _is_wanted(name):
                 yield Path(name).as_posix()
 
@@ -120,19 +120,19 @@ class Work:
 
     def run(self, inputs: Sequence[Input]) -> None:
         """Predict all of them; what cannot be read is noted and left out."""
-        self._images([one for one in inputs if not one.is_video])
-        for one in inputs:
-            if one.is_video:
-                self._attempt(one.name, partial(self._video, one))
+        self._images([source for source in inputs if not source.is_video])
+        for source in inputs:
+            if source.is_video:
+                self._attempt(source.name, partial(self._video, source))
 
     def _images(self, images: Sequence[Input]) -> None:
         for batch in in_batches(self._read(images), self.arguments.batch_size):
-            for (one, pixels), objects in self._predict_one_or_all(batch):
+            for (source, pixels), objects in self._predict_batch(batch):
                 shown = self._shown(objects)
                 if not self.arguments.no_pictures:
-                    folder = self.arguments.output / one.folder
-                    visualize(one.name, shown, self.arguments.threshold, folder)
-                self.journal.add(one.name, pixels.shape[:2], _plain(objects))
+                    folder = self.arguments.output / source.folder
+                    visualize(source.name, shown, self.arguments.threshold, folder)
+                self.journal.add(source.name, pixels.shape[:2], _plain(objects))
                 self.bar.update()
 
     def _read(self, images: Sequence[Input]) -> Iterator[tuple[Input, np.ndarray]]:
@@ -144,31 +144,31 @@ class Work:
             num_channels=self.model.params.input_channel,
             keep_values=transforms is not None and transforms.keeps_values,
         )
-        jobs = [(one, partial(read, one.name)) for one in images]
-        for one, pixels in read_ahead(jobs, self.arguments.batch_size):
+        jobs = [(source, partial(read, source.name)) for source in images]
+        for source, pixels in read_ahead(jobs, self.arguments.batch_size):
             try:
-                yield one, pixels.result()
+                yield source, pixels.result()
             except (OSError, ValueError) as error:
-                self._note(one.name, error)
+                self._note(source.name, error)
 
-    def _predict_one_or_all(
+    def _predict_batch(
         self, batch: Sequence[tuple[Input, np.ndarray]]
     ) -> Iterator[tuple[tuple[Input, np.ndarray], list[dict[str, Any]]]]:
         """A batch, or one by one where one of them does not suit the model's transforms."""
         try:
-            found = self._predict([pixels for _, pixels in batch])
+            objects = self._predict([pixels for _, pixels in batch])
         except ValueError as error:
             if len(batch) == 1:
                 self._note(batch[0][0].name, error)
                 return
-            for one in batch:
-                yield from self._predict_one_or_all([one])
+            for entry in batch:
+                yield from self._predict_batch([entry])
             return
-        yield from zip(batch, found, strict=True)
+        yield from zip(batch, objects, strict=True)
 
-    def _video(self, one: Input) -> None:
-        video = Video(one.name)
-        path = self.arguments.output / one.folder / f"visualize_{Path(one.name).name}"
+    def _video(self, source: Input) -> None:
+        video = Video(source.name)
+        path = self.arguments.output / source.folder / f"visualize_{Path(source.name).name}"
         file = VideoFile(path, video.pace)
         self.bar.total += max(0, video.num_frames - 1)
         number = 0
@@ -176,19 +176,23 @@ class Work:
             for frame, objects in zip(frames, self._predict(frames), strict=True):
                 if not self.arguments.no_pictures:
                     file.add(draw_objects(frame, self._shown(objects)))
-                self.journal.add(one.name, frame.shape[:2], _plain(objects), frame=number)
+                self.journal.add(source.name, frame.shape[:2], _plain(objects), frame=number)
                 number += 1
                 self.bar.update()
         if number == 0:
-            raise ValueError(f"video {one.name!r} has no frame that can be read")
+            raise ValueError(f"video {source.name!r} has no frame that can be read")
         file.finish()
-        self.journal.finish_video(one.name, number)
+        self.journal.finish_video(source.name, number)
 
     def _predict(self, images: list[np.ndarray]) -> list[list[dict[str, Any]]]:
         return self.model.batch_predict(images, **options(self.arguments))
 
     def _shown(self, objects: Iterable[Any]) -> list[dict[str, Any]]:
-        return [one.as_box() for one in objects if one["score"] >= self.arguments.threshold]
+        return [
+            detection.as_box()
+            for detection in objects
+            if detection["score"] >= self.arguments.threshold
+        ]
 
     def _attempt(self, name: str, work: Callable[[], None]) -> None:
         try:
@@ -235,4 +239,4 @@ def read_ahead(
 
 def _plain(objects: Iterable[Any]) -> list[dict[str, Any]]:
     """For the journal: RLE masks and their areas."""
-    return [{**one.as_rle(), "mask_area": one.mask_area} for one in objects]
+    return [{**detection.as_rle(), "mask_area": detection.mask_area} for detection in objects]

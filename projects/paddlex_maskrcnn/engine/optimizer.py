@@ -20,7 +20,7 @@ from detectron2.solver import get_default_optimizer_params
 from torch import nn
 from torch.optim import Optimizer
 
-from ..config.problems import suggestion
+from ..config.check import suggestion
 from ..config.schema import TrainParams
 from ..modeling.backbone import lr_multiplier
 

@@ -31,7 +31,7 @@ from .verification import TOLERANCE, Report, inputs_of, verify
 
 FORMAT_VERSION = 1
 
-_TOLD = 5
+_LISTED = 5
 _KINDS: dict[str, tuple[Any, Any]] = {
     "onnx": (write_onnx, OnnxRunner),
     "torchscript": (write_torchscript, TorchScriptRunner),
@@ -183,10 +183,10 @@ def _transforms(network: Network, given: Compose | None) -> Compose:
 
 def _failure(report: Report, path: Path) -> str:
     """What the user reads."""
-    more = len(report.wrong) - _TOLD
+    more = len(report.wrong) - _LISTED
     lines = [
         "the exported file does not find what the network finds",
-        *report.wrong[:_TOLD],
+        *report.wrong[:_LISTED],
         *([f"and {more} more"] if more > 0 else []),
         str(report),
         f"the file is kept as {path}; a larger --tolerance accepts larger differences",

@@ -71,8 +71,13 @@ class ExportableRCNN(nn.Module):
         features = self.module.backbone(padded)
         images = ImageList(padded, [size])
         proposals, _ = self.module.proposal_generator(images, features, None)
-        [found], _ = self.module.roi_heads(images, features, proposals, None)
-        return found.pred_boxes.tensor, found.scores, found.pred_classes, found.pred_masks
+        [detections], _ = self.module.roi_heads(images, features, proposals, None)
+        return (
+            detections.pred_boxes.tensor,
+            detections.scores,
+            detections.pred_classes,
+            detections.pred_masks,
+        )
 
     def _padded_size(self, size: Tensor) -> Tensor:
         """Height and width that the backbone sees, as `PaddedRCNN.preprocess_image` makes them."""
@@ -115,10 +120,10 @@ class _ProposalPicker:
     ) -> list[Instances]:
         rpn, [size] = self._rpn, image_sizes
         picked = [
-            self._best_of(level, *one)
-            for level, one in enumerate(zip(anchors, logits, deltas, strict=True))
+            self._best_of(level, *tensors)
+            for level, tensors in enumerate(zip(anchors, logits, deltas, strict=True))
         ]
-        boxes, score, level = (torch.cat(one) for one in zip(*picked, strict=True))
+        boxes, score, level = (torch.cat(tensors) for tensors in zip(*picked, strict=True))
         candidates = Boxes(boxes)
         candidates.clip(size)
         full = candidates.nonempty(threshold=rpn.min_box_size)
@@ -167,11 +172,11 @@ class _BoxPicker:
         columns = classes if num_boxes > 1 else torch.zeros_like(classes)
         candidates = Boxes(boxes.reshape(-1, num_boxes, 4)[rows, columns])
         candidates.clip(proposed.image_size)
-        keep, kept_scores = self._pick(candidates.tensor, scores[rows, classes], classes)
-        found = Instances(proposed.image_size)
-        found.pred_boxes = candidates[keep]
-        found.scores, found.pred_classes = kept_scores, classes[keep]
-        return [found], [rows[keep]]
+        keep, final_scores = self._pick(candidates.tensor, scores[rows, classes], classes)
+        detections = Instances(proposed.image_size)
+        detections.pred_boxes = candidates[keep]
+        detections.scores, detections.pred_classes = final_scores, classes[keep]
+        return [detections], [rows[keep]]
 
     def _pick(self, boxes: Tensor, scores: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         settings, num_classes = self._predictor.nms_settings, self._predictor.num_classes
@@ -195,11 +200,11 @@ class _MaskPicker:
         self._head = head
 
     def __call__(self, x: Tensor, instances: list[Instances]) -> list[Instances]:
-        [found] = instances
+        [detections] = instances
         logits = self._head.layers(x)
         if logits.shape[1] == 1:
             chosen = logits[:, 0]
         else:
-            chosen = logits[torch.arange(logits.shape[0], device=x.device), found.pred_classes]
-        found.pred_masks = chosen.sigmoid()
+            chosen = logits[torch.arange(logits.shape[0], device=x.device), detections.pred_classes]
+        detections.pred_masks = chosen.sigmoid()
         return instances

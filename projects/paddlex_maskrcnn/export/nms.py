@@ -41,13 +41,13 @@ def grouped_nms(
         apart = groups.to(boxes) * (boxes.max() + 1)
         keep = torch.ops.torchvision.nms(boxes + apart[:, None], scores, iou_threshold)
     else:
-        kept = torch.zeros_like(scores)
+        survives = torch.zeros_like(scores)
         for group in range(num_groups):
             rows = torch.nonzero(groups == group).flatten()
             if rows.numel() > 0:
                 best = torch.ops.torchvision.nms(boxes[rows], scores[rows], iou_threshold)
-                kept[rows[best]] = 1.0
-        rows = torch.nonzero(kept).flatten()
+                survives[rows[best]] = 1.0
+        rows = torch.nonzero(survives).flatten()
         keep = rows[torch.sort(scores[rows], dim=0, descending=True)[1]]
     return keep
 

@@ -84,7 +84,7 @@ class Metrics:
         self._batch.observe(batch_size)
         self._model.observe(seconds)
 
-    def found(self, objects: int) -> None:
+    def count_objects(self, objects: int) -> None:
         """Count an answer's objects."""
         self._objects.observe(objects)
 

@@ -157,11 +157,11 @@ def read_picture(data: bytes, num_channels: int, max_pixels: int) -> np.ndarray:
     pixels, stored = images.decode_picture(encoded, num_channels)
     if pixels is None:
         raise _unusable("the image cannot be decoded: it is damaged")
-    found = 1 if pixels.ndim == 2 else pixels.shape[2]
-    if found != num_channels and not (num_channels == 3 and found in (1, 4)):
-        raise _unusable(f"the image has {found} channels, but the model takes {num_channels}")
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if channels != num_channels and not (num_channels == 3 and channels in (1, 4)):
+        raise _unusable(f"the image has {channels} channels, but the model takes {num_channels}")
     upright = images.turned(pixels, orientation_of(encoded))
-    return _blue_first(upright) if stored == "RGB" and found in (3, 4) else upright
+    return _blue_first(upright) if stored == "RGB" and channels in (3, 4) else upright
 
 
 def announced_sizes(data: bytes, num_channels: int = 3) -> Iterator[Size]:
