@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -18,15 +17,30 @@ import torch
 from paddlex_maskrcnn.acceleration import PLAIN_VARIABLE, asks_for_plain
 
 from . import own_process, predicting, small_parts, training
-from .arguments import output_file, positive
 from .equality import check_detections
-from .machine import about
+from .networks import SharedWeights, write_weights
 from .pictures import Pictures, draw_pictures
-from .record import Part, Record, rows_of
+from .record import (
+    Part,
+    Record,
+    about,
+    around_markers,
+    lines_of,
+    page_part,
+    rows_of,
+    write_between,
+)
 from .rounds import take_turns
-from .settings import LIKE_TORCHVISION, OURS, STOCK, TORCHVISION, Settings, read_variant
-from .table import around_markers, lines_of, page_part, write_between
-from .weights import SharedWeights, write_weights
+from .settings import (
+    LIKE_TORCHVISION,
+    OURS,
+    STOCK,
+    TORCHVISION,
+    Settings,
+    output_file,
+    positive,
+    read_variant,
+)
 
 
 @dataclass
@@ -45,7 +59,7 @@ class Bench:
 
     @cached_property
     def weights(self) -> SharedWeights:
-        return write_weights(self.folder)
+        return write_weights(self.folder, settings=self.settings)
 
     def step(self) -> Part:
         """Training steps, after the check that the first one gives equal losses."""
@@ -127,9 +141,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = _parser()
     args = parser.parse_args(arguments)
-    if args.memory_of:
-        print(own_process.memory_of(json.loads(args.memory_of)))
-        return 0
     try:
         parts, settings = _parts(args.parts), _settings(args)
         path = args.json or output_file(_default_json(parts, settings))
@@ -256,5 +267,4 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--write", type=Path, metavar="PAGE.md", help="put the table into this page"
     )
-    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     return parser

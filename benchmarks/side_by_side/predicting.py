@@ -25,9 +25,8 @@ from paddlex_maskrcnn.inference.detections import detect
 from paddlex_maskrcnn.inference.model_directory import WEIGHTS
 from paddlex_maskrcnn.inference.network import build_network
 
-from .networks import our_model, our_transforms, stock_cfg, torchvision_s
+from .networks import SharedWeights, our_model, our_transforms, stock_cfg, torchvision_s
 from .settings import LIKE_TORCHVISION, OURS, STOCK, TORCHVISION, Settings
-from .weights import SharedWeights
 
 Found = dict[str, np.ndarray]  # boxes, scores, classes, masks of one image
 
@@ -53,13 +52,7 @@ class Ours:
 
     def found(self, image: torch.Tensor) -> Found:
         """All of one resized image, for comparing."""
-        [objects] = detect(self._module, [_input(image)])
-        return {
-            "boxes": np.array([one.box for one in objects]).reshape(-1, 4),
-            "scores": np.array([one.score for one in objects]),
-            "classes": np.array([one.class_index for one in objects]),
-            "masks": np.array([one.mask.dense(*image.shape[1:]) for one in objects]),
-        }
+        return detections_of(self._module, _input(image))
 
     @property
     def _module(self) -> Any:
@@ -138,6 +131,18 @@ class Torchvision:
             "scores": found["scores"].numpy(),
             "classes": found["labels"].numpy() - 1,
         }
+
+
+def detections_of(network: Any, image: dict[str, Any]) -> Found:
+    """What a network of ours detects in one image, for comparing."""
+    [objects] = detect(network, [image])
+    height, width = image["height"], image["width"]
+    return {
+        "boxes": np.array([one.box for one in objects]).reshape(-1, 4),
+        "scores": np.array([one.score for one in objects]),
+        "classes": np.array([one.class_index for one in objects]),
+        "masks": np.array([one.mask.dense(height, width) for one in objects]),
+    }
 
 
 def predictors(weights: SharedWeights, settings: Settings) -> dict[str, Any]:

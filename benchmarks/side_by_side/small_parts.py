@@ -8,15 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import cv2
-import nms as nms_cases
 import numpy as np
 import torch
-from coco_eval import draw_data
+from coco_eval import draw_data, evaluate, reference
 from detectron2.layers import batched_nms as stock_batched_nms
 from detectron2.layers.mask_ops import paste_masks_in_image
 from detectron2.structures import Boxes
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from nms import likely_image
 from torchvision.datasets import CocoDetection, wrap_dataset_for_transforms_v2
 from torchvision.models.detection.roi_heads import paste_masks_in_image as torchvision_paste
 from torchvision.ops import batched_nms
@@ -24,8 +22,6 @@ from torchvision.transforms import v2
 
 from data import mappers
 from paddlex_maskrcnn.inference.detections import paste_in_box
-from paddlex_maskrcnn.metrics.average_precision import average_precision
-from paddlex_maskrcnn.metrics.truth import Truth
 from paddlex_maskrcnn.modeling.nms import NMSSettings
 from paddlex_maskrcnn.modeling.registries import BOX_NMS
 
@@ -48,8 +44,8 @@ def loading(pictures: Pictures, settings: Settings) -> Part:
         theirs = _torchvision_data(pictures)
         records = pictures.records
         work: Work = {
-            OURS: lambda: [readers["ours"](one, k) for k, one in enumerate(records)],
-            STOCK: lambda: [readers["detectron2"](one, k) for k, one in enumerate(records)],
+            OURS: lambda: [readers[OURS](record, k) for k, record in enumerate(records)],
+            STOCK: lambda: [readers[STOCK](record, k) for k, record in enumerate(records)],
             TORCHVISION: lambda: [theirs[k] for k in range(len(theirs))],
         }
         part = Part(checks=[_same_samples(work)])
@@ -132,7 +128,7 @@ def nms(settings: Settings) -> Part:
 
 
 def _nms_above(threshold: float, part: Part, settings: Settings) -> None:
-    likely = nms_cases.likely_image(threshold)
+    likely = likely_image(threshold)
     boxes, scores, classes = (one.to(settings.device) for one in likely)
     how = NMSSettings(score_threshold=threshold, top_k=100)
     hard = BOX_NMS.get("hard_nms")
@@ -158,41 +154,18 @@ def evaluation(settings: Settings) -> Part:
     """COCO's numbers of boxes and masks, from dicts to AP."""
     images = 5 if settings.quick else 500
     data, rows = draw_data(images, 20, 40, 20)
-    plain = [dict(one) for one in rows]  # the form that the reference reads, made off the clock
-    numbers: dict[str, list[float]] = {}
-
-    def ours() -> None:
-        truth = Truth(data)
-        found = [average_precision(truth, rows, kind) for kind in ("bbox", "segm")]
-        numbers[OURS] = [value for one in found for value in (one.ap, one.ap50, one.ap75)]
-
-    def reference() -> None:
-        numbers[REFERENCE] = _pycocotools(data, plain)
-
+    plain = [dict(row) for row in rows]  # the form that the reference reads, made off the clock
+    work: Work = {
+        OURS: lambda: evaluate(data, rows),
+        REFERENCE: lambda: reference(data, plain),
+    }
     part = Part()
-    work: Work = {OURS: ours, REFERENCE: reference}
     name = f"{images} images, {len(rows)} detections, boxes and masks"
     equal = {REFERENCE: "AP, AP50, AP75"}
     _measure(part, "COCO evaluation", name, work, settings, equal, rounds=3)
-    apart = float(np.abs(np.subtract(numbers[OURS], numbers[REFERENCE])).max())
+    apart = float(np.abs(np.subtract(work[OURS](), work[REFERENCE]())).max())
     part.checks.append(Check("COCO evaluation", apart < 1e-6, f"6 numbers within {apart:.1g}"))
     return part
-
-
-def _pycocotools(data: dict[str, Any], rows: list[dict[str, Any]]) -> list[float]:
-    found: list[float] = []
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = data
-        truth.createIndex()
-        results = truth.loadRes(rows)
-        for kind in ("bbox", "segm"):
-            judge = COCOeval(truth, results, kind)
-            judge.evaluate()
-            judge.accumulate()
-            judge.summarize()
-            found += judge.stats[:3].tolist()
-    return found
 
 
 def _measure(

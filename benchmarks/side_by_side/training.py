@@ -27,16 +27,21 @@ from detectron2.utils.events import EventStorage
 from paddlex_maskrcnn.acceleration import PLAIN_VARIABLE
 from paddlex_maskrcnn.det import transforms
 from paddlex_maskrcnn.engine.device import DTYPES, Prefetcher, SideStream
-from paddlex_maskrcnn.engine.setup import Run
 from paddlex_maskrcnn.engine.train import build_trainer
 from paddlex_maskrcnn.engine.trainer import LOSS_NAMES
 
 from .equality import OTHERWISE_DEFINED, check_losses
-from .networks import LEARNING_RATE, our_run, stock_cfg, stock_network, torchvision_s
+from .networks import (
+    LEARNING_RATE,
+    SharedWeights,
+    our_run,
+    stock_cfg,
+    stock_network,
+    torchvision_s,
+)
 from .pictures import Pictures
 from .record import Check
 from .settings import LIKE_TORCHVISION, OURS, STOCK, TORCHVISION, Settings, Variant
-from .weights import SharedWeights
 
 Batch = list[dict[str, Any]]
 Losses = dict[str, float]
@@ -159,17 +164,15 @@ def pairs(settings: Settings) -> list[tuple[str, str]]:
 
 def read_batches(pictures: Pictures, weights: SharedWeights, settings: Settings) -> list[Batch]:
     """A few batches as the loader of ours gives them."""
-    run = _run(weights.ours, pictures, settings)
+    run = our_run(weights.ours, pictures.dataset(augmented(settings)), settings)
     return list(itertools.islice(run.batches(), NUM_BATCHES))
 
 
-def _run(
-    weights: Path, pictures: Pictures, settings: Settings, variant: Variant | None = None
-) -> Run:
+def augmented(settings: Settings) -> transforms.Compose:
+    """Mirroring and resizing, for training."""
     resize = transforms.ResizeByShort(settings.size, settings.longest)
     flip = transforms.RandomHorizontalFlip()
-    data = pictures.dataset(transforms.Compose([flip, transforms.Normalize(), resize]))
-    return our_run(weights, data, settings, variant)
+    return transforms.Compose([flip, transforms.Normalize(), resize])
 
 
 def endless(batches: list[Batch]) -> Iterator[Batch]:
@@ -208,7 +211,7 @@ def ours(
     variant: Variant | None = None,
 ) -> Stepper:
     """The engine's own trainer."""
-    run = _run(weights, pictures, settings, variant)
+    run = our_run(weights, pictures.dataset(augmented(settings)), settings, variant)
     trainer = build_trainer(run, _sent_ahead(endless(batches), run.network.device))
     run.network.set_training()
 
