@@ -72,7 +72,7 @@ def timing(args: argparse.Namespace) -> Step:
     path = args.out / "timing.json"
     arguments = ["--parts", "step,predict", "--device", args.device, "--json", str(path)]
     if args.tiny:  # the tests of run.py itself take its other parts
-        arguments += ["--quick", "--rounds", "1", "--parts", "nms"]
+        arguments += ["--quick", "--rounds", "1", "--parts", "nms,coco"]
     else:
         arguments += ["--amp", args.amp, "--rounds", "5"]
 

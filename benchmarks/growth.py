@@ -176,6 +176,21 @@ def growths(points: Sequence[Point]) -> dict[str, Growth]:
     }
 
 
+def table(curves: Mapping[Axis, Sequence[Point]]) -> list[str]:
+    """Rows for docs/performance.md."""
+    rows = []
+    for axis, points in curves.items():
+        costs = growths(points)
+        first, last = points[0], points[-1]
+        time, memory = (f"{g.exponent:.2f} / {g.last:.2f}" for g in costs.values())
+        rows.append(
+            f"| {axis.work} | {axis.unit} (`{axis.name}`) | {first.value:,} to {last.value:,} "
+            f"| {first.seconds:.3g} to {last.seconds:.3g} s | {time} "
+            f"| {first.mib:.0f} to {last.mib:.0f} MiB | {memory} |"
+        )
+    return rows
+
+
 def write(curves: Mapping[Axis, Sequence[Point]], path: Path) -> None:
     """Points and exponents as JSON."""
     axes = [
@@ -200,7 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not chosen or not set(chosen) <= BY_NAME.keys():
         parser.error(f"--axes is {args.axes!r}; choose some of {names}")
     args.json.parent.mkdir(parents=True, exist_ok=True)
-    write({BY_NAME[name]: curve(BY_NAME[name], args.quick) for name in chosen}, args.json)
+    curves = {BY_NAME[name]: curve(BY_NAME[name], args.quick) for name in chosen}
+    write(curves, args.json)
+    print("\n".join(table(curves)))
     return 0
 
 
