@@ -1,6 +1,6 @@
 """What each entry of `acceleration/` gains: everything accelerated against everything but that entry.
 
-    python benchmarks/acceleration.py [--parts step,predict] [--clock cpu] [--size 512] [--rounds 7]
+    python benchmarks/acceleration.py [--clock cpu] [--size 512] [--rounds 7]
     python benchmarks/acceleration.py --variant "focal:model.rpn_cls_loss=SigmoidFocalLoss"
     python benchmarks/acceleration.py --variant "c4:model.with_fpn=false,train.pretrain_weights=null"
     python benchmarks/acceleration.py --device cuda --check        # equal results only, nothing is timed
@@ -31,7 +31,7 @@ from detectron2.utils.events import EventStorage
 from side_by_side.equality import check_detections, check_losses
 from side_by_side.networks import our_run, write_weights
 from side_by_side.pictures import draw_pictures
-from side_by_side.predicting import detections_of, images_of_size
+from side_by_side.predicting import as_input, detections_of, images_of_size
 from side_by_side.record import Check
 from side_by_side.rounds import Spread, ratios, take_turns
 from side_by_side.settings import Settings, Variant, positive, read_variant
@@ -42,8 +42,8 @@ from paddlex_maskrcnn.acceleration.accelerate import FASTER
 from paddlex_maskrcnn.engine.train import build_trainer
 from paddlex_maskrcnn.inference.detections import detect
 
-ALL, PLAIN = "everything", "plain"
-TITLES = {"step": "training step", "predict": "prediction"}
+ALL, PLAIN = "nothing", "any (plain)"  # what is left out
+PARTS = {"step": "training step", "predict": "prediction"}
 
 
 def entries_of(network: torch.nn.Module) -> list[str]:
@@ -85,10 +85,7 @@ class Bench:
         self.settings, self.run, self.network = settings, run, run.network.module
         self.batches = list(itertools.islice(run.batches(), 2))
         self.trainer = build_trainer(run, endless(self.batches))
-        self.inputs = [
-            {"image": image, "height": image.shape[1], "width": image.shape[2]}
-            for image in images_of_size(pictures.arrays(), settings)
-        ]
+        self.inputs = [as_input(image) for image in images_of_size(pictures.arrays(), settings)]
         self.entries = entries_of(self.network)
 
     def step(self) -> None:
@@ -136,26 +133,22 @@ class Bench:
         ]
 
 
-def report(bench: Bench, parts: Sequence[str], only_check: bool) -> int:
+def report(bench: Bench, only_check: bool) -> int:
     """Print checks and gains; 1 when results differ."""
     checks = bench.checks()
     for check in checks:
         print(f"{'equal' if check.passed else 'NOT EQUAL'}: {check.name}: {check.found}")
-    for part in () if only_check else parts:
-        print(
-            f"\n| {TITLES[part]} without | times as long | quartiles | median |\n|---|---|---|---|"
-        )
+    for part, title in () if only_check else PARTS.items():
+        print(f"\n| {title} without | times as long | quartiles | median |\n|---|---|---|---|")
         for name, (gain, median) in bench.gains(part).items():
-            title = {ALL: "nothing", PLAIN: "any (plain)"}.get(name, name)
             quartiles = f"{gain.q1:.2f} to {gain.q3:.2f}"
-            print(f"| {title} | {gain.median:.2f} | {quartiles} | {median:.3g} s |", flush=True)
+            print(f"| {name} | {gain.median:.2f} | {quartiles} | {median:.3g} s |", flush=True)
     return 0 if all(check.passed for check in checks) else 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the arguments and report."""
     parser = argparse.ArgumentParser(prog="acceleration.py", description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", default="step,predict", help="%(default)s")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=positive, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=positive, default=7, help="turns that count; %(default)s")
@@ -165,9 +158,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="tiny images, to see that all runs")
     parser.add_argument("--check", action="store_true", help="compare results; time nothing")
     args = parser.parse_args(arguments)
-    parts = args.parts.split(",")
-    if not set(parts) <= TITLES.keys():
-        parser.error(f"--parts is {args.parts!r}; choose some of {','.join(TITLES)}")
     if asks_for_plain():
         parser.error("PADDLEX_MASKRCNN_PLAIN is set, so that nothing is accelerated; unset it")
     try:
@@ -181,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         clock=args.clock, quick=args.quick, variants=variants,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        return report(Bench(settings, Path(folder)), parts, args.check)
+        return report(Bench(settings, Path(folder)), args.check)
 
 
 if __name__ == "__main__":

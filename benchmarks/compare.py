@@ -54,8 +54,8 @@ class Change:
 
 def compare(old: Record, new: Record, threshold: float = THRESHOLD) -> list[Change]:
     """Rows that both runs have, in the order of the new one."""
-    known = {row.key: row for row in old.rows}
-    return [change(known[row.key], row, threshold) for row in new.rows if row.key in known]
+    old_rows = {row.key: row for row in old.rows}
+    return [change(old_rows[row.key], row, threshold) for row in new.rows if row.key in old_rows]
 
 
 def change(old: Row, new: Row, threshold: float = THRESHOLD) -> Change:
@@ -77,26 +77,26 @@ def _meet(a: tuple[float, float], b: tuple[float, float]) -> bool:
 
 def notes(old: Record, new: Record) -> list[str]:
     """What a reader of the comparison has to know."""
-    found = [
+    lines = [
         f"another {key}: {old.about['machine'].get(key)} and {new.about['machine'].get(key)}"
         for key in _HAVE_TO_AGREE
         if old.about["machine"].get(key) != new.about["machine"].get(key)
     ]
-    found += [
+    lines += [
         f"other settings: {key} {value} and {new.about['settings'].get(key)}"
         for key, value in old.about["settings"].items()
         if value != new.about["settings"].get(key)
     ]
     keys = {row.key for row in new.rows}
-    found += [
+    lines += [
         f"only in the old run: {', '.join(row.key)}" for row in old.rows if row.key not in keys
     ]
     keys = {row.key for row in old.rows}
-    found += [
+    lines += [
         f"only in the new run: {', '.join(row.key)}" for row in new.rows if row.key not in keys
     ]
-    return found + [
-        f"not the same work in the new run: {one.name}: {one.found}" for one in new.failed
+    return lines + [
+        f"not the same work in the new run: {check.name}: {check.found}" for check in new.failed
     ]
 
 
@@ -117,8 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not changes:
         parser.error(f"{args.old} and {args.new} have no row in common")
     print("            old     new     change   (ratios; above 1 is in favour of the first)")
-    for one in changes:
-        print(one)
+    for change in changes:
+        print(change)
     for note in notes(old, new):
         print(f"note: {note}")
     return summary(changes, new)
@@ -126,9 +126,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def summary(changes: Sequence[Change], new: Record) -> int:
     """The last lines and the exit status."""
-    slower = [one for one in changes if one.verdict == SLOWER]
+    slower = [change for change in changes if change.verdict == SLOWER]
     # a rise that may be chance hurts nobody
-    unsure = [one for one in changes if one.verdict == UNSURE and one.share < 0]
+    unsure = [change for change in changes if change.verdict == UNSURE and change.share < 0]
     if unsure:
         print(
             f"{len(unsure)} rows fell by more than their spread can tell; repeat with --rounds 15 "

@@ -110,7 +110,10 @@ def _with_rle(record: Record) -> Record:
     def rle(polygons: list[list[float]]) -> dict[str, Any]:
         return coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
 
-    objects = [{**one, "segmentation": rle(one["segmentation"])} for one in record["annotations"]]
+    objects = [
+        {**annotation, "segmentation": rle(annotation["segmentation"])}
+        for annotation in record["annotations"]
+    ]
     return {**record, "annotations": objects}
 
 

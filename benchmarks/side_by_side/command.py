@@ -75,7 +75,9 @@ class Bench:
             device=settings.device, warm_up=training.warm_up_turns(settings),
         )  # fmt: skip
         steps = training.steps_of_a_turn(settings)
-        seconds = {name: [turn / steps for turn in found] for name, found in turns.items()}
+        seconds = {
+            name: [turn / steps for turn in turn_seconds] for name, turn_seconds in turns.items()
+        }
         name = f"{settings.batch_size} images, short side {settings.size}"
         equal = {(OURS, STOCK): "losses", (LIKE_TORCHVISION, TORCHVISION): "3 of 5 losses"}
         pairs = training.pairs(settings)
@@ -84,13 +86,18 @@ class Bench:
     def predict(self) -> Part:
         """Predictions, after the check that they find the same."""
         settings = self.settings
-        found = predicting.predictors(self.weights, settings)
+        predictors = predicting.predictors(self.weights, settings)
         arrays = self.pictures.arrays()[: 1 if settings.quick else 2]
         images = predicting.images_of_size(arrays, settings)
         part = Part()
-        seen = {name: [one.found(image) for image in images] for name, one in found.items()}
+        seen = {
+            name: [predictor.detections(image) for image in images]
+            for name, predictor in predictors.items()
+        }
         part.checks.append(check_detections("detections, Detectron2", seen[OURS], seen[STOCK]))
-        boxes = [{k: v for k, v in one.items() if k != "masks"} for one in seen[LIKE_TORCHVISION]]
+        boxes = [
+            {k: v for k, v in objects.items() if k != "masks"} for objects in seen[LIKE_TORCHVISION]
+        ]
         part.checks.append(check_detections("detections, torchvision", boxes, seen[TORCHVISION]))
         many = f"{len(arrays)} images, short side {settings.size}"
         jobs: dict[str, tuple[str, list[Any]]] = {
@@ -105,8 +112,8 @@ class Bench:
         }
         for work, (method, inputs) in jobs.items():
             turns = {
-                name: predicting.over_all(getattr(one, method), inputs)
-                for name, one in found.items()
+                name: predicting.over_all(getattr(predictor, method), inputs)
+                for name, predictor in predictors.items()
             }
             seconds = take_turns(
                 turns, settings.rounds, clock=settings.clock, device=settings.device
@@ -193,8 +200,8 @@ def _default_json(parts: Sequence[str], settings: Settings) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    parts = [one.strip() for one in text.split(",") if one.strip()]
-    unknown = [one for one in parts if one not in PARTS]
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [part for part in parts if part not in PARTS]
     if unknown or not parts:
         raise ValueError(f"--parts is {text!r}; choose some of {','.join(PARTS)}")
     return parts
@@ -223,7 +230,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         quick=args.quick,
         tf32=args.tf32,
         amp=args.amp,
-        variants=[read_variant(one) for one in args.variant],
+        variants=[read_variant(text) for text in args.variant],
     )
 
 

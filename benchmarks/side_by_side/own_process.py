@@ -45,10 +45,10 @@ def start_up(settings: Settings) -> Part:
     part = Part()
     for work, statements in (("import of the package", _IMPORTS), ("import of the class", _BUILD)):
         clocked = {name: ["-c", _CLOCKED.format(code)] for name, code in statements.items()}
-        clocks = {name: partial(_printed_seconds, one) for name, one in clocked.items()}
+        clocks = {name: partial(_printed_seconds, arguments) for name, arguments in clocked.items()}
         seconds = _in_turns(clocks, settings)
         part.rows += rows_of("start-up", work, seconds, [(OURS, STOCK), (OURS, TORCHVISION)])
-    helps = {name: partial(timed, partial(_python, one)) for name, one in _HELP.items()}
+    helps = {name: partial(timed, partial(_python, arguments)) for name, arguments in _HELP.items()}
     part.rows += rows_of("start-up", "--help", _in_turns(helps, settings), [(OURS, STOCK)])
     return part
 
@@ -62,13 +62,13 @@ def _in_turns(
     work: Mapping[str, Callable[[], float]], settings: Settings
 ) -> dict[str, list[float]]:
     """What each call of each contestant returns; the first round fills the file cache."""
-    found: dict[str, list[float]] = {name: [] for name in work}
+    values: dict[str, list[float]] = {name: [] for name in work}
     for turn in range(1 + min(settings.rounds, 3)):
         for name, measure in work.items():
             value = measure()
             if turn:
-                found[name].append(value)
-    return found
+                values[name].append(value)
+    return values
 
 
 def peak_memory(pictures: Pictures, weights: SharedWeights, settings: Settings) -> Part:

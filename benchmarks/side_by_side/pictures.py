@@ -58,8 +58,8 @@ def draw_pictures(
     folder.mkdir(parents=True, exist_ok=True)
     records = draw(folder, size, count, objects)
     for record in records:
-        for one in record["annotations"]:
-            one["category_id"] %= num_classes
+        for annotation in record["annotations"]:
+            annotation["category_id"] %= num_classes
     ann_file = folder / "instances.json"
     ann_file.write_text(json.dumps(_as_coco(records, num_classes)), encoding="utf-8")
     return Pictures(folder, ann_file, records)
@@ -67,16 +67,18 @@ def draw_pictures(
 
 def _as_coco(records: list[dict[str, Any]], num_classes: int) -> dict[str, Any]:
     images = [
-        {"id": one["image_id"], "file_name": Path(one["file_name"]).name, "height": one["height"],
-         "width": one["width"]}
-        for one in records
+        {"id": record["image_id"], "file_name": Path(record["file_name"]).name, "height": record["height"],
+         "width": record["width"]}
+        for record in records
     ]  # fmt: skip
     objects = [
-        {**obj, "image_id": one["image_id"]} for one in records for obj in one["annotations"]
+        {**obj, "image_id": record["image_id"]}
+        for record in records
+        for obj in record["annotations"]
     ]
     annotations = [
-        {**_coco_box(one), "id": number, "category_id": one["category_id"] + 1}
-        for number, one in enumerate(objects, 1)
+        {**_coco_box(annotation), "id": number, "category_id": annotation["category_id"] + 1}
+        for number, annotation in enumerate(objects, 1)
     ]
     categories = [{"id": k, "name": f"class {k}"} for k in range(1, num_classes + 1)]
     return {"images": images, "annotations": annotations, "categories": categories}

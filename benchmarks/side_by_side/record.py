@@ -149,13 +149,13 @@ def read_record(path: Path) -> Record:
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no JSON file: {error}") from None
     if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
-        found = plain.get("schema") if isinstance(plain, dict) else None
+        schema = plain.get("schema") if isinstance(plain, dict) else None
         raise ValueError(
-            f"{path} was not written by benchmarks/run.py (schema {found!r}, not {SCHEMA})"
+            f"{path} was not written by benchmarks/run.py (schema {schema!r}, not {SCHEMA})"
         )
     try:
-        rows = [_row(one) for one in plain.pop("rows")]
-        checks = [Check(**one) for one in plain.pop("checks")]
+        rows = [_row(entry) for entry in plain.pop("rows")]
+        checks = [Check(**entry) for entry in plain.pop("checks")]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a whole record: {error}") from None
     plain.pop("schema")
@@ -163,8 +163,8 @@ def read_record(path: Path) -> Record:
 
 
 def _row(plain: dict[str, Any]) -> Row:
-    known = {key: plain[key] for key in Row.__dataclass_fields__ if key != "equal"}
-    row = Row(**known, equal=plain.get("equal", ""))
+    values = {key: plain[key] for key in Row.__dataclass_fields__ if key != "equal"}
+    row = Row(**values, equal=plain.get("equal", ""))
     if row.unit not in UNITS or not row.values or len(row.values) != len(row.against_values):
         raise TypeError(f"row {' / '.join(row.key)} has no values of both contestants")
     return row
@@ -208,7 +208,7 @@ def about(settings: Settings, command: Sequence[str]) -> dict[str, Any]:
 
 def machine(device: str = "cpu") -> dict[str, Any]:
     """Processor, cores, memory, load, and the GPU where one is measured."""
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "system": platform.system(),
         "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -218,10 +218,10 @@ def machine(device: str = "cpu") -> dict[str, Any]:
     if device == "cuda":
         import torch  # not needed to compare two files
 
-        found["gpu"] = torch.cuda.get_device_name()
-        found["cuda"] = torch.version.cuda
-        found["cudnn"] = torch.backends.cudnn.version()
-    return found
+        facts["gpu"] = torch.cuda.get_device_name()
+        facts["cuda"] = torch.version.cuda
+        facts["cudnn"] = torch.backends.cudnn.version()
+    return facts
 
 
 def processor() -> str:
@@ -236,13 +236,13 @@ def processor() -> str:
 
 def versions() -> dict[str, str]:
     """Of Python and of what takes part; only what is installed."""
-    found = {"python": sys.version.split()[0]}
+    installed = {"python": sys.version.split()[0]}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def _git(*arguments: str) -> str:

@@ -77,12 +77,16 @@ def _same_samples(work: Work) -> Check:
         image, target = sample
         return (*image.shape[1:], len(target["boxes"]))
 
-    found = {name: np.array([facts(one) for one in read()]) for name, read in work.items()}
-    pixels = max(np.abs(found[OURS] - found[name])[:, :2].max() for name in (STOCK, TORCHVISION))
-    same = all((found[OURS][:, 2] == found[name][:, 2]).all() for name in (STOCK, TORCHVISION))
-    count, objects = len(found[OURS]), found[OURS][:, 2].sum()
-    told = f"{count} images, sides within {pixels} pixels, {objects} objects"
-    return Check("data loading", bool(same and pixels <= 1), told if same else f"objects: {found}")
+    samples = {name: np.array([facts(sample) for sample in read()]) for name, read in work.items()}
+    pixels = max(
+        np.abs(samples[OURS] - samples[name])[:, :2].max() for name in (STOCK, TORCHVISION)
+    )
+    same = all((samples[OURS][:, 2] == samples[name][:, 2]).all() for name in (STOCK, TORCHVISION))
+    count, objects = len(samples[OURS]), samples[OURS][:, 2].sum()
+    text = f"{count} images, sides within {pixels} pixels, {objects} objects"
+    return Check(
+        "data loading", bool(same and pixels <= 1), text if same else f"objects: {samples}"
+    )
 
 
 def pasting(settings: Settings) -> Part:
@@ -108,8 +112,8 @@ def _pasting_onto(size: tuple[int, int], part: Part, settings: Settings) -> None
     }
     name = f"{count} masks onto {width}x{height}"
     blank = {"boxes": boxes.numpy(), "scores": np.ones(count), "classes": np.zeros(count)}
-    found = [[{**blank, "masks": np.asarray(work[who]())}] for who in (OURS, STOCK)]
-    part.checks.append(check_detections(f"pasting, {name}", *found, mask_share=1e-4))
+    detections = [[{**blank, "masks": np.asarray(work[who]())}] for who in (OURS, STOCK)]
+    part.checks.append(check_detections(f"pasting, {name}", *detections, mask_share=1e-4))
     _measure(part, "mask pasting", name, work, settings, {STOCK: "pixels"})
 
 
@@ -129,7 +133,7 @@ def nms(settings: Settings) -> Part:
 
 def _nms_above(threshold: float, part: Part, settings: Settings) -> None:
     likely = likely_image(threshold)
-    boxes, scores, classes = (one.to(settings.device) for one in likely)
+    boxes, scores, classes = (tensor.to(settings.device) for tensor in likely)
     how = NMSSettings(score_threshold=threshold, top_k=100)
     hard = BOX_NMS.get("hard_nms")
     work: Work = {
@@ -138,16 +142,16 @@ def _nms_above(threshold: float, part: Part, settings: Settings) -> None:
         TORCHVISION: lambda: batched_nms(boxes, scores, classes, how.iou_threshold)[:100],
     }
     name = f"1000 proposals x 80 classes, score above {threshold}"
-    kept = [_indices(run()) for run in work.values()]
-    same = all(torch.equal(kept[0], one) for one in kept)
-    part.checks.append(Check(f"NMS, {name}", same, f"the same {len(kept[0])} boxes"))
+    indices = [_indices(run()) for run in work.values()]
+    same = all(torch.equal(indices[0], other) for other in indices)
+    part.checks.append(Check(f"NMS, {name}", same, f"the same {len(indices[0])} boxes"))
     equal = dict.fromkeys((STOCK, TORCHVISION), "boxes kept")
     _measure(part, "NMS", name, work, settings, equal, device=settings.device)
 
 
-def _indices(kept: Any) -> torch.Tensor:
+def _indices(result: Any) -> torch.Tensor:
     """Ours returns indices and scores."""
-    return kept[0] if isinstance(kept, tuple) else kept
+    return result[0] if isinstance(result, tuple) else result
 
 
 def evaluation(settings: Settings) -> Part:
@@ -183,5 +187,5 @@ def _measure(
     rounds = min(rounds or settings.rounds, settings.rounds)
     seconds = take_turns(work, rounds, clock=settings.clock, device=device)
     pairs = [(OURS, other) for other in work if other != OURS]
-    found = {(OURS, other): words for other, words in equal.items()}
-    part.rows += rows_of(title, name, seconds, pairs, equal=found)
+    equal_pairs = {(OURS, other): words for other, words in equal.items()}
+    part.rows += rows_of(title, name, seconds, pairs, equal=equal_pairs)

@@ -42,7 +42,7 @@ def test_the_others_stay(network, left_out, stay):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--parts", "steps"], "--parts is 'steps'; choose some of step,predict"),
+        (["--rounds", "0"], "argument --rounds: is '0'; a whole number from 1 on is needed"),
         (["--variant", "fast"], "--variant is 'fast'; give NAME:train.KEY=VALUE"),
     ],
 )
