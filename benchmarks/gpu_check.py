@@ -22,13 +22,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import pytest
 import torch
 from side_by_side import command
 from side_by_side.record import amount, read_record
 from side_by_side.rounds import Spread
 
-# what every step imports, before the processes part: none of it touches the GPU
 import acceleration
 
 _SHELL = """
@@ -93,12 +91,13 @@ def gpu_tests(args: argparse.Namespace) -> Step:
     """The tests marked gpu; the tiny form only looks for those of a file."""
     where = ["--collect-only", "tests/modeling/test_nms.py"] if args.tiny else ["tests"]
     arguments = ["-q", "-m", "gpu", "-p", "no:cacheprovider", *where]
-    return Step(
-        "tests",
-        120,
-        lambda: int(pytest.main(arguments)),
-        lambda: _last_line(args.out / "tests.log"),
-    )
+
+    def work() -> int:
+        import pytest  # a Python without it can still take the other steps
+
+        return int(pytest.main(arguments))
+
+    return Step("tests", 120, work, lambda: _last_line(args.out / "tests.log"))
 
 
 def training(args: argparse.Namespace, amp: str) -> Step:
