@@ -45,7 +45,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "metrics": ({"metrics", "garbage_collection"}, {"detectron2", "torch", "torchvision", "cv2"}),
     "report": ({"report", "data", "metrics"}, {"detectron2", "torch"}),
-    "maskrcnn": ({"config", "data", "engine", "inference", "export"}, {"detectron2", "torch"}),
+    "maskrcnn": (
+        {"config", "data", "engine", "inference", "export", "metrics"},
+        {"detectron2", "torch"},
+    ),
     "serve": (
         {"serve", "data", "maskrcnn", "inference.predict", "__init__"},
         set(),

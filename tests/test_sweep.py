@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from paddlex_maskrcnn.config.params import param_of
-from paddlex_maskrcnn.config.rules import broken_rules
 from paddlex_maskrcnn.config.schema import BACKBONES, ModelParams, TrainParams
 from paddlex_maskrcnn.data.transforms import Compose, Normalize, ResizeByShort
 from paddlex_maskrcnn.engine.evaluate import evaluate_network
@@ -31,7 +30,7 @@ TRANSFORMS = Compose([Normalize(), ResizeByShort(64, 96)])
 NETWORKS = [
     {"backbone": backbone, "with_fpn": fpn, "with_dcn": dcn}
     for backbone, fpn, dcn in product(BACKBONES, (True, False), (False, True))
-    if not broken_rules(ModelParams(backbone=backbone, with_fpn=fpn, with_dcn=dcn))
+    if not list(ModelParams(backbone=backbone, with_fpn=fpn, with_dcn=dcn).broken_rules())
 ]
 
 

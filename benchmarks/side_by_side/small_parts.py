@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from coco_eval import draw_data, evaluate, reference
+from coco_eval import REFERENCE, draw_data, evaluate, reference
 from detectron2.layers import batched_nms as stock_batched_nms
 from detectron2.layers.mask_ops import paste_masks_in_image
 from detectron2.structures import Boxes
@@ -31,7 +31,6 @@ from .record import Check, Part, rows_of
 from .rounds import take_turns
 from .settings import OURS, STOCK, TORCHVISION, Settings
 
-REFERENCE = "pycocotools"  # what Detectron2 without its compiled part and torchvision evaluate with
 Work = dict[str, Callable[[], Any]]
 
 
@@ -155,7 +154,10 @@ def _indices(result: Any) -> torch.Tensor:
 
 
 def evaluation(settings: Settings) -> Part:
-    """COCO's numbers of boxes and masks, from dicts to AP."""
+    """COCO's numbers of boxes and masks, from dicts to AP.
+
+    pycocotools is what torchvision and Detectron2 without its compiled part evaluate with.
+    """
     images = 5 if settings.quick else 500
     data, rows = draw_data(images, 20, 40, 20)
     plain = [dict(row) for row in rows]  # the form that the reference reads, made off the clock

@@ -5,9 +5,8 @@ from .data import transforms
 from .inference.interop import default_predictor_cfg
 from .inference.results import to_instances, to_supervision
 from .maskrcnn import MaskRCNN
-from .report.error_analysis import coco_error_analysis
+from .report.curves import coco_error_analysis, draw_pr_curve
 from .report.pictures import visualize
-from .report.pr_curve import draw_pr_curve
 
 __all__ = [
     "MaskRCNN",

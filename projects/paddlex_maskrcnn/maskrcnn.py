@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .config.problems import ConfigError, Problem
-from .config.rules import broken_rules, without_effect
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
-from .config.signature import takes_params
+from .config.signature import from_checked, takes_params
 from .data.datasets.base import check_dataset
 from .data.transforms import Compose
-from .engine.evaluate import Evaluation, evaluate_network
+from .engine.evaluate import evaluate_network
 from .engine.fingerprint import name_of_optimizer
 from .engine.setup import Run, start
 from .engine.train import DryRun, dry_run, train
 from .inference.model_directory import load_model_directory, save_model_directory
 from .inference.network import Network, choose_device
 from .inference.predict import PredictOptions, predict_images, warm_up
+from .metrics.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from .export.exporting import Report
@@ -50,10 +49,7 @@ class MaskRCNN:
 
     @takes_params(ModelParams)
     def __init__(self, params: ModelParams, given: Collection[str]) -> None:
-        broken = broken_rules(params)
-        if broken:
-            raise ConfigError(Problem(rule.key, rule.message) for rule in broken)
-        for sentence in without_effect(params, given):
+        for sentence in params.without_effect(given):
             logger.warning(sentence)
         self.params = params
         self.network: Network | None = None
@@ -68,9 +64,7 @@ class MaskRCNN:
         Args:
             given: names of the parameters that the file sets, for warnings about idle settings.
         """
-        arguments = asdict(experiment.model)
-        defaults = asdict(ModelParams())
-        model = cls(**{k: v for k, v in arguments.items() if k in given or v != defaults[k]})
+        model = from_checked(cls, experiment.model, given)
         model._experiment = experiment
         return model
 
@@ -101,8 +95,18 @@ class MaskRCNN:
             category id, [x, y, w, h], score]; `mask`, rows [image id, category id, binary map of the
             box region, score], row i of the same object; `gt`, the annotations.
         """
-        network = self._network("evaluate")
-        dataset = params.eval_dataset
+        evaluation = self._evaluation(params)
+        if params.return_details:
+            return evaluation.metrics, evaluation.details(params.eval_dataset)
+        return evaluation.metrics
+
+    @takes_params(EvaluateParams)
+    def full_evaluation(self, params: EvaluateParams, given: Collection[str]) -> Evaluation:
+        """As `evaluate`, but all that it finds: the numbers of each class, tables, results, files."""
+        return self._evaluation(params)
+
+    def _evaluation(self, params: EvaluateParams) -> Evaluation:
+        network, dataset = self._network("evaluate"), params.eval_dataset
         check_dataset(dataset, "eval_dataset")
         evaluation = evaluate_network(
             network,
@@ -110,8 +114,6 @@ class MaskRCNN:
             self._transforms(dataset.transforms),
             batch_size=params.batch_size,
             metric=params.metric or network.card.metric or "COCO",
-            keep_detections=params.return_details,
-            backend=params.backend,
         )
         self.last_evaluation = evaluation
         epoch = f"Epoch={params.epoch_id}, " if params.epoch_id is not None else ""
@@ -119,9 +121,7 @@ class MaskRCNN:
         logger.info("[EVAL] Finished, %s%s\n%s", epoch, shown, evaluation.table())
         if len(dataset.labels) > 1:
             logger.info("Masks by class\n%s", evaluation.class_table())
-        if params.return_details:
-            return evaluation.metrics, evaluation.details(dataset)
-        return evaluation.metrics
+        return evaluation
 
     def predict(
         self,
@@ -275,8 +275,7 @@ def load_model(
         ValueError: when it is no complete model directory.
     """
     network = load_model_directory(Path(model_dir), choose_device(device))
-    arguments, defaults = asdict(network.card.params), asdict(ModelParams())
-    model = MaskRCNN(**{key: value for key, value in arguments.items() if value != defaults[key]})
+    model = from_checked(MaskRCNN, network.card.params)
     model.network = network
     on_gpu = network.device.type == "cuda"
     if model.test_transforms is not None and (on_gpu if warm is None else warm):

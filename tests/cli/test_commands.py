@@ -1,11 +1,14 @@
 """The command line: as a user meets it in a process of its own, and in this one where that is quicker."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from paddlex_maskrcnn import cli
@@ -101,20 +104,19 @@ def test_eval_only(finished, train):
 def test_evaluation_settings_count_with_and_without_the_report(
     finished, train, monkeypatch, report
 ):
-    """The back end of the file, not the fastest one."""
     import paddlex_maskrcnn.maskrcnn as adapter
 
     asked, evaluate = [], adapter.evaluate_network
 
     def noted(*arguments, **more):
-        asked.append(more["backend"])
+        asked.append((more["batch_size"], more["metric"]))
         return evaluate(*arguments, **more)
 
     monkeypatch.setattr(adapter, "evaluate_network", noted)
-    settings = ("evaluate.backend=pycocotools", f"predict.report={report}")
+    settings = ("evaluate.batch_size=2", "evaluate.metric=VOC", f"predict.report={report}")
     status, _, errors = train("--config", str(finished[0]), "--eval-only", *settings)
     assert status == 0, errors
-    assert asked == ["pycocotools"]
+    assert asked == [(2, "VOC")]
 
 
 def test_resume_of_a_finished_run(finished, train):
@@ -235,3 +237,78 @@ def test_without_detectron2_the_error_says_how_to_install_it():
 def test_installing_again_does_nothing():
     done = run("-m", "paddlex_maskrcnn", "install-detectron2")
     assert (done.returncode, done.stdout) == (0, "Detectron2 is installed already\n")
+
+
+@pytest.fixture
+def network_that_errs(monkeypatch):
+    """In place of what a network finds: the drawn objects, moved, with any score, some as another class."""
+    from paddlex_maskrcnn.engine import evaluate as module
+    from paddlex_maskrcnn.inference.detections import BoxMask, Detection
+
+    def detect(network, batch):
+        return [sorted(drawn(image), key=lambda one: -one.score) for image in batch]
+
+    def drawn(image):
+        shapes = Path(image["file_name"]).parents[1]
+        (ann_file,) = shapes.glob("*.json")
+        random = np.random.default_rng(image["image_id"])
+        for row in json.loads(ann_file.read_text())["annotations"]:
+            if row["image_id"] == image["image_id"]:
+                yield moved(row, random)
+
+    def moved(row, random):
+        x, y, w, h = (int(value) for value in row["bbox"])
+        x += int(random.integers(-2, 3)) if x > 2 else 0
+        bits = np.ones((max(h, 1), max(w, 1)), np.uint8)[: 64 - y, : 64 - x]
+        label = int(random.integers(2)) if random.random() < 0.3 else row["category_id"] - 1
+        box = (float(x), float(y), float(x + bits.shape[1]), float(y + bits.shape[0]))
+        return Detection(box, float(random.random()), label, BoxMask(x, y, bits))
+
+    monkeypatch.setattr(module, "detect", detect)
+
+
+def test_log_metrics_report_and_analysis_show_the_same_numbers(
+    tmp_path, train, network_that_errs, capsys
+):
+    config, run_dir = tmp_path / "tiny.yaml", tmp_path / "run"
+    config.write_text(
+        TINY.replace("DIR", str(tmp_path)).replace("val, num_images: 2", "val, num_images: 9")
+    )
+    status, _, errors = train("--config", str(config))
+    assert status == 0, errors
+    log = (run_dir / "train.log").read_text()
+    table = {
+        line.split()[0]: line.split()[1:]
+        for line in log.splitlines()
+        if line[:5] in ("bbox ", "segm ")
+    }
+    (row,) = (
+        one for one in map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
+        if one["kind"] == "eval"
+    )  # fmt: skip
+    numbers = json.loads((run_dir / "evaluation" / "metrics.json").read_text())
+    analysis = json.loads((run_dir / "evaluation" / "analysis.json").read_text())
+    page = html_text(run_dir / "report.html")
+    for kind, name in (("bbox", "box"), ("segm", "mask")):
+        found = numbers[kind]
+        assert analysis[kind]["average_precision"] == found
+        assert (row[f"{kind}_mmap"], row[f"{kind}_ap50"]) == (found["ap"], found["ap50"])
+        assert row[f"{kind}_ap_by_class"] == found["by_class"]
+        point = found["overall"]
+        shown = [point["precision"], point["recall"], point["f1"]]
+        assert table[kind][-4:] == [*(f"{100 * v:.2f}" for v in shown), f"{point['threshold']:.3f}"]
+        assert table[kind][:2] == [f"{100 * found[key]:.2f}" for key in ("ap", "ap50")]
+        assert f"{name} AP {100 * found['ap']:.1f} " in page
+        assert 0 < found["ap"] < point["f1"] < 1
+    for what, value in zip(("precision", "recall", "F1"), shown, strict=True):
+        assert f"{what} {100 * value:.1f} at score {point['threshold']:.2f}" in page
+    before = (run_dir / "evaluation" / "analysis.json").read_text()
+    assert cli.main(["analyze", str(run_dir), "--device", "cpu"]) == 0, capsys.readouterr().err
+    assert (run_dir / "evaluation" / "analysis.json").read_text() == before
+    assert html_text(run_dir / "report.html") == page
+
+
+def html_text(path):
+    """What a reader sees of a page, without pictures."""
+    text = re.sub(r"<(style|svg).*?</\1>|<[^>]*>", " ", path.read_text(), flags=re.DOTALL)
+    return " ".join(text.split())

@@ -13,7 +13,7 @@ def evaluate(capsys, *arguments):
 
 
 def test_tables_and_files(untrained_run, capsys, tmp_path):
-    """The numbers are those of `MaskRCNN.evaluate`, whatever the back end and batch size."""
+    """The numbers are those of `MaskRCNN.evaluate`, whatever the batch size."""
     import paddlex_maskrcnn as pdx
 
     model = pdx.load_model(untrained_run / "best_model", "cpu")
@@ -22,7 +22,7 @@ def test_tables_and_files(untrained_run, capsys, tmp_path):
     metrics = model.evaluate(pdx.datasets.CocoDetection(shapes, ann_file, num_workers=0))
     status, output, errors = evaluate(
         capsys, untrained_run / "best_model", "--output", tmp_path / "out", "--device", "cpu",
-        "--backend", "pycocotools", "--batch-size", 2,
+        "--batch-size", 2,
     )  # fmt: skip
     assert status == 0, errors
     assert "APm" in output + errors
@@ -30,6 +30,16 @@ def test_tables_and_files(untrained_run, capsys, tmp_path):
     assert {name: written[name] for name in metrics} == pytest.approx(metrics, abs=1e-12)
     assert written["bbox"]["ap"] == pytest.approx(model.last_evaluation.bbox.ap, abs=1e-12)
     assert json.loads((tmp_path / "out" / "segm_results.json").read_text())
+
+
+def test_scripts_that_choose_a_back_end_go_on(untrained_run, capsys, caplog):
+    status, output, errors = evaluate(
+        capsys, untrained_run / "best_model", "--backend", "hotcoco", "--device", "cpu"
+    )
+    assert status == 0, errors
+    assert "bbox_mmap=" in output + errors
+    notes = [one for one in caplog.messages if "backend is no longer a setting" in one]
+    assert len(notes) == 1
 
 
 def test_other_data_and_voc(untrained_run, capsys):
@@ -48,7 +58,6 @@ def test_other_data_and_voc(untrained_run, capsys):
     [
         (["nowhere"], "there is no model directory nowhere"),
         (["MODEL", "--ann-file", "x"], "--data-dir and --ann-file belong together"),
-        (["MODEL", "--backend", "builtin"], "did you mean 'built-in'?"),
         (["MODEL", "--batch-size", "0"], "batch_size is 0"),
         (["MODEL", "data.eval=null"], "has no data.eval; give another --config"),
     ],

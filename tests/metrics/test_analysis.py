@@ -3,12 +3,12 @@ import json
 import pytest
 
 from paddlex_maskrcnn.metrics.analysis import analyse
-from paddlex_maskrcnn.metrics.tables import without_nan
+from paddlex_maskrcnn.metrics.evaluation import compare, without_nan
 
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 def test_the_parts_agree(scene, kind):
-    found = analyse(scene.truth, scene.results, kind)
+    found = analyse(compare(scene.truth, scene.results, kind))
     assert found.threshold == found.point.threshold
     assert found.confusion.threshold == found.threshold
     assert found.errors.ap50 == pytest.approx(found.average_precision.ap50)
@@ -24,14 +24,14 @@ def test_the_parts_agree(scene, kind):
 
 
 def test_a_threshold_of_ones_own(scene):
-    found = analyse(scene.truth, scene.results, "bbox", threshold=0.95)
+    found = analyse(compare(scene.truth, scene.results, "bbox"), threshold=0.95)
     assert found.threshold == 0.95
     shown = sum(one["score"] >= 0.95 for one in scene.results)
     assert sum(len(one.rows) for one in found.images) == shown < len(scene.results)
 
 
 def test_as_plain_is_json(scene):
-    plain = without_nan(analyse(scene.truth, scene.results, "segm").as_plain())
+    plain = without_nan(analyse(compare(scene.truth, scene.results, "segm")).as_plain())
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert len(plain["images"]) == len(scene.truth["images"])
 
@@ -39,4 +39,4 @@ def test_as_plain_is_json(scene):
 def test_nothing_right_at_all(empty_scene):
     scene = empty_scene()
     scene.annotate(1, 1, [10, 10, 30, 30])
-    assert analyse(scene.truth, [], "segm").threshold == 0.5
+    assert analyse(compare(scene.truth, [], "segm")).threshold == 0.5

@@ -1,39 +1,23 @@
 """Our matching against COCOeval at every IoU and size, crowd regions and equal scores included."""
 
-import contextlib
-import io
-
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from paddlex_maskrcnn.metrics.coco_backends import AREAS
+from paddlex_maskrcnn.metrics.average_precision import AREAS
 from paddlex_maskrcnn.metrics.matching import _assign, _Pairs, curves, match, match_at
 from paddlex_maskrcnn.metrics.overlaps import find_overlaps
 from paddlex_maskrcnn.metrics.results import ResultRows
 from paddlex_maskrcnn.metrics.truth import Truth
+from reference import coco_evaluation
 
 IOUS = (0.1, 0.5, 0.75)
-
-
-def by_pycocotools(truth, rows, kind, limit, ious=IOUS):
-    with contextlib.redirect_stdout(io.StringIO()):
-        known = COCO()
-        known.dataset = truth.as_coco(kind)
-        known.createIndex()
-        evaluation = COCOeval(known, known.loadRes(rows.of_kind(kind)), kind)
-        evaluation.params.maxDets, evaluation.params.iouThrs = [limit], list(ious)
-        evaluation.evaluate()
-        evaluation.accumulate()
-    return evaluation.eval
 
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 @pytest.mark.parametrize("limit", [100, 2])
 def test_equals_pycocotools(scene, kind, limit):
     truth, rows = Truth(scene.truth), ResultRows(scene.results)
-    expected = by_pycocotools(truth, rows, kind, limit)
+    expected = coco_evaluation.evaluate(truth, rows, kind, limit, IOUS).eval
     overlaps = find_overlaps(truth, rows, kind, limit)
     for t, iou in enumerate(IOUS):
         for a, area in enumerate(AREAS.values()):
@@ -59,13 +43,15 @@ def test_objects_of_other_classes_as_crowd_regions(scene, kind):
     others = ~np.eye(len(truth.names), dtype=bool)
     found = curves(overlaps, match(overlaps, 0.1, ignore_other_classes=others))
     for k, category in enumerate(truth.category_ids.tolist()):
-        changed = truth.as_coco(kind)
+        changed = coco_evaluation.as_coco(truth, kind)
         for one in changed["annotations"]:
             if one["category_id"] != category:
                 one |= {"category_id": category, "iscrowd": 1}
         these = [one for one in rows if one["category_id"] == category]
-        expected = by_pycocotools(Truth(changed | _masks(truth, changed)), ResultRows(these), kind,
-                                  100, [0.1])  # fmt: skip
+        others_ignored = Truth(changed | _masks(truth, changed))
+        expected = coco_evaluation.evaluate(
+            others_ignored, ResultRows(these), kind, 100, [0.1]
+        ).eval
         precision = np.nan_to_num(found[k].at_recalls()[0], nan=-1)
         np.testing.assert_allclose(precision, expected["precision"][0, :, k, 0, 0], atol=1e-9)
 
@@ -152,5 +138,5 @@ def test_several_ious_at_once(scene):
     overlaps = find_overlaps(truth, rows, "bbox")
     for iou, found in zip((0.1, 0.5, 0.9), match_at(overlaps, (0.1, 0.5, 0.9)), strict=True):
         alone = match(overlaps, iou)
-        np.testing.assert_array_equal(found.found, alone.found)
+        np.testing.assert_array_equal(found.target, alone.target)
         np.testing.assert_array_equal(found.counts, alone.counts)

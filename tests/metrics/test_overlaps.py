@@ -5,7 +5,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from paddlex_maskrcnn.metrics import overlaps as overlaps_module
-from paddlex_maskrcnn.metrics.overlaps import LEAST, find_overlaps
+from paddlex_maskrcnn.metrics.overlaps import LEAST, complete, find_overlaps
 from paddlex_maskrcnn.metrics.results import ResultRows
 from paddlex_maskrcnn.metrics.truth import Truth
 
@@ -28,28 +28,44 @@ def one_at_a_time(found, own_class, others_as_crowd, least):
     return pairs
 
 
+def pairs_of(found):
+    return list(
+        zip(found.detection.tolist(), found.object.tolist(), found.iou.tolist(), strict=True)
+    )
+
+
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 @pytest.mark.parametrize(
-    ("own_class", "others_as_crowd", "least"),
-    [(False, False, LEAST), (False, True, LEAST), (True, False, LEAST), (True, False, 0.5)],
+    ("others_as_crowd", "least"), [(False, LEAST), (True, LEAST), (False, 0.5)]
 )
-@pytest.mark.parametrize("call", [0, 20, 10_000])
-def test_equals_one_pair_at_a_time(
-    make_scene, monkeypatch, kind, own_class, others_as_crowd, least, call
-):
-    """Images compared whole, class by class, and some so and some so."""
+def test_equals_one_pair_at_a_time(make_scene, kind, others_as_crowd, least):
+    scene = make_scene(3, num_images=6, objects=12)
+    truth, rows = Truth(scene.truth), ResultRows(scene.results)
+    found = find_overlaps(truth, rows, kind, others_as_crowd=others_as_crowd, least=least)
+    assert pairs_of(found) == one_at_a_time(found, False, others_as_crowd, least)
+    assert len(pairs_of(found)) > 10
+    assert found.least == least
+    assert complete(found) is found
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+@pytest.mark.parametrize("least", [LEAST, 0.5])
+@pytest.mark.parametrize(("call", "splits"), [(0, 4), (20, 2), (10_000, 0)])
+def test_own_class_first_and_the_others_later(make_scene, monkeypatch, kind, least, call, splits):
+    """Images compared class by class, some so and some so, and whole."""
     monkeypatch.setattr(overlaps_module, "_PAIRS_OF_A_CALL", call)
     scene = make_scene(3, num_images=6, objects=12)
     truth, rows = Truth(scene.truth), ResultRows(scene.results)
-    found = find_overlaps(
-        truth, rows, kind, own_class=own_class, others_as_crowd=others_as_crowd, least=least
-    )
-    pairs = list(
-        zip(found.detection.tolist(), found.object.tolist(), found.iou.tolist(), strict=True)
-    )
-    assert pairs == one_at_a_time(found, own_class, others_as_crowd, least)
-    assert len(pairs) > 10
-    assert found.least == least
+    found = find_overlaps(truth, rows, kind, own_class_first=True, least=least)
+    assert found.split.sum() == splits
+    own = [pair for pair in pairs_of(found) if found.classes[pair[0]] == truth.classes[pair[1]]]
+    assert own == one_at_a_time(found, True, False, least)
+    others = [pair for pair in pairs_of(found) if pair not in own]
+    assert not any(found.split[truth.images[target]] for _, target, _ in others)
+    whole = complete(found)
+    assert not whole.split.any()
+    assert pairs_of(whole) == one_at_a_time(found, False, False, least)
+    assert len(pairs_of(whole)) > len(own) > 10
 
 
 def test_areas(scene):
@@ -76,8 +92,8 @@ def test_of_other_classes_nothing_is_compared_in_crowded_images(empty_scene, mon
             scene.detect(1, n % classes + 1, [n, n, 8, 8], 0.5)
         truth, rows = Truth(scene.truth), ResultRows(scene.results)
         compared.clear()
-        find_overlaps(truth, rows, "bbox", own_class=True)
+        found = find_overlaps(truth, rows, "bbox", own_class_first=True)
         assert sum(compared) == 64 * 64 // classes
         compared.clear()
-        find_overlaps(truth, rows, "bbox")
-        assert compared == [64 * 64]
+        complete(found)
+        assert compared == ([64 * 64] if classes > 1 else [])

@@ -1,10 +1,14 @@
 """Annotations and results for pictures and pages."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
+
+from paddlex_maskrcnn.metrics.analysis import Analysis, analyse
+from paddlex_maskrcnn.metrics.evaluation import compare
 
 HEIGHT, WIDTH = 100, 140
 
@@ -71,3 +75,42 @@ def details(plain: Any) -> dict[str, Any]:
                       one["score"]])  # fmt: skip
     boxes = [[one["image_id"], one["category_id"], one["bbox"], one["score"]] for one in results]
     return {"bbox": boxes, "mask": masks, "gt": truth}
+
+
+@pytest.fixture
+def metrics_rows() -> list[dict[str, Any]]:
+    """Rows of a run's metrics.jsonl."""
+    return [
+        {"kind": "train", "epoch": 1, "step": 10, "loss": 2.0, "loss_cls": 1.0, "lr": 0.1},
+        {"kind": "train", "epoch": 1, "step": 20, "loss": 1.5, "loss_cls": 0.7, "lr": 0.1},
+        {
+            "kind": "eval",
+            "epoch": 1,
+            "step": 20,
+            "segm_mmap": 0.2,
+            "bbox_mmap": None,
+            "val_loss": 1.7,
+        },
+        {"kind": "train", "epoch": 2, "step": 40, "loss": 1.1, "loss_cls": 0.5, "lr": 0.01},
+        {
+            "kind": "eval",
+            "epoch": 2,
+            "step": 40,
+            "segm_mmap": 0.35,
+            "bbox_mmap": 0.3,
+            "val_loss": 1.4,
+        },
+    ]
+
+
+@pytest.fixture
+def analyses(plain: Any) -> list[Analysis]:
+    """Masks, then boxes."""
+    return [analyse(compare(plain[0], plain[1], kind)) for kind in ("segm", "bbox")]
+
+
+@pytest.fixture
+def read_drawn() -> Callable[[int], np.ndarray]:
+    """Image id -> noise."""
+    random = np.random.default_rng(0)
+    return lambda image_id: random.integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Truth and prediction lie on the same pixels, whichever the annotations were made for."""
+"""Truth and prediction lie on the same pixels, whichever the annotations were made for; the worst first."""
 
 import json
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 from paddlex_maskrcnn.data.datasets import CocoDetection
 from paddlex_maskrcnn.data.images import as_image, read_image
-from paddlex_maskrcnn.report.comparisons import write_comparisons
+from paddlex_maskrcnn.report.comparisons import worst_images, write_comparisons
 
 LEFT, TOP, RIGHT, BOTTOM = 10, 8, 40, 20  # a red box in the stored pixels, 48 high and 64 wide
 
@@ -64,3 +64,31 @@ def test_images_without_objects_and_low_scores_are_left_out(tiny_coco, tmp_path)
 
     written = write_comparisons(nothing_sure, tiny_coco.open(), tmp_path / "out", 10, 0.5)
     assert [path.name for path in written] == ["1.png", "2.png", "3.png"]
+
+
+def test_mistakes_are_named_in_the_pictures(analyses, read_drawn, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "paddlex_maskrcnn.report.comparisons.draw_objects",
+        lambda image, objects: drawn.append(objects) or image,
+    )
+    found = worst_images(analyses[0], read_drawn, 4)
+    assert [one.score for one in found] == analyses[0].images[:4]
+    for k, one in enumerate(found):
+        annotated, detected = drawn[2 * k], drawn[2 * k + 1]
+        assert sum(o["category"].startswith("missed ") for o in annotated) == one.score.missed
+        assert sum(o["category"].startswith("false ") for o in detected) == one.score.false
+        assert all(o["score"] >= analyses[0].threshold for o in detected)
+        for o in annotated + detected:
+            assert o["mask"].shape == (343, 480)
+
+
+def test_images_that_cannot_be_read_are_left_out(analyses, read_drawn, caplog):
+    def read(image_id):
+        if image_id == analyses[0].images[0].image_id:
+            raise ValueError("broken")
+        return read_drawn(image_id)
+
+    found = worst_images(analyses[0], read, 2)
+    assert [one.score for one in found] == analyses[0].images[1:3]
+    assert "broken" in caplog.text

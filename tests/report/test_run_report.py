@@ -4,8 +4,12 @@ import json
 import pytest
 
 from paddlex_maskrcnn.metrics.results import ResultRows
-from paddlex_maskrcnn.report.run_files import read_run
-from paddlex_maskrcnn.report.run_report import read_results, write_run_report
+from paddlex_maskrcnn.report.run_report import (
+    compare_results,
+    read_results,
+    read_run,
+    write_run_report,
+)
 
 
 @pytest.fixture
@@ -22,6 +26,13 @@ def rows(tiny_coco):
     return results
 
 
+def write(run_dir, dataset, rows, **page):
+    """The page about rows of both kinds, or of those that a dict has."""
+    results = rows if isinstance(rows, dict) else {"segm": rows, "bbox": rows}
+    comparisons = compare_results(results, dataset, run_dir)
+    return write_run_report(run_dir, dataset, comparisons, **page)
+
+
 @pytest.fixture
 def run_dir(tmp_path):
     folder = tmp_path / "my run"
@@ -36,7 +47,7 @@ def run_dir(tmp_path):
 
 
 def test_writes_page_and_numbers(tiny_coco, rows, run_dir):
-    path = write_run_report(run_dir, tiny_coco.open(), rows, note="remarkable")
+    path = write(run_dir, tiny_coco.open(), rows, note="remarkable")
     assert path == run_dir / "report.html"
     html = path.read_text()
     for text in ("my run on instances.json", "ResNet18", "trained epochs", "9.9", "remarkable",
@@ -59,7 +70,7 @@ def test_as_many_detections_count_as_the_model_leaves(tiny_coco, rows, run_dir):
     for limit in ("", ", keep_top_k: 150"):
         card = f"params: {{backbone: ResNet18{limit}}}\n"
         (run_dir / "best_model" / "model.yml").write_text(card)
-        write_run_report(run_dir, tiny_coco.open(), crowded, num_pictures=0)
+        write(run_dir, tiny_coco.open(), crowded, num_pictures=0)
         numbers = json.loads((run_dir / "evaluation" / "analysis.json").read_text())
         found.append(numbers["bbox"]["average_precision"]["recall"])
     assert found[0] < found[1] == 1
@@ -68,22 +79,20 @@ def test_as_many_detections_count_as_the_model_leaves(tiny_coco, rows, run_dir):
 def test_no_absolute_path_leaves_the_machine(tiny_coco, rows, run_dir):
     rows.append(rows[0] | {"score": 0.95, "bbox": [0.0, 0.0, 3.0, 3.0]})
     dataset = tiny_coco.open()
-    html = write_run_report(run_dir, dataset, {"bbox": rows}).read_text()
+    html = write(run_dir, dataset, {"bbox": rows}).read_text()
     assert "1.png" in html
     assert str(tiny_coco.data_dir) not in html
 
 
 def test_another_output_and_no_record_of_the_run(tiny_coco, rows, tmp_path):
-    path = write_run_report(
-        tmp_path / "none", tiny_coco.open(), rows, output=tmp_path / "out", num_pictures=0
-    )
+    path = write(tmp_path / "none", tiny_coco.open(), rows, output=tmp_path / "out", num_pictures=0)
     assert path == tmp_path / "out" / "report.html"
     assert "<img" not in path.read_text()
 
 
 def test_boxes_alone(tiny_coco, rows, tmp_path):
     boxes = ResultRows(rows.of_kind("bbox"))
-    write_run_report(tmp_path, tiny_coco.open(), boxes, num_pictures=1)
+    write(tmp_path, tiny_coco.open(), {"bbox": boxes}, num_pictures=1)
     assert list(json.loads((tmp_path / "evaluation" / "analysis.json").read_text())) == ["bbox"]
 
 
@@ -103,7 +112,9 @@ def test_reads_result_files(rows, tmp_path):
 def test_results_of_other_data(tiny_coco, rows, tmp_path):
     rows.append(rows[0] | {"image_id": 999})
     with pytest.raises(ValueError, match="a result has image_id 999"):
-        write_run_report(tmp_path, tiny_coco.open(), rows)
+        write(tmp_path, tiny_coco.open(), rows)
+    with pytest.raises(ValueError, match="there are no results of segm or bbox to analyse"):
+        write(tmp_path, tiny_coco.open(), {})
 
 
 def test_a_run_without_files(tmp_path):
@@ -112,4 +123,4 @@ def test_a_run_without_files(tmp_path):
 
 
 def test_the_broken_last_line_of_a_killed_run_is_left_out(run_dir):
-    assert len(read_run(run_dir).rows_of("train")) == 1
+    assert len(read_run(run_dir).rows) == 1

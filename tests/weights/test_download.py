@@ -357,13 +357,14 @@ def test_a_body_of_no_announced_length(site, entry):
     assert ranges(site) == [None, None]
 
 
-def test_silence_ends(site, entry, monkeypatch):
+def test_silence_ends(site, entry, monkeypatch, caplog):
     monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.3)
     over = threading.Event()
     site.plan = [{"stop": 100_000, "hold": over}]
     assert fetch(entry).read_bytes() == CONTENT
     over.set()
     assert len(site.requests) > 1
+    assert "w.pth: timed out; trying again" in caplog.text
 
 
 # what the server answers

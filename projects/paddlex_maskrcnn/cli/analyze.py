@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ..requirements import require_detectron2
-from .held_out import add_held_out_arguments, evaluated, open_held_out
+from .eval_data import add_eval_data_arguments, evaluated, open_eval_data
 from .processes import is_launched, join
-
-if TYPE_CHECKING:
-    from ..data.datasets.base import DetectionDataset
-    from ..engine.evaluate import Evaluation
 
 HELP = "show how good a run's model is and where it fails: one HTML page"
 
@@ -21,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", type=Path, metavar="RUN_DIR", help="a save_dir, such as output/quickstart"
     )
-    add_held_out_arguments(parser, "RUN_DIR/config.yaml")
+    add_eval_data_arguments(parser, "RUN_DIR/config.yaml")
     parser.add_argument(
         "--model", type=Path, metavar="DIR", help="the model (default: RUN_DIR/best_model)"
     )
@@ -46,15 +41,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate, write the page and say where it is."""
     if not arguments.run.is_dir():
         raise ValueError(f"there is no run directory {arguments.run}")
-    if arguments.results:
-        dataset = open_held_out(arguments, arguments.run / "config.yaml")
-        from ..report.run_report import read_results, write_run_report
+    from ..report.run_report import (
+        compare_results,
+        read_results,
+        write_evaluation,
+        write_run_report,
+    )
 
-        path = write_run_report(
-            arguments.run, dataset, read_results(arguments.results),
-            model_dir=arguments.model, output=arguments.output, threshold=arguments.threshold,
-            num_pictures=arguments.pictures,
-        )  # fmt: skip
+    page = {
+        "model_dir": arguments.model, "output": arguments.output,
+        "threshold": arguments.threshold, "num_pictures": arguments.pictures,
+    }  # fmt: skip
+    if arguments.results:
+        dataset = open_eval_data(arguments, arguments.run / "config.yaml")
+        results = read_results(arguments.results)
+        comparisons = compare_results(results, dataset, arguments.run, arguments.model)
+        path = write_run_report(arguments.run, dataset, comparisons, **page)
         print(f"The page is {path}")
         return 0
     require_detectron2()
@@ -62,40 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
         join(arguments.device)
     from .. import load_model
 
-    model_dir = arguments.model or arguments.run / "best_model"
-    model = load_model(model_dir, arguments.device)
-    dataset = open_held_out(arguments, arguments.run / "config.yaml")
+    page["model_dir"] = arguments.model or arguments.run / "best_model"
+    model = load_model(page["model_dir"], arguments.device)
+    dataset = open_eval_data(arguments, arguments.run / "config.yaml")
     evaluation = evaluated(model, dataset)
     if evaluation is not None:
-        path = write_report(
-            evaluation, dataset, arguments.run, arguments.output, model_dir=model_dir,
-            threshold=arguments.threshold, num_pictures=arguments.pictures,
-        )  # fmt: skip
+        path = write_evaluation(evaluation, dataset, arguments.run, **page)
         print(f"The page is {path}")
     return 0
-
-
-def write_report(
-    evaluation: Evaluation,
-    dataset: DetectionDataset,
-    run_dir: Path,
-    output: Path | None = None,
-    **page: Any,
-) -> Path:
-    """Write the page and result files of an evaluation.
-
-    Args:
-        dataset: that was evaluated on.
-        run_dir: whose curves and configuration the page shows.
-        output: folder to write into; None: run_dir.
-        page: other arguments of `write_run_report`.
-
-    Returns:
-        the page's file.
-    """
-    from ..report.run_report import write_run_report
-
-    evaluation.write((output or run_dir) / "evaluation", dataset)
-    return write_run_report(
-        run_dir, dataset, evaluation.results, output=output, note=evaluation.note, **page
-    )

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"data.{split} is missing: browse --split {split} needs it")
     require_detectron2()
     from ..report.training_samples import write_samples
-    from .train import open_dataset
+    from .eval_data import open_dataset
 
     dataset = open_dataset(loaded, split)
     count = min(arguments.num, dataset.num_samples)

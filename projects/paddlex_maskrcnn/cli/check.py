@@ -124,7 +124,7 @@ def _kind(arguments: argparse.Namespace) -> str:
 
 def _configured(loaded: LoadedExperiment) -> list[Part]:
     from ..data.check.inspection import open_part
-    from .train import open_dataset
+    from .eval_data import open_dataset
 
     data = loaded.experiment.data
     names = [name for name in ("train", "eval") if getattr(data, name) is not None]

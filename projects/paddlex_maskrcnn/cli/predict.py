@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data.datasets.files import files_below, is_picture
-from ..data.videos import is_video
 from ..requirements import require_detectron2
 from .processes import is_launched, join
 
@@ -35,6 +33,8 @@ class Input:
     @property
     def is_video(self) -> bool:
         """By its name."""
+        from ..data.videos import is_video
+
         return is_video(self.name)
 
 
@@ -58,6 +58,8 @@ def find_inputs(arguments: Sequence[str], output: Path) -> list[Input]:
 
 
 def _found(argument: str) -> Iterator[str]:
+    from ..data.datasets.files import files_below  # imports torch, which --help does without
+
     path = Path(argument)
     if path.is_dir():
         yield from (one.as_posix() for one in files_below(path) if _is_wanted(one.name))
@@ -72,6 +74,9 @@ def _found(argument: str) -> Iterator[str]:
 
 
 def _is_wanted(name: str) -> bool:
+    from ..data.datasets.files import is_picture
+    from ..data.videos import is_video
+
     return not Path(name).name.startswith(".") and (is_picture(name) or is_video(name))
 
 

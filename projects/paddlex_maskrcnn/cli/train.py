@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..requirements import require_detectron2
-from .held_out import evaluated
+from .eval_data import evaluated, open_dataset
 from .overrides import add_overrides
 from .processes import is_launched, join, launch, was_restarted
 
@@ -82,30 +82,29 @@ def as_command(arguments: argparse.Namespace) -> list[str]:
 
 
 def _train(loaded: LoadedExperiment, dry: bool) -> int:
-    from ..config.show import section_as_plain
+    from ..config.signature import call_checked
     from ..processes import is_main, main_first
 
     experiment = loaded.experiment
     for key, value in (("train", experiment.train), ("data.train", experiment.data.train)):
         if value is None:
             raise ValueError(f"{key} is missing: training needs it")
+    assert experiment.train is not None
     model = _new_model(loaded)
-    settings = section_as_plain(experiment.train)
     with main_first():  # a data set may draw itself
-        datasets = {
-            "train_dataset": open_dataset(loaded, "train"),
-            "eval_dataset": open_dataset(loaded, "eval") if experiment.data.eval else None,
-        }
+        train_dataset = open_dataset(loaded, "train")
+        eval_dataset = open_dataset(loaded, "eval") if experiment.data.eval else None
+    params = replace(experiment.train, train_dataset=train_dataset, eval_dataset=eval_dataset)
     if dry:
-        found = model.dry_run(**settings, **datasets)
+        result = call_checked(model.dry_run, params)
         if is_main():
-            print(found)
+            print(result)
         return 0
-    model.train(**settings, **datasets)
-    if datasets["eval_dataset"] is not None:
+    call_checked(model.train, params)
+    if eval_dataset is not None:
         if is_main():
-            _show_pictures(model, datasets["eval_dataset"], loaded)
-        _report_best(model, datasets["eval_dataset"], loaded)
+            _show_pictures(model, eval_dataset, loaded)
+        _report_best(model, eval_dataset, loaded)
     return 0
 
 
@@ -138,7 +137,7 @@ def _report_best(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExper
     """
     from .. import load_model
     from ..processes import is_main
-    from .analyze import write_report
+    from ..report.run_report import write_evaluation
 
     assert loaded.experiment.train is not None
     run_dir = Path(loaded.experiment.train.save_dir)
@@ -150,9 +149,8 @@ def _report_best(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExper
         _report(best_model, dataset, run_dir, best, loaded)
     elif is_main():
         metric = loaded.experiment.evaluate.metric or model.best_evaluation.metric
-        page = write_report(
-            replace(model.best_evaluation, metric=metric), dataset, run_dir, model_dir=best
-        )
+        best_evaluation = replace(model.best_evaluation, metric=metric)
+        page = write_evaluation(best_evaluation, dataset, run_dir, model_dir=best)
         print(f"The page is {page}")
 
 
@@ -164,11 +162,11 @@ def _report(
     loaded: LoadedExperiment,
 ) -> None:
     from ..config.show import section_as_plain
-    from .analyze import write_report
+    from ..report.run_report import write_evaluation
 
     evaluation = evaluated(model, dataset, **section_as_plain(loaded.experiment.evaluate))
     if evaluation is not None:
-        page = write_report(evaluation, dataset, run_dir, model_dir=model_dir)
+        page = write_evaluation(evaluation, dataset, run_dir, model_dir=model_dir)
         print(f"The page is {page}")
 
 
@@ -177,20 +175,6 @@ def _new_model(loaded: LoadedExperiment) -> MaskRCNN:
 
     given = {key.partition(".")[2] for key in loaded.places if key.startswith("model.")}
     return MaskRCNN.from_experiment(loaded.experiment, given)
-
-
-def open_dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
-    """The data set of `data.train` or `data.eval`, with its operators.
-
-    Args:
-        part: `train` or `eval`.
-    """
-    from .. import datasets
-    from ..data.transforms import Compose
-
-    data = loaded.experiment.data
-    transforms = Compose.from_choices(getattr(data.transforms, part))
-    return datasets.open_dataset(getattr(data, part), transforms)
 
 
 def _show_pictures(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExperiment) -> None:

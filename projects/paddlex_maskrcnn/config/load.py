@@ -20,7 +20,6 @@ from .check import check_section, without_retired
 from .dataset_params import DATASETS, JOINED, DatasetChoice
 from .operator_params import TRANSFORMS, OperatorChoice
 from .problems import ConfigError, Problem, suggestion
-from .rules import broken_rules
 
 logger = logging.getLogger(__name__)
 
@@ -85,13 +84,8 @@ def check_experiment(
     train = reader.train()
     evaluate = reader.section("evaluate", schema.EvaluateParams, eval_dataset=None)
     predict = reader.section("predict", schema.PredictParams)
-    if model is not None:
-        if "num_classes" not in reader.mapping_of("model"):
-            model.num_classes = None
-        problems += [
-            Problem(f"model.{rule.key}", rule.message, places.get(f"model.{rule.key}", ""))
-            for rule in broken_rules(model)
-        ]
+    if model is not None and "num_classes" not in reader.mapping_of("model"):
+        model.num_classes = None
     if len(problems) > before:
         return None
     return schema.Experiment(

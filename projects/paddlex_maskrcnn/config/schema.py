@@ -6,6 +6,7 @@ Constructor keywords, `train()` keywords and YAML keys are these same parameters
 The parameters before the first `extra=True` of a class are those of PaddleX 1.3's document, in its order.
 """
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +58,51 @@ class ModelParams:
     gradient_checkpointing: bool = param(False, "Compute the backbone twice instead of keeping its activations: less memory, slower.", to="MODEL.BACKBONE.GRADIENT_CHECKPOINTING", extra=True)  # fmt: skip
     rpn_focal_loss_on: str = param("sampled", "Which anchors the focal loss sees: those sampled, as PaddleX, or all. Only with SigmoidFocalLoss.", to="MODEL.RPN.FOCAL_ON", values=("sampled", "all"), extra=True)  # fmt: skip
     device: str = param("auto", "Where the network runs: auto takes a GPU when there is one.", values=("auto", "cpu", "cuda"), extra=True)  # fmt: skip
+
+    def broken_rules(self) -> Iterator[tuple[str, str]]:
+        """Every combination that cannot be built."""
+        is_hrnet = self.backbone == "HRNet_W18"
+        if self.with_fpn and len(self.anchor_sizes) != FPN_ANCHOR_LEVELS:
+            yield (
+                "anchor_sizes",
+                (
+                    f"has {len(self.anchor_sizes)} entries; with FPN {FPN_ANCHOR_LEVELS} are needed, one for "
+                    "each pyramid level P2 to P6, for example [32, 64, 128, 256, 512]"
+                ),
+            )
+        for name in ("anchor_sizes", "aspect_ratios"):
+            if not getattr(self, name):
+                yield name, "is []; at least one number is needed"
+        if is_hrnet and not self.with_fpn:
+            yield "with_fpn", "is false, but HRNet_W18 always has its pyramid; set it to true"
+        if is_hrnet and self.with_dcn:
+            yield "with_dcn", "is true, but HRNet_W18 has no deformable convolutions; use a ResNet"
+
+    def without_effect(self, given: Collection[str]) -> list[str]:
+        """A sentence for each given setting that changes nothing in this combination.
+
+        Args:
+            given: names of the parameters the user wrote.
+        """
+        soft = self.rcnn_nms == "MultiClassSoftNMS"
+        decaying = soft or self.rcnn_nms == "MatrixNMS"
+        no_focal = (self.rpn_cls_loss != "SigmoidFocalLoss", "rpn_cls_loss is not SigmoidFocalLoss")
+        idle = {
+            "softnms_sigma": (not soft, "rcnn_nms is not MultiClassSoftNMS"),
+            "nms_threshold": (
+                decaying,
+                f"{self.rcnn_nms} lowers scores instead of comparing with it",
+            ),
+            "fpn_num_channels": (not self.with_fpn, "with_fpn is false"),
+            "rpn_focal_loss_alpha": no_focal,
+            "rpn_focal_loss_gamma": no_focal,
+            "rpn_focal_loss_on": no_focal,
+        }
+        return [
+            f"{key} has no effect: {why}"
+            for key, (off, why) in idle.items()
+            if off and key in given
+        ]
 
 
 @dataclass(kw_only=True)
@@ -110,7 +156,6 @@ class EvaluateParams:
     epoch_id: int | None = param(None, "Epoch named in the log line.", python_only=True)
     metric: str | None = param(None, "COCO or VOC as in train; null: what train used, else COCO.", values=("COCO", "VOC"))  # fmt: skip
     return_details: bool = param(False, "Also return all detections and annotations.", python_only=True)  # fmt: skip
-    backend: str = param("auto", "What computes AP: auto is built-in, the others are libraries, if installed; no effect on the numbers.", values=("auto", "built-in", "hotcoco", "faster-coco-eval", "pycocotools"), extra=True)  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -154,4 +199,8 @@ SECTIONS = ("model", "data", "train", "evaluate", "predict")
 
 # Parameters of earlier versions, and why they are gone. An experiment file, a saved model or a checkpoint
 # that still has one is read as if it were not there; a file's reader is told so once.
-RETIRED: dict[type, dict[str, str]] = {}
+RETIRED: dict[type, dict[str, str]] = {
+    EvaluateParams: {
+        "backend": "average precision is always computed here, with pycocotools' numbers"
+    },
+}

@@ -61,6 +61,11 @@ def from_checked(kind: type[T], section: Any, given: Collection[str] = ()) -> T:
     return made
 
 
+def call_checked(method: Any, section: Any, given: Collection[str] = ()) -> Any:
+    """Call a bound method that takes parameters with an object that is checked already."""
+    return method.__func__.unchecked(method.__self__, section, given)
+
+
 def _by_name(
     signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any], callee: str
 ) -> dict[str, Any]:

@@ -20,9 +20,9 @@ import torch
 from detectron2.engine import HookBase
 from tqdm import tqdm
 
+from ..metrics.evaluation import Evaluation
 from ..user_errors import RunInterruptedError, TrainingTroubleError
 from .checkpoints import DIVERGED, LATEST, Checkpoints
-from .evaluate import Evaluation
 from .failures import TrainingDivergedError
 from .logs import MetricsLog
 from .trainer import StepRecord, Trainer

@@ -15,6 +15,7 @@ from detectron2.engine import HookBase
 
 from ..acceleration import PLAIN_VARIABLE, accelerate, asks_for_plain, plain
 from ..config.yaml_io import dump
+from ..metrics.evaluation import Evaluation
 from ..processes import (
     across_processes,
     from_main,
@@ -25,7 +26,7 @@ from ..processes import (
 from .checkpoints import Checkpoints, new_run_id
 from .compiled import compile_parts, drop_compiled
 from .device import channels_first, match_layouts, on_device, usual_layout
-from .evaluate import Evaluation, evaluate_network
+from .evaluate import evaluate_network
 from .failures import TrainingDivergedError
 from .hooks import (
     Best,

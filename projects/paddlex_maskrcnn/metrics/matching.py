@@ -6,7 +6,7 @@ only pairs that overlap are looked at, so that one IoU of a large data set takes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,19 +21,19 @@ class Matches:
     """What became of each detection of an `Overlaps`, at one IoU, class by class.
 
     Attributes:
-        found: (N,) the object it finds, -1 for none.
+        target: (N,) the object it finds, -1 for none.
         counts: (N,) bool; False for detections in crowd regions or beside the sizes asked for.
         objects: (M,) bool: the objects that are to be found.
     """
 
-    found: np.ndarray
+    target: np.ndarray
     counts: np.ndarray
     objects: np.ndarray
 
     @property
     def right(self) -> np.ndarray:
         """(N,) bool: counts and finds an object."""
-        return self.counts & (self.found >= 0)
+        return self.counts & (self.target >= 0)
 
 
 def match(
@@ -56,7 +56,7 @@ def match(
 
 def match_at(
     overlaps: Overlaps,
-    ious: Iterable[float],
+    ious: Sequence[float],
     area: tuple[float, float] | None = None,
     ignore_other_classes: np.ndarray | None = None,
 ) -> Iterator[Matches]:
@@ -70,13 +70,14 @@ def match_at(
     if area is not None:
         counted &= (truth.areas >= area[0]) & (truth.areas <= area[1])
         beside = (overlaps.areas < area[0]) | (overlaps.areas > area[1])
-    pairs = _in_order_of_choice(overlaps, counted, ignore_other_classes)
-    last = overlaps.least
+    assert ious[0] >= overlaps.least, "pairs of less overlap are gone"
+    pairs = _in_order_of_choice(overlaps, counted, ious[0], ignore_other_classes)
+    last = ious[0]
     for iou in ious:
         assert iou >= last, "pairs of less overlap are gone"
         last, pairs = iou, pairs.at(iou)
-        found, ignored = _assign(pairs, len(overlaps.scores), len(counted))
-        yield Matches(found, ~(ignored | (beside & (found < 0))), counted)
+        target, ignored = _assign(pairs, len(overlaps.scores), len(counted))
+        yield Matches(target, ~(ignored | (beside & (target < 0))), counted)
 
 
 @dataclass(frozen=True)
@@ -99,22 +100,28 @@ class _Pairs:
         return _Pairs(*(column[which] for column in vars(self).values()))
 
     def at(self, iou: float) -> _Pairs:
-        return self[self.iou >= min(iou, 1 - 1e-10)]
+        return self[self.iou >= _reached(iou)]
+
+
+def _reached(iou: float) -> float:
+    """COCO's guard: an overlap that is 1 but for rounding counts as 1."""
+    return min(iou, 1 - 1e-10)
 
 
 def _in_order_of_choice(
-    overlaps: Overlaps, counted: np.ndarray, ignore_other_classes: np.ndarray | None
+    overlaps: Overlaps, counted: np.ndarray, iou: float, ignore_other_classes: np.ndarray | None
 ) -> _Pairs:
     """Objects that count before those that do not, high IoU before low, late before early."""
     truth, own = overlaps.truth, overlaps.of_own_class
+    usable = own
+    if ignore_other_classes is not None:
+        mine, other = overlaps.classes[overlaps.detection], truth.classes[overlaps.object]
+        usable = own | ignore_other_classes[mine, other]
     pairs = _Pairs(
         overlaps.detection, overlaps.object, overlaps.iou,
         truth.crowd[overlaps.object] | ~own, ~counted[overlaps.object] | ~own,
     )  # fmt: skip
-    if ignore_other_classes is not None:
-        mine, other = overlaps.classes[pairs.detection], truth.classes[pairs.object]
-        own = own | ignore_other_classes[mine, other]
-    pairs = pairs[own]
+    pairs = pairs[usable & (overlaps.iou >= _reached(iou))]
     return pairs[np.lexsort((-pairs.object, -pairs.iou, pairs.ignored, pairs.detection))]
 
 
@@ -125,16 +132,16 @@ def _assign(pairs: _Pairs, num_detections: int, num_objects: int) -> tuple[np.nd
     once that nobody before them can disturb: those who want an object that no earlier one still may
     want. The first of all is always among them, so it ends; with few contested objects after few rounds.
     """
-    found, ignored = np.full(num_detections, -1), np.zeros(num_detections, bool)
+    target, ignored = np.full(num_detections, -1), np.zeros(num_detections, bool)
     taken, earliest = np.zeros(num_objects, bool), np.zeros(num_objects, int)
     while len(pairs.detection):
         earliest[pairs.object[::-1]] = pairs.detection[::-1]  # the last one written stays
         favourite = np.r_[True, np.diff(pairs.detection) > 0]
         sure = pairs[favourite & (pairs.shared | (earliest[pairs.object] == pairs.detection))]
-        found[sure.detection], ignored[sure.detection] = sure.object, sure.ignored
+        target[sure.detection], ignored[sure.detection] = sure.object, sure.ignored
         taken[sure.object[~sure.shared]] = True
-        pairs = pairs[(found[pairs.detection] < 0) & (pairs.shared | ~taken[pairs.object])]
-    return found, ignored
+        pairs = pairs[(target[pairs.detection] < 0) & (pairs.shared | ~taken[pairs.object])]
+    return target, ignored
 
 
 @dataclass(frozen=True)
@@ -159,10 +166,10 @@ class Curve:
         if not self.num_objects:
             return np.full(101, np.nan), np.full(101, np.nan)
         best = np.maximum.accumulate(self.precision[::-1])[::-1]
-        place = np.searchsorted(self.recall, RECALLS, side="left")
-        reached = place < len(best)
+        index = np.searchsorted(self.recall, RECALLS, side="left")
+        reached = index < len(best)
         precision, scores = np.zeros(101), np.zeros(101)
-        precision[reached], scores[reached] = best[place[reached]], self.scores[place[reached]]
+        precision[reached], scores[reached] = best[index[reached]], self.scores[index[reached]]
         return precision, scores
 
     @property
@@ -190,8 +197,14 @@ def curves(overlaps: Overlaps, matches: Matches) -> list[Curve]:
     """One curve a class."""
     truth = overlaps.truth
     num_objects = np.bincount(truth.classes[matches.objects], minlength=len(truth.category_ids))
-    found = []
+    of_classes = []
     for k, number in enumerate(num_objects.tolist()):
         mine = matches.counts & (overlaps.classes == k)
-        found.append(curve(overlaps.scores[mine], matches.right[mine], number))
-    return found
+        of_classes.append(curve(overlaps.scores[mine], matches.right[mine], number))
+    return of_classes
+
+
+def curve_of_all(overlaps: Overlaps, matches: Matches) -> Curve:
+    """All classes together, every object of the same weight."""
+    counts = matches.counts
+    return curve(overlaps.scores[counts], matches.right[counts], int(matches.objects.sum()))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,10 @@ from .results import BBOX, ResultRows
 from .truth import Truth, mask_areas
 
 LEAST = 0.1  # IoU under which two things have nothing to do with each other (TIDE, COCO's Loc)
-_PAIRS_OF_A_CALL = 250  # comparing so many takes as long as one more call (0.07 and 16 us: seen)
+# comparing so many pairs takes as long as one more call of pycocotools (0.07 and 16 us: measured)
+_PAIRS_OF_A_CALL = 250
+
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # (P,) detection, object, IoU
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,9 @@ class Overlaps:
         results: the detections, in the order they came.
         kind: what is compared, `bbox` or `segm`.
         least: pairs that overlap less are not there.
-        rows: (N,) place of each detection in the results.
-        images, classes: (N,) places in `truth.image_ids` and `truth.category_ids`.
+        split: (I,) bool: images whose pairs of different classes are not there; see `complete`.
+        rows: (N,) index of each detection in the results.
+        images, classes: (N,) indices into `truth.image_ids` and `truth.category_ids`.
         scores: (N,).
         areas: (N,) square pixels.
         detection, object: (P,) the pairs that overlap, in order of detection.
@@ -38,6 +42,7 @@ class Overlaps:
     results: ResultRows
     kind: str
     least: float
+    split: np.ndarray
     rows: np.ndarray
     images: np.ndarray
     classes: np.ndarray
@@ -59,7 +64,7 @@ def find_overlaps(
     kind: str,
     max_detections: int | None = None,
     *,
-    own_class: bool = False,
+    own_class_first: bool = False,
     others_as_crowd: bool = False,
     least: float = LEAST,
 ) -> Overlaps:
@@ -70,30 +75,76 @@ def find_overlaps(
         results: detections; those of `segm` need masks.
         kind: `bbox` or `segm`.
         max_detections: results of a class in an image that count, best first; None: all.
-        own_class: compare with objects of the same class only, which is all that average precision
-            needs; in crowded images it is much quicker.
+        own_class_first: leave out pairs of different classes where comparing them costs time, which
+            is in crowded images; average precision does not need them, and `complete` adds them.
         others_as_crowd: compare with objects of other classes as if they were crowd regions.
-        least: overlap from which a pair is kept, above 0.
+        least: overlap from which a pair is there, above 0.
 
     Raises:
         ValueError: for results that do not belong to the annotations.
     """
-    images = truth.places_of_images(results.image_ids, "a result")
-    classes = truth.places_of_categories(results.category_ids, "a result")
+    images = truth.image_indices(results.image_ids, "a result")
+    classes = truth.category_indices(results.category_ids, "a result")
     scores = results.scores
-    order = np.lexsort((-scores, images))  # keeps equal ones as they came
+    order = np.lexsort((-scores, images))  # stable: equal scores stay as they came
     if max_detections is not None:
         order = order[_rank_in_class(images[order], classes[order]) < max_detections]
     images, classes = images[order], classes[order]
     with collection_paused():
         shapes, areas = _shapes(results, kind, order)
-        ours = _Compared(shapes, images, classes)
-        objects = truth.boxes if kind == BBOX else truth.masks
-        theirs = _Compared(objects, truth.images, truth.classes)
-        pairs = _pairs(ours, theirs, truth.crowd, own_class, others_as_crowd, least)
+        ours, theirs = _Compared(shapes, images, classes), _annotated(truth, kind)
+        split = np.zeros(len(truth.image_ids), bool)
+        if own_class_first:
+            split = _worth_splitting(ours, theirs, len(split))
+        pairs = _pairs(ours, theirs, truth.crowd, split, least, others_as_crowd)
     return Overlaps(
-        truth, results, kind, least, order, images, classes, scores[order], areas, *pairs
+        truth, results, kind, least, split, order, images, classes, scores[order], areas, *pairs
     )
+
+
+def complete(overlaps: Overlaps) -> Overlaps:
+    """With the pairs of different classes that were left out; itself where none were."""
+    if not overlaps.split.any():
+        return overlaps
+    truth = overlaps.truth
+    mine = np.flatnonzero(overlaps.split[overlaps.images])
+    theirs = np.flatnonzero(overlaps.split[truth.images])
+    with collection_paused():
+        shapes, _ = _shapes(overlaps.results, overlaps.kind, overlaps.rows[mine])
+        detection, target, iou = _pairs(
+            _Compared(shapes, overlaps.images[mine], overlaps.classes[mine]),
+            _annotated(truth, overlaps.kind).subset(theirs),
+            truth.crowd[theirs], np.zeros_like(overlaps.split), overlaps.least,
+        )  # fmt: skip
+    detection, target = mine[detection], theirs[target]
+    added = overlaps.classes[detection] != truth.classes[target]
+    columns = (
+        np.concatenate([before, new[added]])
+        for before, new in (
+            (overlaps.detection, detection), (overlaps.object, target), (overlaps.iou, iou),
+        )
+    )  # fmt: skip
+    detection, target, iou = _in_order(*columns)
+    return replace(
+        overlaps, split=np.zeros_like(overlaps.split), detection=detection, object=target, iou=iou
+    )
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Boxes or masks, of detections or of objects, with their images and classes."""
+
+    shapes: Any
+    images: np.ndarray
+    classes: np.ndarray
+
+    def shapes_at(self, indices: np.ndarray) -> Any:
+        if isinstance(self.shapes, np.ndarray):
+            return self.shapes[indices]
+        return [self.shapes[i] for i in indices.tolist()]
+
+    def subset(self, indices: np.ndarray) -> _Compared:
+        return _Compared(self.shapes_at(indices), self.images[indices], self.classes[indices])
 
 
 def _shapes(results: ResultRows, kind: str, rows: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -106,86 +157,80 @@ def _shapes(results: ResultRows, kind: str, rows: np.ndarray) -> tuple[Any, np.n
     return masks, mask_areas(masks)
 
 
-@dataclass(frozen=True)
-class _Compared:
-    """Boxes or masks, of detections or of objects, with their images and classes."""
+def _annotated(truth: Truth, kind: str) -> _Compared:
+    return _Compared(truth.boxes if kind == BBOX else truth.masks, truth.images, truth.classes)
 
-    shapes: Any
-    images: np.ndarray
-    classes: np.ndarray
 
-    def in_order(self, order: np.ndarray) -> Any:
-        if isinstance(self.shapes, np.ndarray):
-            return self.shapes[order]
-        return [self.shapes[i] for i in order.tolist()]
+def _worth_splitting(ours: _Compared, theirs: _Compared, num_images: int) -> np.ndarray:
+    """(I,) bool: images where comparing class by class saves more than the additional calls cost."""
+    size = 1 + max(int(side.classes.max(initial=0)) for side in (ours, theirs))
+    by_class = (
+        np.unique(side.images * size + side.classes, return_counts=True) for side in (ours, theirs)
+    )
+    (mine, num_mine), (other, num_other) = by_class
+    both, i, j = np.intersect1d(mine, other, assume_unique=True, return_indices=True)
+    calls = np.bincount(both // size, minlength=num_images)
+    own = np.bincount(both // size, num_mine[i] * num_other[j], num_images)
+    counts = [np.bincount(side.images, minlength=num_images) for side in (ours, theirs)]
+    return counts[0] * counts[1] - own > _PAIRS_OF_A_CALL * calls
 
 
 def _pairs(
     ours: _Compared,
     theirs: _Compared,
     crowd: np.ndarray,
-    own_class: bool,
-    others_as_crowd: bool,
+    split: np.ndarray,
     least: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(P,) detection, object, IoU, in order of detection."""
-    cells = _cells(ours, theirs, own_class)
-    parts = list(_pairs_of_cells(ours, theirs, crowd, cells, others_as_crowd, least))
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    detection, found, iou = columns or (np.zeros(0, int), np.zeros(0, int), np.zeros(0))
-    if own_class:
-        same = ours.classes[detection] == theirs.classes[found]
-        detection, found, iou = detection[same], found[same], iou[same]
-    order = np.lexsort((found, detection))
-    return detection[order], found[order], iou[order]
+    others_as_crowd: bool = False,
+) -> Pairs:
+    """All pairs of an image, of split images those of equal class, in order of detection."""
+    size = 1 + max(int(side.classes.max(initial=0)) for side in (ours, theirs))
+    cells = [
+        side.images * size + np.where(split[side.images], side.classes, 0)
+        for side in (ours, theirs)
+    ]
+    parts = list(_pairs_of_cells(ours, theirs, crowd, cells, least, others_as_crowd))
+    if not parts:
+        return np.zeros(0, int), np.zeros(0, int), np.zeros(0)
+    detection, target, iou = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _in_order(detection, target, iou)
 
 
 def _pairs_of_cells(
     ours: _Compared,
     theirs: _Compared,
     crowd: np.ndarray,
-    cells: tuple[np.ndarray, np.ndarray],
-    others_as_crowd: bool,
+    cells: Sequence[np.ndarray],
     least: float,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """(detection, object, IoU) of each cell: an image, or a class of a crowded image."""
-    orders = [np.argsort(one, kind="stable") for one in cells]
-    both = np.intersect1d(*cells)
+    others_as_crowd: bool,
+) -> Iterator[Pairs]:
+    """The pairs of each cell: an image, or a class of a split image.
+
+    Args:
+        cells: (N,) and (M,) number of the cell of each detection and object.
+    """
+    orders = [np.argsort(numbers, kind="stable") for numbers in cells]
+    both = np.intersect1d(cells[0], cells[1])
     (first, last), (begin, end) = (
-        [np.searchsorted(one[order], both, side=side).tolist() for side in ("left", "right")]
-        for one, order in zip(cells, orders, strict=True)
+        [np.searchsorted(numbers[order], both, side=side).tolist() for side in ("left", "right")]
+        for numbers, order in zip(cells, orders, strict=True)
     )
-    detections, objects = ours.in_order(orders[0]), theirs.in_order(orders[1])
+    detections, objects = ours.shapes_at(orders[0]), theirs.shapes_at(orders[1])
     flags = crowd[orders[1]].astype(np.uint8)
     for i in range(len(both)):
         here, there = slice(first[i], last[i]), slice(begin[i], end[i])
         iou = coco_mask.iou(detections[here], objects[there], flags[there])
-        one, other = orders[0][here], orders[1][there]
+        mine, other = orders[0][here], orders[1][there]
         if others_as_crowd:
             over_own = coco_mask.iou(detections[here], objects[there], np.ones_like(flags[there]))
-            iou = np.where(ours.classes[one, None] == theirs.classes[None, other], iou, over_own)
+            iou = np.where(ours.classes[mine, None] == theirs.classes[None, other], iou, over_own)
         row, column = np.nonzero(iou >= least)
-        yield one[row], other[column], iou[row, column]
+        yield mine[row], other[column], iou[row, column]
 
 
-def _cells(ours: _Compared, theirs: _Compared, own_class: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) and (M,) number of the cell of each detection and object.
-
-    A class of an image gets a cell of its own where the pairs saved are worth the calls.
-    """
-    if not own_class:
-        return ours.images, theirs.images
-    size = 1 + max(int(one.max(initial=0)) for one in (ours.classes, theirs.classes))
-    images = 1 + max(int(one.max(initial=0)) for one in (ours.images, theirs.images))
-    by_class = [one.images * size + one.classes for one in (ours, theirs)]
-    calls = np.bincount(np.intersect1d(*by_class) // size, minlength=images)
-    counts = [np.bincount(one.images, minlength=images) for one in (ours, theirs)]
-    split = counts[0] * counts[1] > _PAIRS_OF_A_CALL * calls
-    first, second = (
-        np.where(split[one.images], cell, one.images * size)
-        for one, cell in zip((ours, theirs), by_class, strict=True)
-    )
-    return first, second
+def _in_order(detection: np.ndarray, target: np.ndarray, iou: np.ndarray) -> Pairs:
+    order = np.lexsort((target, detection))
+    return detection[order], target[order], iou[order]
 
 
 def _rank_in_class(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -193,7 +238,7 @@ def _rank_in_class(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     group = images * (classes.max(initial=0) + 1) + classes
     order = np.argsort(group, kind="stable")
     starts = np.r_[True, np.diff(group[order]) != 0]
-    place = np.arange(len(group))
+    position = np.arange(len(group))
     ranks = np.empty(len(group), int)
-    ranks[order] = place - np.maximum.accumulate(np.where(starts[: len(group)], place, 0))
+    ranks[order] = position - np.maximum.accumulate(np.where(starts[: len(group)], position, 0))
     return ranks

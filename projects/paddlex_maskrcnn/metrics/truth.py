@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..garbage_collection import collection_paused
-from .results import BBOX, ResultRows
+from .results import ResultRows
 
 
 class Truth:
@@ -22,7 +21,7 @@ class Truth:
         category_ids: (K,) sorted.
         names: class names in the order of `category_ids`.
         supercategories: likewise; empty where the file has none.
-        images, classes: (M,) places in `image_ids` and `category_ids` of each annotation.
+        images, classes: (M,) index of each annotation in `image_ids` and `category_ids`.
         crowd: (M,) bool; neither found nor missed, detections inside are not counted.
         areas: (M,) square pixels, as annotated.
         annotation_ids: (M,) the file's own.
@@ -35,25 +34,25 @@ class Truth:
         Raises:
             ValueError: when an annotation belongs to no image or class of the dict.
         """
-        images = sorted(dataset["images"], key=lambda one: one["id"])
-        categories = sorted(dataset["categories"], key=lambda one: one["id"])
-        self.image_ids = np.array([one["id"] for one in images], np.int64)
-        self.sizes = np.array([(one["height"], one["width"]) for one in images]).reshape(-1, 2)
-        self.file_names = [one.get("file_name", str(one["id"])) for one in images]
-        self.category_ids = np.array([one["id"] for one in categories], np.int64)
-        self.names = [one["name"] for one in categories]
-        self.supercategories = [one.get("supercategory") or "" for one in categories]
-        annotations = dataset["annotations"]
-        of_image = self.places_of_images([one["image_id"] for one in annotations], "an annotation")
+        images = sorted(dataset["images"], key=lambda image: image["id"])
+        categories = sorted(dataset["categories"], key=lambda category: category["id"])
+        self.image_ids = np.array([image["id"] for image in images], np.int64)
+        sizes = [(image["height"], image["width"]) for image in images]
+        self.sizes = np.array(sizes).reshape(-1, 2)
+        self.file_names = [image.get("file_name", str(image["id"])) for image in images]
+        self.category_ids = np.array([category["id"] for category in categories], np.int64)
+        self.names = [category["name"] for category in categories]
+        self.supercategories = [category.get("supercategory") or "" for category in categories]
+        rows = dataset["annotations"]
+        of_image = self.image_indices([row["image_id"] for row in rows], "an annotation")
         order = np.argsort(of_image, kind="stable")
-        self._annotations: list[dict[str, Any]] = [annotations[i] for i in order]
+        self._rows: list[dict[str, Any]] = [rows[i] for i in order]
         self.images = of_image[order]
-        self.classes = self.places_of_categories(
-            [one["category_id"] for one in self._annotations], "an annotation"
-        )
-        self.crowd = np.array([bool(one.get("iscrowd", 0)) for one in self._annotations], bool)
-        self.annotation_ids = np.array([one["id"] for one in self._annotations], np.int64)
-        self.boxes = np.array([one["bbox"] for one in self._annotations], float).reshape(-1, 4)
+        categories_of_rows = [row["category_id"] for row in self._rows]
+        self.classes = self.category_indices(categories_of_rows, "an annotation")
+        self.crowd = np.array([bool(row.get("iscrowd", 0)) for row in self._rows], bool)
+        self.annotation_ids = np.array([row["id"] for row in self._rows], np.int64)
+        self.boxes = np.array([row["bbox"] for row in self._rows], float).reshape(-1, 4)
 
     @classmethod
     def of(cls, truth: Any) -> Truth:
@@ -67,19 +66,18 @@ class Truth:
         """Compressed run-length mask of each annotation, counts as bytes."""
         sizes = self.sizes[self.images].tolist()
         return [
-            _rle(one["segmentation"], *size)
-            for one, size in zip(self._annotations, sizes, strict=True)
+            _rle(row["segmentation"], *size) for row, size in zip(self._rows, sizes, strict=True)
         ]
 
     @cached_property
     def areas(self) -> np.ndarray:
-        found = [one.get("area") for one in self._annotations]
-        if None in found:
-            found = [
+        areas = [row.get("area") for row in self._rows]
+        if None in areas:  # masks are only read when they are needed
+            areas = [
                 measured if given is None else given
-                for given, measured in zip(found, self.mask_areas, strict=True)
+                for given, measured in zip(areas, self.mask_areas, strict=True)
             ]
-        return np.array(found, float)
+        return np.array(areas, float)
 
     @cached_property
     def mask_areas(self) -> np.ndarray:
@@ -93,63 +91,24 @@ class Truth:
 
     def check(self, results: ResultRows) -> None:
         """Raise ValueError when results belong to images or classes that are not annotated here."""
-        self.places_of_images(results.image_ids, "a result")
-        self.places_of_categories(results.category_ids, "a result")
+        self.image_indices(results.image_ids, "a result")
+        self.category_indices(results.category_ids, "a result")
 
-    def places_of_images(self, ids: Sequence[int] | np.ndarray, whose: str) -> np.ndarray:
-        """Place of each image id in `image_ids`.
+    def image_indices(self, ids: Sequence[int] | np.ndarray, whose: str) -> np.ndarray:
+        """Index of each image id in `image_ids`.
 
         Raises:
             ValueError: when there is no such image.
         """
-        return _places(self.image_ids, ids, whose, "image_id")
+        return _indices(self.image_ids, ids, whose, "image_id")
 
-    def places_of_categories(self, ids: Sequence[int] | np.ndarray, whose: str) -> np.ndarray:
-        """Place of each category id in `category_ids`.
+    def category_indices(self, ids: Sequence[int] | np.ndarray, whose: str) -> np.ndarray:
+        """Index of each category id in `category_ids`.
 
         Raises:
             ValueError: when there is no such category.
         """
-        return _places(self.category_ids, ids, whose, "category_id")
-
-    @collection_paused()
-    def as_coco(self, kind: str) -> dict[str, Any]:
-        """A COCO dict for evaluators, who write into it: fresh, and annotation ids from 1.
-
-        pycocotools takes an annotation with id 0 for no match at all, and its AP is too low then.
-        """
-        sizes = self.sizes.tolist()
-        return {
-            "images": [
-                {"id": one, "height": height, "width": width}
-                for one, (height, width) in zip(self.image_ids.tolist(), sizes, strict=True)
-            ],
-            "categories": [
-                {"id": one, "name": name}
-                for one, name in zip(self.category_ids.tolist(), self.names, strict=True)
-            ],
-            "annotations": self._rows(kind),
-        }
-
-    def _rows(self, kind: str) -> list[dict[str, Any]]:
-        rows = [
-            {"id": n, "image_id": image, "category_id": category, "bbox": box, "area": area,
-             "iscrowd": crowd}
-            for n, (image, category, box, area, crowd) in enumerate(
-                zip(
-                    self.image_ids[self.images].tolist(),
-                    self.category_ids[self.classes].tolist(),
-                    self.boxes.tolist(),
-                    self.areas.tolist(),
-                    self.crowd.astype(int).tolist(),
-                    strict=True,
-                ),
-                start=1,
-            )
-        ]  # fmt: skip
-        if kind == BBOX:
-            return rows
-        return [row | {"segmentation": mask} for row, mask in zip(rows, self.masks, strict=True)]
+        return _indices(self.category_ids, ids, whose, "category_id")
 
 
 def mask_areas(masks: Sequence[Any]) -> np.ndarray:
@@ -158,7 +117,7 @@ def mask_areas(masks: Sequence[Any]) -> np.ndarray:
     In portions: pycocotools 2.0.11 fails on a list of more than 255 with NumPy 2.
     """
     portions = [masks[i : i + 255] for i in range(0, len(masks), 255)]
-    return np.concatenate([np.zeros(0), *(coco_mask.area(one) for one in portions)])
+    return np.concatenate([np.zeros(0), *map(coco_mask.area, portions)])
 
 
 def _rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
@@ -170,14 +129,18 @@ def _rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
     return segmentation
 
 
-def _places(known: np.ndarray, ids: Sequence[int] | np.ndarray, whose: str, key: str) -> np.ndarray:
+def _indices(
+    known_ids: np.ndarray, ids: Sequence[int] | np.ndarray, whose: str, key: str
+) -> np.ndarray:
     wanted = np.asarray(ids, np.int64)
-    places = np.searchsorted(known, wanted)
-    missing = wanted[known.take(places, mode="clip") != wanted] if len(known) else wanted
+    indices = np.searchsorted(known_ids, wanted)
+    missing = wanted
+    if len(known_ids):
+        missing = wanted[known_ids.take(indices, mode="clip") != wanted]
     if len(missing):
+        span = f" from {known_ids[0]} to {known_ids[-1]}" if len(known_ids) else ""
         raise ValueError(
             f"{whose} has {key} {missing[0]}, which the annotations do not have"
-            f" ({len(known)} ids{f' from {known[0]} to {known[-1]}' if len(known) else ''});"
-            " do both belong to the same data set?"
+            f" ({len(known_ids)} ids{span}); do both belong to the same data set?"
         )
-    return places
+    return indices

@@ -102,19 +102,19 @@ def _box_row(row: Any) -> dict[str, Any]:
     return {"image_id": image, "category_id": category, "bbox": box, "score": score}
 
 
-def _mask_row(row: Any, place: int, boxes: ResultRows | None, truth: Truth) -> dict[str, Any]:
+def _mask_row(row: Any, index: int, boxes: ResultRows | None, truth: Truth) -> dict[str, Any]:
     if isinstance(row, dict):
         return {key: row[key] for key in ("image_id", "category_id", "segmentation", "score")}
     image, category, mask, score = row
     if not isinstance(mask, dict):
-        size = truth.sizes[truth.places_of_images([image], "a row of pred_mask")[0]]
-        box = boxes[place]["bbox"] if boxes is not None and place < len(boxes) else None
-        mask = _whole(np.asarray(mask, np.uint8), tuple(size.tolist()), box, place)
+        size = truth.sizes[truth.image_indices([image], "a row of pred_mask")[0]]
+        box = boxes[index]["bbox"] if boxes is not None and index < len(boxes) else None
+        mask = _whole(np.asarray(mask, np.uint8), tuple(size.tolist()), box, index)
     return {"image_id": image, "category_id": category, "segmentation": mask, "score": score}
 
 
 def _whole(
-    bits: np.ndarray, size: tuple[int, int], box: list[float] | None, place: int
+    bits: np.ndarray, size: tuple[int, int], box: list[float] | None, index: int
 ) -> dict[str, Any]:
     """Run-length form of the binary map of a box region, as `Evaluation.details` has it.
 
@@ -123,15 +123,15 @@ def _whole(
     if bits.shape != size:
         if box is None:
             raise ValueError(
-                f"pred_mask: row {place} is the map of a box region; give pred_bbox too, whose row "
-                f"{place} says where it is"
+                f"pred_mask: row {index} is the map of a box region; give pred_bbox too, whose row "
+                f"{index} says where it is"
             )
         left, top = (max(math.floor(value) - 1, 0) for value in box[:2])
         dense = np.zeros(size, np.uint8)
         window = dense[top : top + bits.shape[0], left : left + bits.shape[1]]
         if window.shape != bits.shape:
             raise ValueError(
-                f"pred_mask: row {place} is a map of {bits.shape} pixels, which does not fit the "
+                f"pred_mask: row {index} is a map of {bits.shape} pixels, which does not fit the "
                 f"image of {size} at the box {box}; do pred_bbox and pred_mask belong together?"
             )
         window[:] = bits

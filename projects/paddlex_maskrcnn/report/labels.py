@@ -50,7 +50,7 @@ def text_height(size: tuple[int, int]) -> int:
 def draw_labels(
     picture: np.ndarray, labels: list[Label], size: tuple[int, int] | None = None
 ) -> np.ndarray:
-    """Write the labels at their boxes, where they cover no other label if there is such a place.
+    """Write the labels at their boxes, where they cover no other label if that is possible.
 
     Args:
         picture: BGR, uint8.
@@ -66,17 +66,17 @@ def draw_labels(
         font = _font(height, label.text)
         left, _, right, _ = pen.textbbox((0, 0), label.text, font=font)
         width = int(right - left) + 2 * _MARGIN
-        place = _free_place(label.box, (width, height + 2 * _MARGIN), canvas.size, taken)
-        taken.append(place)
+        ground = _free_rectangle(label.box, (width, height + 2 * _MARGIN), canvas.size, taken)
+        taken.append(ground)
         blue, green, red = label.color
-        pen.rectangle((place[0], place[1], place[2] - 1, place[3] - 1), fill=(red, green, blue))
+        pen.rectangle((ground[0], ground[1], ground[2] - 1, ground[3] - 1), fill=(red, green, blue))
         is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 140
-        middle = (place[0] + _MARGIN - left, (place[1] + place[3]) / 2)
+        middle = (ground[0] + _MARGIN - left, (ground[1] + ground[3]) / 2)
         pen.text(middle, label.text, fill="black" if is_light else "white", font=font, anchor="lm")
     return np.ascontiguousarray(np.asarray(canvas)[:, :, ::-1])
 
 
-def _free_place(
+def _free_rectangle(
     box: tuple[int, int, int, int],
     size: tuple[int, int],
     canvas: tuple[int, int],
@@ -86,14 +86,15 @@ def _free_place(
     x, y, _, box_height = box
     width, height = size
     left = int(np.clip(x, 0, max(0, canvas[0] - width)))
-    places = []
+    candidates = []
     for top in (y - height, y, y + box_height, y + box_height - height):
         if 0 <= top <= canvas[1] - height:
-            places.append((left, top, left + width, top + height))
-    if not places:
+            candidates.append((left, top, left + width, top + height))
+    if not candidates:
         top = int(np.clip(y, 0, max(0, canvas[1] - height)))
-        places = [(left, top, left + width, top + height)]
-    return next((p for p in places if not any(_overlap(p, t) for t in taken)), places[0])
+        candidates = [(left, top, left + width, top + height)]
+    free = (c for c in candidates if not any(_overlap(c, t) for t in taken))
+    return next(free, candidates[0])
 
 
 def _overlap(a: Rectangle, b: Rectangle) -> bool:

@@ -40,10 +40,10 @@ def write_samples(
     """
     folder.mkdir(parents=True, exist_ok=True)
     written, small = [], []
-    for place, sample in enumerate(samples):
+    for i, sample in enumerate(samples):
         pixels = as_pixels(sample["image"].numpy(), value_range)
         picture = drawn_and_titled(pixels, objects_of(sample, labels), _title(sample))
-        path = folder / f"{place:03d}_{Path(sample['file_name']).stem}.png"
+        path = folder / f"{i:03d}_{Path(sample['file_name']).stem}.png"
         _write(path, picture)
         written.append(path)
         small.append(_fitted(picture))
@@ -70,12 +70,12 @@ def objects_of(sample: Sample, labels: Sequence[str]) -> list[dict[str, Any]]:
     )
     boxes, classes = instances.gt_boxes.tensor.tolist(), instances.gt_classes.tolist()
     objects = []
-    for place, ((x1, y1, x2, y2), category) in enumerate(zip(boxes, classes, strict=True)):
-        crowd = is_crowd[place]
+    for i, ((x1, y1, x2, y2), category) in enumerate(zip(boxes, classes, strict=True)):
+        crowd = is_crowd[i]
         objects.append(
             {
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "mask": None if crowd else _mask(instances, place),
+                "mask": None if crowd else _mask(instances, i),
                 "category": labels[category] + (" (crowd)" if crowd else ""),
                 "category_id": category + 1,
                 "score": None,
@@ -91,8 +91,8 @@ def contact_sheet(pictures: Sequence[np.ndarray]) -> np.ndarray:
     height = max(picture.shape[0] for picture in pictures) + _MARGIN
     width = max(picture.shape[1] for picture in pictures) + _MARGIN
     sheet = np.full((rows * height + _MARGIN, columns * width + _MARGIN, 3), PAPER, np.uint8)
-    for place, picture in enumerate(pictures):
-        row, column = divmod(place, columns)
+    for i, picture in enumerate(pictures):
+        row, column = divmod(i, columns)
         top, left = row * height + _MARGIN, column * width + _MARGIN
         sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return sheet
@@ -106,9 +106,9 @@ def _title(sample: Sample) -> str:
     return f"{Path(sample['file_name']).name}: {width}x{height}, {objects}"
 
 
-def _mask(instances: Any, place: int) -> np.ndarray:
+def _mask(instances: Any, index: int) -> np.ndarray:
     height, width = instances.image_size
-    polygons = [polygon.tolist() for polygon in instances.gt_masks.polygons[place]]
+    polygons = [polygon.tolist() for polygon in instances.gt_masks.polygons[index]]
     return mask_util.decode(mask_util.merge(mask_util.frPyObjects(polygons, height, width)))
 
 

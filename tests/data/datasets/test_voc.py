@@ -162,16 +162,17 @@ def test_difficult_objects_train_and_do_not_count(voc):
 
 def test_difficult_objects_count_neither_for_nor_against(voc):
     """A detector that finds the cat is perfect, whether it finds the difficult dog or not."""
-    from paddlex_maskrcnn.metrics.average_precision import average_precision
+    from paddlex_maskrcnn.metrics.evaluation import compare
 
     voc.write_xml("a", [("dog", BOXES[0], "<difficult>1</difficult>"), ("cat", BOXES[1], "")])
     dataset = voc.open()
-    found = [
+    both = [
         {"image_id": 1, "category_id": 1, "bbox": list(BOXES[1]), "score": 0.9},
         {"image_id": 1, "category_id": 2, "bbox": list(BOXES[0]), "score": 0.8},
     ]
-    for results in (found, found[:1]):
-        assert average_precision(dataset.coco_gt, results, "bbox", 100).ap == pytest.approx(1)
+    for results in (both, both[:1]):
+        numbers = compare(dataset.coco_gt, results, "bbox", 100).average_precision
+        assert numbers.ap == pytest.approx(1)
 
 
 def test_outlines_in_the_xml_need_no_mask_file(voc):

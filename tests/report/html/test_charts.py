@@ -1,11 +1,11 @@
-"""Histograms of the pages: bars are as high as their shares, marks stand at their values."""
+"""Charts of the pages: bars as high as their shares, curves of a training, SVG for one page."""
 
 import re
 
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.report.html.charts import histogram_chart
+from paddlex_maskrcnn.report.html.charts import Series, histogram_chart, line_chart, training_charts
 
 EDGES = np.arange(5.0)
 SHARES = {"train": np.array([0.25, 0.5, 0.0, 0.25]), "eval": np.array([0.0, 0.2, 0.8, 0.0])}
@@ -58,3 +58,21 @@ def test_log_axes_have_a_few_round_ticks(low, high):
     ticks = [float(text) for text in texts if re.fullmatch(r"[\d.e+-]+", text)]
     assert 2 <= len(ticks) <= 8
     assert all(low <= tick <= high for tick in ticks)
+
+
+def test_training_charts(metrics_rows):
+    losses, scores, rates = training_charts(metrics_rows)
+    assert [label for _, label in losses.legend] == ["loss", "loss_cls", "held-out loss"]
+    assert [label for _, label in scores.legend] == ["mask AP", "box AP"]
+    assert scores.note == "Highest mask AP: 0.350"
+    assert rates.title == "Learning rate"
+    assert training_charts([]) == []
+
+
+def test_charts_of_other_names_have_other_ids():
+    lines = [Series("a", [1, 2], [1, 2], points=True)]
+    one, other = (line_chart(name, "t", lines, x_label="x").svg for name in ("one", "other"))
+    ids = [set(re.findall(r'id="([^"]+)"', svg)) for svg in (one, other)]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+    assert line_chart("one", "t", lines, x_label="x").svg == one, "the same every time"

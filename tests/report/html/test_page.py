@@ -9,21 +9,12 @@ import numpy as np
 import pytest
 
 from paddlex_maskrcnn.metrics.analysis import analyse
-from paddlex_maskrcnn.report.html.charts import Series, line_chart
-from paddlex_maskrcnn.report.html.findings import findings
-from paddlex_maskrcnn.report.html.page import Page, percent, render
-from paddlex_maskrcnn.report.html.training import training_charts
-from paddlex_maskrcnn.report.html.worst import worst_images
-from paddlex_maskrcnn.report.run_files import RunFiles
+from paddlex_maskrcnn.metrics.evaluation import compare
+from paddlex_maskrcnn.report.comparisons import worst_images
+from paddlex_maskrcnn.report.html.charts import training_charts
+from paddlex_maskrcnn.report.html.page import Page, findings, percent, render
 
 VOID = {"meta", "img", "br", "link"}
-ROWS = [
-    {"kind": "train", "epoch": 1, "step": 10, "loss": 2.0, "loss_cls": 1.0, "lr": 0.1},
-    {"kind": "train", "epoch": 1, "step": 20, "loss": 1.5, "loss_cls": 0.7, "lr": 0.1},
-    {"kind": "eval", "epoch": 1, "step": 20, "segm_mmap": 0.2, "bbox_mmap": None, "val_loss": 1.7},
-    {"kind": "train", "epoch": 2, "step": 40, "loss": 1.1, "loss_cls": 0.5, "lr": 0.01},
-    {"kind": "eval", "epoch": 2, "step": 40, "segm_mmap": 0.35, "bbox_mmap": 0.3, "val_loss": 1.4},
-]
 
 
 class Reader(HTMLParser):
@@ -58,23 +49,12 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture
-def analyses(plain):
-    return [analyse(plain[0], plain[1], kind) for kind in ("segm", "bbox")]
-
-
-def images_of(plain):
-    random = np.random.default_rng(0)
-    return lambda image_id: random.integers(0, 255, (100, 140, 3)).astype(np.uint8)
-
-
-@pytest.fixture
-def html(plain, analyses):
-    worst = worst_images(analyses[0], images_of(plain), 3)
-    run = RunFiles(folder=None, rows=ROWS)
+def html(analyses, metrics_rows, read_drawn):
+    worst = worst_images(analyses[0], read_drawn, 3)
     return render(
         Page(
             title="a <run>", facts=[("images", "10")], analyses=analyses, worst=worst,
-            training=training_charts(run), note="a & note", config="model: {backbone: <x>}",
+            training=training_charts(metrics_rows), note="a & note", config="model: {backbone: <x>}",
         )
     )  # fmt: skip
 
@@ -90,6 +70,10 @@ def test_sections_and_numbers(html, analyses):
     for name, value in found.by_class.items():
         assert name in text
         assert value != value or percent(value) in text
+    point = found.overall
+    for name, value in (("precision", point.precision), ("recall", point.recall), ("F1", point.f1)):
+        at = f"at score {point.threshold:.2f}, where F1 is best"
+        assert f"{name} {percent(value)} {at}" in text
     assert "nan" not in text.lower()
     for kind in ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss"):
         gain = percent(analyses[0].errors.gains[kind])
@@ -143,38 +127,10 @@ def test_narrow_screens_and_dark_rooms(html):
     assert "@media (max-width: 520px)" in html
 
 
-def test_mistakes_are_named_in_the_pictures(plain, analyses, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(
-        "paddlex_maskrcnn.report.html.worst.draw_objects",
-        lambda image, objects: drawn.append(objects) or image,
-    )
-    found = worst_images(analyses[0], images_of(plain), 4)
-    assert [one.score for one in found] == analyses[0].images[:4]
-    for k, one in enumerate(found):
-        annotated, detected = drawn[2 * k], drawn[2 * k + 1]
-        assert sum(o["category"].startswith("missed ") for o in annotated) == one.score.missed
-        assert sum(o["category"].startswith("false ") for o in detected) == one.score.false
-        assert all(o["score"] >= analyses[0].threshold for o in detected)
-        for o in annotated + detected:
-            assert o["mask"].shape == (343, 480)
-
-
-def test_images_that_cannot_be_read_are_left_out(analyses, plain, caplog):
-    def read(image_id):
-        if image_id == analyses[0].images[0].image_id:
-            raise ValueError("broken")
-        return images_of(plain)(image_id)
-
-    found = worst_images(analyses[0], read, 2)
-    assert [one.score for one in found] == analyses[0].images[1:3]
-    assert "broken" in caplog.text
-
-
 def test_nothing_detected_and_nothing_annotated(plain):
     truth, _ = plain
     for content in (truth, truth | {"annotations": []}):
-        found = analyse(content, [], "segm")
+        found = analyse(compare(content, [], "segm"))
         text = Reader(render(Page(title="x", facts=[], analyses=[found]))).text
         assert "nan" not in text.lower()
         assert "There are no pictures" in text
@@ -183,7 +139,7 @@ def test_nothing_detected_and_nothing_annotated(plain):
 def test_many_classes(plain):
     truth, results = plain
     truth["categories"] += [{"id": 100 + k, "name": f"extra {k}"} for k in range(70)]
-    html = render(Page(title="x", facts=[], analyses=[analyse(truth, results, "bbox")]))
+    html = render(Page(title="x", facts=[], analyses=[analyse(compare(truth, results, "bbox"))]))
     assert "74 classes are too many for a table" in Reader(html).text
     assert html.count("<tr>") < 130
 
@@ -195,21 +151,3 @@ def test_findings(analyses):
     by_class = analyses[0].average_precision.by_class
     assert f"“{min(by_class, key=lambda k: (by_class[k] != by_class[k], by_class[k]))}”" in text
     assert "No number for 1 of 4 classes, which have no object here: “never”." in text
-
-
-def test_training_charts():
-    losses, scores, rates = training_charts(RunFiles(folder=None, rows=ROWS))
-    assert [label for _, label in losses.legend] == ["loss", "loss_cls", "held-out loss"]
-    assert [label for _, label in scores.legend] == ["mask AP", "box AP"]
-    assert scores.note == "Highest mask AP: 0.350"
-    assert rates.title == "Learning rate"
-    assert training_charts(RunFiles(folder=None)) == []
-
-
-def test_charts_of_other_names_have_other_ids():
-    lines = [Series("a", [1, 2], [1, 2], points=True)]
-    one, other = (line_chart(name, "t", lines, x_label="x").svg for name in ("one", "other"))
-    ids = [set(re.findall(r'id="([^"]+)"', svg)) for svg in (one, other)]
-    assert ids[0]
-    assert not ids[0] & ids[1]
-    assert line_chart("one", "t", lines, x_label="x").svg == one, "the same every time"

@@ -10,8 +10,7 @@ import pycocotools.mask as mask_util
 
 from ...data.datasets.annotations import ImageFrame, as_rle, bounds_of
 from ...data.datasets.records import Record
-from ..pictures import PAPER, draw_objects
-from ..viewable import read_viewable
+from ..pictures import PAPER, draw_objects, read_viewable
 
 WHOLE, OBJECT = 640, 320  # pixels of the longer side
 _MARGIN = 0.6  # of the object's longer side, around it

@@ -14,20 +14,29 @@ from typing import Any
 import numpy as np
 
 from ...metrics.analysis import Analysis
-from ...metrics.average_precision import SIZES
-from ...metrics.error_split import KINDS_OF_ERROR, MEANING
+from ...metrics.average_precision import SIZES, class_rows
+from ...metrics.errors import BACKGROUND, KINDS_OF_ERROR, MEANING
 from ...metrics.matching import RECALLS
-from ...metrics.tables import class_rows
+from ...metrics.scores import f1_score, last_of_each_score
+from ..comparisons import WorstImage
 from .charts import Chart, Series, line_chart, reliability_chart
-from .findings import findings
 from .templates import render_template
-from .worst import WorstImage
 
 _MOST_CURVES = 8  # classes with a precision-recall line of their own
 _MOST_MISTAKES = 20  # pairs
 _FEW_CLASSES = 20  # up to here the table also has those without objects
 _MOST_POINTS = 200  # of a line
 _LARGEST_MATRIX = 60  # classes
+_ADVICE = {
+    "Cls": "look at the pairs in the confusion matrix, and at their annotations",
+    "Loc": "more steps at a low learning rate, larger images, or anchors that fit the objects better",
+    "Both": "usually falls together with Cls and Loc",
+    "Dupe": "lower nms_threshold",
+    "Bkg": "add images without objects, or look for objects that nobody annotated",
+    "Miss": "lower score_threshold, larger images, or more examples of what is missed",
+}
+_WORTH_TELLING = 0.005  # gain in AP
+_FAR_OFF = 0.1  # calibration
 
 
 @dataclass(frozen=True)
@@ -97,15 +106,21 @@ def _classes(analysis: Analysis) -> list[dict[str, Any]]:
 def _tiles(analyses: Sequence[Analysis]) -> list[tuple[str, str, str]]:
     """(what, value, explanation) of the numbers to look at first."""
     tiles = []
-    for one in analyses:
-        name, found = {"segm": "mask", "bbox": "box"}[one.kind], one.average_precision
-        tiles.append((f"{name} AP", percent(found.ap), "mean over IoU 0.5 to 0.95"))
-        tiles.append((f"{name} AP50", percent(found.ap50), "at IoU 0.5"))
+    for analysis in analyses:
+        name = {"segm": "mask", "bbox": "box"}[analysis.kind]
+        numbers = analysis.average_precision
+        tiles.append((f"{name} AP", percent(numbers.ap), "mean over IoU 0.5 to 0.95"))
+        tiles.append((f"{name} AP50", percent(numbers.ap50), "at IoU 0.5"))
     main = analyses[0].point
-    if not math.isnan(main.threshold):
-        at = f"at score {main.threshold:.2f}, where F1 is best"
-        tiles.append(("precision", percent(main.precision), at))
-        tiles.append(("recall", percent(main.recall), at))
+    if main.num_objects:
+        right = not math.isnan(main.threshold)
+        at = (
+            f"at score {main.threshold:.2f}, where F1 is best"
+            if right
+            else "nothing found is right"
+        )
+        values = (("precision", main.precision), ("recall", main.recall), ("F1", main.f1))
+        tiles += [(name, percent(value), at) for name, value in values]
     return tiles
 
 
@@ -129,21 +144,21 @@ def _confusion(analysis: Analysis) -> dict[str, Any]:
 
 def _errors(analyses: Sequence[Analysis]) -> list[dict[str, Any]]:
     """One row a kind of error, with the gain and count of each analysis, and the longest bar."""
-    longest = max(max(one.errors.gains.values()) for one in analyses) or 1.0
+    longest = max(max(analysis.errors.gains.values()) for analysis in analyses) or 1.0
     return [
         {
             "name": kind,
             "meaning": MEANING[kind],
             "of": [
                 {
-                    "kind": one.kind,
-                    "gain": one.errors.gains[kind],
-                    "count": one.errors.counts[kind],
-                    "length": 100 * one.errors.gains[kind] / longest
-                    if not math.isnan(one.errors.gains[kind])
+                    "kind": analysis.kind,
+                    "gain": analysis.errors.gains[kind],
+                    "count": analysis.errors.counts[kind],
+                    "length": 100 * analysis.errors.gains[kind] / longest
+                    if not math.isnan(analysis.errors.gains[kind])
                     else 0.0,
                 }
-                for one in analyses
+                for analysis in analyses
             ],
         }
         for kind in KINDS_OF_ERROR
@@ -153,11 +168,11 @@ def _errors(analyses: Sequence[Analysis]) -> list[dict[str, Any]]:
 def _curves(analysis: Analysis) -> Chart:
     """Precision over recall at IoU 0.5: the mean and, of few classes, each; of many the weakest."""
     drawn = [
-        (name, one.at_recalls()[0])
-        for name, one in zip(analysis.truth.names, analysis.curves, strict=True)
-        if one.num_objects
+        (name, curve.at_recalls()[0])
+        for name, curve in zip(analysis.truth.names, analysis.curves, strict=True)
+        if curve.num_objects
     ]
-    drawn.sort(key=lambda one: one[1].mean())
+    drawn.sort(key=lambda line: line[1].mean())
     shown = drawn[: _MOST_CURVES - 1]
     lines = [
         Series(f"{name} {100 * values.mean():.1f}", RECALLS, values, color=k)
@@ -177,33 +192,108 @@ def _curves(analysis: Analysis) -> Chart:
 def _over_scores(analysis: Analysis) -> Chart:
     """Precision, recall and F1 of all classes together when detections from a score on are kept."""
     together = analysis.together
-    last = np.flatnonzero(np.r_[np.diff(together.scores) != 0, True][: len(together.scores)])
+    last = np.flatnonzero(last_of_each_score(together))
     last = last[:: max(1, len(last) // _MOST_POINTS)]
     scores, precision, recall = (
-        one[last] for one in (together.scores, together.precision, together.recall)
+        column[last] for column in (together.scores, together.precision, together.recall)
     )
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    f1 = f1_score(precision, recall)
     values = (("F1", f1), ("precision", precision), ("recall", recall))
-    lines = [Series(name, scores, one, k, strong=not k) for k, (name, one) in enumerate(values)]
+    lines = [
+        Series(name, scores, 100 * line, k, strong=not k) for k, (name, line) in enumerate(values)
+    ]
     best = analysis.point
     note = (
         ""
         if math.isnan(best.threshold)
-        else f"Best at score {best.threshold:.2f}: F1 {best.f1:.3f}, precision {best.precision:.3f}, "
-        f"recall {best.recall:.3f}."
+        else f"Best at score {best.threshold:.2f}: F1 {percent(best.f1)}, precision "
+        f"{percent(best.precision)}, recall {percent(best.recall)} percent."
     )
     return line_chart(
         "scores", "Precision, recall and F1 by score", lines,
-        x_label="detections kept from this score on", y_limits=(0, 1.02), note=note,
+        x_label="detections kept from this score on", y_label="percent", y_limits=(0, 102), note=note,
     )  # fmt: skip
 
 
 def _calibration(analysis: Analysis) -> Chart:
-    found = analysis.calibration
+    bins = analysis.calibration
     note = "There are no detections."
-    if not math.isnan(found.ece):
+    if not math.isnan(bins.ece):
         with np.errstate(invalid="ignore"):
-            gap = np.nansum((found.confidence - found.accuracy) * found.counts) / found.counts.sum()
+            gaps = (bins.confidence - bins.accuracy) * bins.counts
+            gap = np.nansum(gaps) / bins.counts.sum()
         side = "too high" if gap > 0 else "too low"
-        note = f"Expected calibration error {found.ece:.3f}; scores are on average {abs(gap):.3f} {side}."
-    return reliability_chart("calibration", "Calibration", found.edges, found.accuracy, note)
+        note = f"Expected calibration error {bins.ece:.3f}; scores are on average {abs(gap):.3f} {side}."
+    return reliability_chart("calibration", "Calibration", bins.edges, bins.accuracy, note)
+
+
+def findings(analysis: Analysis) -> list[str]:
+    """Sentences; fewer when there is little to say."""
+    return [
+        *_costliest_error(analysis),
+        *_weakest_class(analysis),
+        *_most_confused(analysis),
+        *_classes_without_objects(analysis),
+        *_scores_far_off(analysis),
+    ]
+
+
+def _costliest_error(analysis: Analysis) -> list[str]:
+    gains = analysis.errors.gains
+    kind = max(gains, key=lambda name: gains[name])
+    if not gains[kind] > _WORTH_TELLING:
+        return []
+    return [
+        f"What costs most is {kind} ({MEANING[kind]}): without it AP50 would be "
+        f"{100 * gains[kind]:.1f} points higher. What helps: {_ADVICE[kind]}."
+    ]
+
+
+def _weakest_class(analysis: Analysis) -> list[str]:
+    by_class = {
+        name: value
+        for name, value in analysis.average_precision.by_class.items()
+        if not math.isnan(value)
+    }
+    if len(by_class) < 2:
+        return []
+    weakest = min(by_class, key=lambda name: by_class[name])
+    objects = analysis.average_precision.best[weakest].num_objects
+    return [
+        f"The weakest class is “{weakest}”, AP {100 * by_class[weakest]:.1f}, with {objects} annotated "
+        f"object{'' if objects == 1 else 's'} here."
+    ]
+
+
+def _most_confused(analysis: Analysis) -> list[str]:
+    between = [
+        (annotated, predicted, count)
+        for annotated, predicted, count in analysis.confusion.worst(len(analysis.truth.names) ** 2)
+        if BACKGROUND not in (annotated, predicted)
+    ]
+    if not between:
+        return []
+    annotated, predicted, count = between[0]
+    times = "once" if count == 1 else f"{count} times"
+    return [f"Most often confused: “{annotated}” taken for “{predicted}”, {times}."]
+
+
+def _classes_without_objects(analysis: Analysis) -> list[str]:
+    names = analysis.truth.names
+    empty = [name for name, n in zip(names, analysis.truth.num_objects, strict=True) if not n]
+    if not empty or len(empty) == len(names):
+        return []
+    shown = ", ".join(f"“{name}”" for name in empty[:5]) + (" …" if len(empty) > 5 else "")
+    return [
+        f"No number for {len(empty)} of {len(names)} classes, which have no object here: {shown}."
+    ]
+
+
+def _scores_far_off(analysis: Analysis) -> list[str]:
+    error = analysis.calibration.ece
+    if math.isnan(error) or error < _FAR_OFF:
+        return []
+    return [
+        f"Scores are no probabilities here (calibration error {error:.2f}): choose thresholds from "
+        "the table, not by feeling."
+    ]

@@ -1,18 +1,17 @@
-"""Combinations of rows."""
+"""Combinations of the model's parameters."""
 
 import pytest
 
-from paddlex_maskrcnn.config.rules import broken_rules, without_effect
 from paddlex_maskrcnn.config.schema import ModelParams
 
 
 def test_defaults_break_no_rule():
-    assert broken_rules(ModelParams()) == []
+    assert list(ModelParams().broken_rules()) == []
 
 
 def test_c4_takes_any_number_of_anchor_sizes():
-    assert broken_rules(ModelParams(with_fpn=False, anchor_sizes=[64, 128])) == []
-    assert [rule.key for rule in broken_rules(ModelParams(anchor_sizes=[64, 128]))] == [
+    assert list(ModelParams(with_fpn=False, anchor_sizes=[64, 128]).broken_rules()) == []
+    assert [name for name, _ in ModelParams(anchor_sizes=[64, 128]).broken_rules()] == [
         "anchor_sizes"
     ]
 
@@ -30,5 +29,5 @@ def test_c4_takes_any_number_of_anchor_sizes():
     ],
 )
 def test_idle_settings_are_named_when_given(settings, given, idle):
-    found = without_effect(ModelParams(**settings), given)
-    assert [sentence.split()[0] for sentence in found] == idle
+    sentences = ModelParams(**settings).without_effect(given)
+    assert [sentence.split()[0] for sentence in sentences] == idle

@@ -1,4 +1,4 @@
-"""Which held-out data a command looks at: its arguments, opening what they name, evaluating on it."""
+"""Which held-out data a command evaluates on: its arguments, opening what they name, evaluating."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from .overrides import add_overrides
 
 if TYPE_CHECKING:
+    from ..config.load import LoadedExperiment
     from ..data.datasets.base import DetectionDataset
-    from ..engine.evaluate import Evaluation
     from ..maskrcnn import MaskRCNN
+    from ..metrics.evaluation import Evaluation
 
 
-def add_held_out_arguments(parser: argparse.ArgumentParser, recorded: str) -> None:
+def add_eval_data_arguments(parser: argparse.ArgumentParser, recorded: str) -> None:
     """Give a parser the arguments that choose the data, and settings that win over the file.
 
     Args:
@@ -31,7 +32,7 @@ def add_held_out_arguments(parser: argparse.ArgumentParser, recorded: str) -> No
     add_overrides(parser, "after the folder: ")
 
 
-def open_held_out(arguments: argparse.Namespace, recorded: Path) -> DetectionDataset:
+def open_eval_data(arguments: argparse.Namespace, recorded: Path) -> DetectionDataset:
     """The data set that the arguments name.
 
     Args:
@@ -47,7 +48,6 @@ def open_held_out(arguments: argparse.Namespace, recorded: Path) -> DetectionDat
 
         return CocoDetection(arguments.data_dir, arguments.ann_file)
     from ..config.load import load_experiment
-    from .train import open_dataset
 
     config = Path(arguments.config or recorded)
     if not arguments.config and not config.is_file():
@@ -63,6 +63,20 @@ def open_held_out(arguments: argparse.Namespace, recorded: Path) -> DetectionDat
     return open_dataset(loaded, "eval")
 
 
+def open_dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
+    """The data set of `data.train` or `data.eval`, with its operators.
+
+    Args:
+        part: `train` or `eval`.
+    """
+    from .. import datasets
+    from ..data.transforms import Compose
+
+    data = loaded.experiment.data
+    transforms = Compose.from_choices(getattr(data.transforms, part))
+    return datasets.open_dataset(getattr(data, part), transforms)
+
+
 def evaluated(model: MaskRCNN, dataset: DetectionDataset, **settings: Any) -> Evaluation | None:
     """Evaluate with a log on the screen; with several processes call it in all.
 
@@ -76,5 +90,5 @@ def evaluated(model: MaskRCNN, dataset: DetectionDataset, **settings: Any) -> Ev
     from ..processes import is_main
 
     with run_log() if is_main() else nullcontext():
-        model.evaluate(dataset, **settings)
-    return model.last_evaluation if is_main() else None
+        evaluation = model.full_evaluation(dataset, **settings)
+    return evaluation if is_main() else None
