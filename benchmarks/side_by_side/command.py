@@ -218,7 +218,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     if on_gpu and args.clock == "cpu":
         raise ValueError("--clock is cpu, which does not see what a GPU does; leave it out")
     rounds = args.rounds or (2 if args.quick else 7)
-    size = args.size or (160 if args.quick else 800 if on_gpu else 512)
+    size = args.size or (96 if args.quick else 800 if on_gpu else 512)
     return Settings(
         device=args.device,
         threads=args.threads,

@@ -44,7 +44,7 @@ from .settings import Settings, Variant
 _ZOO = Path(detectron2.__file__).parent / "model_zoo" / "configs" / "COCO-InstanceSegmentation"
 LEARNING_RATE = 1e-6  # random weights do not move far, so that every step costs the same
 _SCORE_SPREAD, _DELTA_SPREAD = 2.0, 0.3  # standard deviations over the proposals
-_THRESHOLD, _CANDIDATES = 0.05, 100  # class scores above the threshold, of two images
+_THRESHOLD = 0.05  # of class scores
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,8 @@ def write_weights(
     network = torchvision_network(
         num_classes, min_size=size[0], max_size=size[1], rpn_post_nms_top_n_test=settings.proposals
     )
-    _spread(network, size)
+    # class scores above the threshold, of two images
+    _spread(network, size, candidates=10 if settings.quick else 100)
     torch.save(network.state_dict(), folder / "torchvision.pth")
     arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     state = as_tensors(convert_torchvision_maskrcnn(arrays))
@@ -188,7 +189,7 @@ def torchvision_network(num_classes: int, **settings: object) -> TorchvisionMask
 
 
 @torch.no_grad()
-def _spread(network: TorchvisionMaskRCNN, size: tuple[int, int]) -> None:
+def _spread(network: TorchvisionMaskRCNN, size: tuple[int, int], candidates: int) -> None:
     """Bring features and scores into the range of a trained network, on drawn photographs.
 
     Each norm takes the statistics of what reaches it; scores and box deltas are centred and scaled
@@ -207,7 +208,7 @@ def _spread(network: TorchvisionMaskRCNN, size: tuple[int, int]) -> None:
     predictor = network.roi_heads.box_predictor
     _centre(predictor.bbox_pred, seen[0], _DELTA_SPREAD)
     scores = _centre(predictor.cls_score, seen[0], _SCORE_SPREAD)
-    predictor.cls_score.bias[0] += _background(scores)
+    predictor.cls_score.bias[0] += _background(scores, candidates)
 
 
 def _photographs(size: tuple[int, int]) -> list[torch.Tensor]:
@@ -230,14 +231,14 @@ def _centre(layer: nn.Linear, inputs: torch.Tensor, spread: float) -> torch.Tens
     return layer(inputs)
 
 
-def _background(scores: torch.Tensor) -> float:
+def _background(scores: torch.Tensor, limit: int) -> float:
     """What makes background likely enough that few scores of objects are above the threshold."""
     low, high = 0.0, 30.0
     for _ in range(20):
         middle = (low + high) / 2
         moved = scores + middle * (torch.arange(scores.shape[1]) == 0)
         candidates = (moved.softmax(dim=1)[:, 1:] > _THRESHOLD).sum()
-        low, high = (middle, high) if candidates > _CANDIDATES else (low, middle)
+        low, high = (middle, high) if candidates > limit else (low, middle)
     return high
 
 
