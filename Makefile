@@ -1,6 +1,7 @@
 # make train   set up .venv and run the quickstart
 # make test    set up .venv and run lint, types and the whole test suite, on as many cores as there are (4 at most)
 # make bench   ours, stock Detectron2 and torchvision side by side, a quarter of an hour; BENCH_ARGS="--device cuda"
+# make gpu-check   what needs a GPU, in one run of eight minutes; GPU_ARGS="--help" lists the arguments
 # make bench-compare A=old.json B=new.json   fails when something became more than 10 % slower
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +9,7 @@ CONFIG ?= configs/quickstart.yaml
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test install lint docs clean bench bench-compare
+.PHONY: train test install lint docs clean bench bench-compare gpu-check
 
 train: install
 	$(BIN)/python train_net.py --config $(CONFIG)
@@ -32,6 +33,9 @@ bench: install
 
 bench-compare: install
 	$(BIN)/python benchmarks/compare.py $(A) $(B)
+
+gpu-check: install
+	benchmarks/gpu_check.sh --python $(abspath $(BIN)/python) $(GPU_ARGS)
 
 install: $(READY)
 

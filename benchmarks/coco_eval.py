@@ -3,10 +3,10 @@
     python benchmarks/coco_eval.py [--images 2000] [--objects 20] [--detections 40] [--classes 20]
 
 Drawn annotations and results on images of 640x480: twelve-cornered masks, some found well, some
-badly, some twice, some as another class, and detections of nothing. Ours is all of an evaluation, with
-precision, recall and F1 at the best scores; `report` also has what only the analysis needs (kinds of
-error, confusion, calibration, images). CPU seconds of all threads, since waiting for a busy machine is
-nobody's speed.
+badly, some twice, some as another class, and detections of nothing. Ours also has precision, recall
+and F1 at the best scores; `with report` has the kinds of error, confusion, calibration and images of the
+analysis as well. CPU seconds of all threads, since waiting for a busy
+machine is nobody's speed.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from side_by_side.arguments import positive
+from side_by_side.rounds import Spread, ratios, take_turns
+from side_by_side.settings import positive
 
 from paddlex_maskrcnn.metrics.analysis import analyse
 from paddlex_maskrcnn.metrics.evaluation import compare
@@ -32,15 +31,49 @@ from paddlex_maskrcnn.metrics.results import ResultRows
 from paddlex_maskrcnn.metrics.truth import Truth
 
 REFERENCE = "pycocotools"
+KINDS = ("bbox", "segm")
 HEIGHT, WIDTH = 480, 640
 CORNERS = np.linspace(0, 2 * np.pi, 12, endpoint=False)
 UNIT = np.stack([np.cos(CORNERS), np.sin(CORNERS)], axis=1)
 
 
+def evaluate(data: dict[str, Any], rows: ResultRows, kinds: Sequence[str] = KINDS) -> list[float]:
+    """AP, AP50 and AP75 of each kind by this package, from a COCO dict and results."""
+    truth = Truth(data)
+    numbers = [compare(truth, rows, kind).average_precision for kind in kinds]
+    return [value for of_kind in numbers for value in (of_kind.ap, of_kind.ap50, of_kind.ap75)]
+
+
+def report(data: dict[str, Any], rows: ResultRows, kinds: Sequence[str] = KINDS) -> None:
+    """Evaluation with what only the analysis needs."""
+    truth = Truth(data)
+    for kind in kinds:
+        analyse(compare(truth, rows, kind))
+
+
+def reference(
+    data: dict[str, Any], rows: Sequence[dict[str, Any]], kinds: Sequence[str] = KINDS
+) -> list[float]:
+    """The same numbers by pycocotools."""
+    numbers: list[float] = []
+    with contextlib.redirect_stdout(io.StringIO()):  # its progress texts
+        truth = COCO()
+        truth.dataset = data
+        truth.createIndex()
+        results = truth.loadRes(list(rows))
+        for kind in kinds:
+            judge = COCOeval(truth, results, kind)
+            judge.evaluate()
+            judge.accumulate()
+            judge.summarize()
+            numbers += judge.stats[:3].tolist()
+    return numbers
+
+
 def draw_data(
     images: int, objects: int, detections: int, classes: int
 ) -> tuple[dict[str, Any], ResultRows]:
-    """A COCO dict and results, the same in every run."""
+    """A COCO dict and results, the same in every run; objects and detections are per image."""
     random = np.random.default_rng(0)
     truth: dict[str, Any] = {
         "images": [{"id": i + 1, "height": HEIGHT, "width": WIDTH} for i in range(images)],
@@ -73,69 +106,39 @@ def draw_data(
 
 
 def polygon(centre: np.ndarray, size: np.ndarray) -> dict[str, Any]:
+    """Run lengths of a twelve-cornered shape, clipped to the image."""
     points = np.clip(centre + UNIT * size / 2, 0, [WIDTH, HEIGHT]).reshape(1, -1).tolist()
     return coco_mask.merge(coco_mask.frPyObjects(points, HEIGHT, WIDTH))
 
 
-def medians(work: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Seconds of each, taking turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(repeats):
-        for name, run in work.items():
-            start = time.process_time()
-            run()
-            seconds[name].append(time.process_time() - start)
-    return {name: statistics.median(times) for name, times in seconds.items()}
-
-
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Time both and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=positive, default=500, help="%(default)s")
-    parser.add_argument(
-        "--objects", type=positive, default=20, help="annotated, an image; %(default)s"
-    )
+    parser.add_argument("--objects", type=positive, default=20, help="an image; %(default)s")
     parser.add_argument("--detections", type=positive, default=40, help="an image; %(default)s")
     parser.add_argument("--classes", type=positive, default=20, help="%(default)s")
     parser.add_argument("--repeats", type=positive, default=3, help="%(default)s")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     data, rows = draw_data(args.images, args.objects, args.detections, args.classes)
-    truth = Truth(data)
-    truth.masks, truth.areas  # noqa: B018  (read once, before the clock starts)
-    print(f"Python {sys.version.split()[0]}, {len(truth.classes)} objects, {len(rows)} detections,")
-    print(
-        f"{args.classes} classes; medians of {args.repeats} in CPU seconds, and {REFERENCE} / this"
-    )
-    total: dict[str, float] = {}
-    for kind in ("bbox", "segm"):
-        times = medians(
-            {
-                "evaluation": lambda kind=kind: compare(truth, rows, kind),
-                "with report": lambda kind=kind: analyse(compare(truth, rows, kind)),
-                REFERENCE: lambda kind=kind: by_pycocotools(data, rows, kind),
-            },
-            args.repeats,
-        )
-        total = {name: total.get(name, 0.0) + times[name] for name in times}
-        show(kind, times)
-    show("both", total)
-
-
-def by_pycocotools(truth: dict[str, Any], rows: ResultRows, kind: str) -> None:
-    """The reference; it writes into the annotations, which are copied therefore."""
-    with contextlib.redirect_stdout(io.StringIO()):  # its progress texts
-        annotated = COCO()
-        annotated.dataset = truth | {"annotations": [dict(row) for row in truth["annotations"]]}
-        annotated.createIndex()
-        evaluation = COCOeval(annotated, annotated.loadRes(rows.of_kind(kind)), kind)
-        evaluation.params.maxDets = [100]
-        evaluation.evaluate()
-        evaluation.accumulate()
-
-
-def show(title: str, times: dict[str, float]) -> None:
-    parts = [f"{name} {time:.2f} ({times[REFERENCE] / time:.1f}x)" for name, time in times.items()]
-    print(f"{title:6s}", ", ".join(parts), flush=True)
+    plain = [dict(row) for row in rows]  # the form that the reference reads, made off the clock
+    print(f"{args.images} images, {len(rows)} detections, {args.classes} classes; CPU seconds,")
+    print(f"and how many times as fast as {REFERENCE}")
+    for kinds in (["bbox"], ["segm"], list(KINDS)):
+        work = {
+            "evaluation": lambda kinds=kinds: evaluate(data, rows, kinds),
+            "with report": lambda kinds=kinds: report(data, rows, kinds),
+            REFERENCE: lambda kinds=kinds: reference(data, plain, kinds),
+        }
+        seconds = take_turns(work, args.repeats, clock="cpu")
+        medians = [Spread.of(values).median for values in seconds.values()]
+        shown = [
+            f"{name} {median:.2f} s ({Spread.of(ratios(seconds[REFERENCE], values)).median:.1f}x)"
+            for (name, values), median in zip(seconds.items(), medians, strict=True)
+        ]
+        print(f"{' and '.join(kinds):14s}", ", ".join(shown), flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

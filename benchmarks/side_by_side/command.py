@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -18,15 +17,30 @@ import torch
 from paddlex_maskrcnn.acceleration import PLAIN_VARIABLE, asks_for_plain
 
 from . import own_process, predicting, small_parts, training
-from .arguments import output_file, positive
 from .equality import check_detections
-from .machine import about
+from .networks import SharedWeights, write_weights
 from .pictures import Pictures, draw_pictures
-from .record import Part, Record, rows_of
+from .record import (
+    Part,
+    Record,
+    about,
+    around_markers,
+    lines_of,
+    page_part,
+    rows_of,
+    write_between,
+)
 from .rounds import take_turns
-from .settings import LIKE_TORCHVISION, OURS, STOCK, TORCHVISION, Settings, read_variant
-from .table import around_markers, lines_of, page_part, write_between
-from .weights import SharedWeights, write_weights
+from .settings import (
+    LIKE_TORCHVISION,
+    OURS,
+    STOCK,
+    TORCHVISION,
+    Settings,
+    output_file,
+    positive,
+    read_variant,
+)
 
 
 @dataclass
@@ -45,7 +59,7 @@ class Bench:
 
     @cached_property
     def weights(self) -> SharedWeights:
-        return write_weights(self.folder)
+        return write_weights(self.folder, settings=self.settings)
 
     def step(self) -> Part:
         """Training steps, after the check that the first one gives equal losses."""
@@ -61,7 +75,9 @@ class Bench:
             device=settings.device, warm_up=training.warm_up_turns(settings),
         )  # fmt: skip
         steps = training.steps_of_a_turn(settings)
-        seconds = {name: [turn / steps for turn in found] for name, found in turns.items()}
+        seconds = {
+            name: [turn / steps for turn in turn_seconds] for name, turn_seconds in turns.items()
+        }
         name = f"{settings.batch_size} images, short side {settings.size}"
         equal = {(OURS, STOCK): "losses", (LIKE_TORCHVISION, TORCHVISION): "3 of 5 losses"}
         pairs = training.pairs(settings)
@@ -70,13 +86,18 @@ class Bench:
     def predict(self) -> Part:
         """Predictions, after the check that they find the same."""
         settings = self.settings
-        found = predicting.predictors(self.weights, settings)
+        predictors = predicting.predictors(self.weights, settings)
         arrays = self.pictures.arrays()[: 1 if settings.quick else 2]
         images = predicting.images_of_size(arrays, settings)
         part = Part()
-        seen = {name: [one.found(image) for image in images] for name, one in found.items()}
+        seen = {
+            name: [predictor.detections(image) for image in images]
+            for name, predictor in predictors.items()
+        }
         part.checks.append(check_detections("detections, Detectron2", seen[OURS], seen[STOCK]))
-        boxes = [{k: v for k, v in one.items() if k != "masks"} for one in seen[LIKE_TORCHVISION]]
+        boxes = [
+            {k: v for k, v in objects.items() if k != "masks"} for objects in seen[LIKE_TORCHVISION]
+        ]
         part.checks.append(check_detections("detections, torchvision", boxes, seen[TORCHVISION]))
         many = f"{len(arrays)} images, short side {settings.size}"
         jobs: dict[str, tuple[str, list[Any]]] = {
@@ -91,8 +112,8 @@ class Bench:
         }
         for work, (method, inputs) in jobs.items():
             turns = {
-                name: predicting.over_all(getattr(one, method), inputs)
-                for name, one in found.items()
+                name: predicting.over_all(getattr(predictor, method), inputs)
+                for name, predictor in predictors.items()
             }
             seconds = take_turns(
                 turns, settings.rounds, clock=settings.clock, device=settings.device
@@ -127,9 +148,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = _parser()
     args = parser.parse_args(arguments)
-    if args.memory_of:
-        print(own_process.memory_of(json.loads(args.memory_of)))
-        return 0
     try:
         parts, settings = _parts(args.parts), _settings(args)
         path = args.json or output_file(_default_json(parts, settings))
@@ -182,8 +200,8 @@ def _default_json(parts: Sequence[str], settings: Settings) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    parts = [one.strip() for one in text.split(",") if one.strip()]
-    unknown = [one for one in parts if one not in PARTS]
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [part for part in parts if part not in PARTS]
     if unknown or not parts:
         raise ValueError(f"--parts is {text!r}; choose some of {','.join(PARTS)}")
     return parts
@@ -200,7 +218,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     if on_gpu and args.clock == "cpu":
         raise ValueError("--clock is cpu, which does not see what a GPU does; leave it out")
     rounds = args.rounds or (2 if args.quick else 7)
-    size = args.size or (160 if args.quick else 800 if on_gpu else 512)
+    size = args.size or (96 if args.quick else 800 if on_gpu else 512)
     return Settings(
         device=args.device,
         threads=args.threads,
@@ -212,7 +230,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         quick=args.quick,
         tf32=args.tf32,
         amp=args.amp,
-        variants=[read_variant(one) for one in args.variant],
+        variants=[read_variant(text) for text in args.variant],
     )
 
 
@@ -256,5 +274,4 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--write", type=Path, metavar="PAGE.md", help="put the table into this page"
     )
-    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     return parser

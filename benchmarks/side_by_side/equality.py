@@ -8,7 +8,7 @@ import numpy as np
 
 from .record import Check
 
-Found = Mapping[str, np.ndarray]
+Detections = Mapping[str, np.ndarray]
 
 # Relative, of a loss. Sums in another order round otherwise, and a score that rounds otherwise may
 # exchange one of the regions that are drawn, which moves a loss by more than rounding does.
@@ -38,19 +38,17 @@ def check_losses(
     worst = max(judged, key=lambda key: judged[key])
     # not a number is not below anything
     passed = all(value <= tolerance for value in judged.values())
-    found = f"{len(judged)} losses differ by at most {judged[worst]:.1g} of themselves ({worst})"
+    text = f"{len(judged)} losses differ by at most {judged[worst]:.1g} of themselves ({worst})"
     if passed and judged[worst] == 0:
-        found = f"{len(judged)} losses equal bit for bit"
+        text = f"{len(judged)} losses equal bit for bit"
     shown = [f"{key} by {apart[key]:.1g}" for key in leave_out]
-    return Check(
-        name, passed, found + (f"; defined otherwise: {', '.join(shown)}" if shown else "")
-    )
+    return Check(name, passed, text + (f"; defined otherwise: {', '.join(shown)}" if shown else ""))
 
 
 def check_detections(
     name: str,
-    ours: Sequence[Found],
-    theirs: Sequence[Found],
+    ours: Sequence[Detections],
+    theirs: Sequence[Detections],
     *,
     pixels: float = 0.05,
     scores: float = 1e-3,
@@ -67,7 +65,7 @@ def check_detections(
         pixels, scores: largest difference that passes.
         mask_share: largest share of pixels that may differ, of those in one mask or the other.
     """
-    total = sum(len(one["scores"]) for one in ours)
+    total = sum(len(image["scores"]) for image in ours)
     if not total:
         return Check(name, False, "no detections at all, so that nothing was compared")
     box = score = share = 0.0
@@ -78,41 +76,41 @@ def check_detections(
         score = max(score, _apart(a["scores"][left], b["scores"][right]))
         share = max(share, _mask_share(a, b, left, right))
         alone += [*_above_last(a, left), *_above_last(b, right)]
-    passed = score <= scores and share <= mask_share and all(one <= scores for one in alone)
-    found = f"{total} detections, boxes within {box:.2g} pixels, scores within {score:.1g}"
-    found += f", {share:.2g} of mask pixels differ" if "masks" in ours[0] else ""
-    found += f", {len(alone)} without counterpart" if alone else ""
-    found += f", up to {max(alone):.2g} above the last score" if alone else ""
+    passed = score <= scores and share <= mask_share and all(above <= scores for above in alone)
+    text = f"{total} detections, boxes within {box:.2g} pixels, scores within {score:.1g}"
+    text += f", {share:.2g} of mask pixels differ" if "masks" in ours[0] else ""
+    text += f", {len(alone)} without counterpart" if alone else ""
+    text += f", up to {max(alone):.2g} above the last score" if alone else ""
     if passed and box == score == share == 0 and not alone:
-        found = f"{total} detections equal bit for bit"
-    return Check(name, passed, found)
+        text = f"{total} detections equal bit for bit"
+    return Check(name, passed, text)
 
 
-def _counterparts(a: Found, b: Found, pixels: float) -> tuple[np.ndarray, np.ndarray]:
+def _counterparts(a: Detections, b: Detections, pixels: float) -> tuple[np.ndarray, np.ndarray]:
     """Places in both of detections of one class whose boxes are within so many pixels."""
     left, right = [], []
     free = np.ones(len(b["scores"]), bool)
-    for place in range(len(a["scores"])):
-        apart = np.abs(b["boxes"] - a["boxes"][place]).max(axis=1, initial=0.0)
-        apart[~free | (b["classes"] != a["classes"][place])] = np.inf
+    for index in range(len(a["scores"])):
+        apart = np.abs(b["boxes"] - a["boxes"][index]).max(axis=1, initial=0.0)
+        apart[~free | (b["classes"] != a["classes"][index])] = np.inf
         if len(apart) and apart.min() <= pixels:
-            left.append(place)
+            left.append(index)
             right.append(int(apart.argmin()))
             free[right[-1]] = False
     return np.array(left, int), np.array(right, int)
 
 
-def _above_last(found: Found, matched: np.ndarray) -> list[float]:
+def _above_last(detections: Detections, matched: np.ndarray) -> list[float]:
     """How far each score that is not matched is above the smallest one."""
-    others = np.delete(found["scores"], matched)
-    return (others - found["scores"].min()).tolist() if len(others) else []
+    others = np.delete(detections["scores"], matched)
+    return (others - detections["scores"].min()).tolist() if len(others) else []
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(np.asarray(a, np.float64) - b).max()) if len(a) else 0.0
 
 
-def _mask_share(a: Found, b: Found, left: np.ndarray, right: np.ndarray) -> float:
+def _mask_share(a: Detections, b: Detections, left: np.ndarray, right: np.ndarray) -> float:
     if "masks" not in a or not len(left):
         return 0.0
     first, second = np.asarray(a["masks"], bool)[left], np.asarray(b["masks"], bool)[right]

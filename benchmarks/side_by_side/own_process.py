@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from .memory_use import forget_peak, peak_mib, resident_mib
+import torch
+
+from .networks import SharedWeights
 from .pictures import Pictures
 from .record import Part, rows_of
-from .rounds import timed
-from .settings import OURS, STOCK, TORCHVISION, Settings, Variant
-from .weights import SharedWeights
+from .rounds import forget_peak, in_own_process, peak_mib, resident_mib, timed, wait_for
+from .settings import OURS, STOCK, TORCHVISION, Settings
+from .training import pairs, steppers
 
 _ROOT = Path(__file__).parents[2]
 
@@ -46,15 +45,15 @@ def start_up(settings: Settings) -> Part:
     part = Part()
     for work, statements in (("import of the package", _IMPORTS), ("import of the class", _BUILD)):
         clocked = {name: ["-c", _CLOCKED.format(code)] for name, code in statements.items()}
-        clocks = {name: partial(_seconds_told, one) for name, one in clocked.items()}
+        clocks = {name: partial(_printed_seconds, arguments) for name, arguments in clocked.items()}
         seconds = _in_turns(clocks, settings)
         part.rows += rows_of("start-up", work, seconds, [(OURS, STOCK), (OURS, TORCHVISION)])
-    helps = {name: partial(timed, partial(_python, one)) for name, one in _HELP.items()}
+    helps = {name: partial(timed, partial(_python, arguments)) for name, arguments in _HELP.items()}
     part.rows += rows_of("start-up", "--help", _in_turns(helps, settings), [(OURS, STOCK)])
     return part
 
 
-def _seconds_told(arguments: list[str]) -> float:
+def _printed_seconds(arguments: list[str]) -> float:
     """What the process printed."""
     return float(_python(arguments))
 
@@ -63,63 +62,35 @@ def _in_turns(
     work: Mapping[str, Callable[[], float]], settings: Settings
 ) -> dict[str, list[float]]:
     """What each call of each contestant returns; the first round fills the file cache."""
-    found: dict[str, list[float]] = {name: [] for name in work}
+    values: dict[str, list[float]] = {name: [] for name in work}
     for turn in range(1 + min(settings.rounds, 3)):
         for name, measure in work.items():
             value = measure()
             if turn:
-                found[name].append(value)
-    return found
+                values[name].append(value)
+    return values
 
 
 def peak_memory(pictures: Pictures, weights: SharedWeights, settings: Settings) -> Part:
     """Peak memory of two training steps, above what the imports take, each in its own process."""
-    from .training import pairs, steppers
-
-    part = Part()
-    names = list(steppers(pictures, weights, settings))
     rounds = 1 if settings.quick else 2  # allocations repeat themselves
-    found = {
-        name: [_measured_apart(name, pictures, weights, settings) for _ in range(rounds)]
-        for name in names
+    peaks = {
+        name: [in_own_process(memory_of, name, pictures, weights, settings) for _ in range(rounds)]
+        for name in steppers(pictures, weights, settings)
     }
     work = f"training step, {settings.batch_size} images, short side {settings.size}"
     where = "GPU" if settings.device == "cuda" else "process"
-    part.rows += rows_of(f"peak memory ({where})", work, found, pairs(settings), unit="MiB")
-    return part
+    rows = rows_of(f"peak memory ({where})", work, peaks, pairs(settings), unit="MiB")
+    return Part(rows)
 
 
-def _measured_apart(
-    name: str, pictures: Pictures, weights: SharedWeights, settings: Settings
-) -> float:
-    asked = {
-        "name": name,
-        "settings": asdict(settings),
-        "pictures": {"folder": str(pictures.folder), "ann_file": str(pictures.ann_file)},
-        "weights": {key: value if key == "num_classes" else str(value)
-                    for key, value in asdict(weights).items()},
-    }  # fmt: skip
-    return float(_python(["benchmarks/run.py", "--memory-of", json.dumps(asked)]))
-
-
-def memory_of(asked: dict[str, Any]) -> float:
-    """MiB of the contestant; what the process of `peak_memory` does."""
-    import torch
-
-    from .rounds import wait_for
-    from .training import steppers
-
-    plain = asked["settings"]
-    settings = Settings(**plain | {"variants": [Variant(**one) for one in plain["variants"]]})
-    paths = {key: Path(value) for key, value in asked["weights"].items() if key != "num_classes"}
-    weights = SharedWeights(**paths, num_classes=asked["weights"]["num_classes"])
-    folder, ann_file = (Path(asked["pictures"][key]) for key in ("folder", "ann_file"))
-    pictures = Pictures(folder, ann_file, records=[])
+def memory_of(name: str, pictures: Pictures, weights: SharedWeights, settings: Settings) -> float:
+    """MiB of one contestant, measured in this process."""
     torch.set_num_threads(settings.threads)
     builders = steppers(pictures, weights, settings)
     before = resident_mib()
     forget_peak()
-    stepper = builders[asked["name"]]()
+    stepper = builders[name]()
     for _ in range(2):
         stepper.step()
     wait_for(settings.device)

@@ -25,11 +25,10 @@ from paddlex_maskrcnn.inference.detections import detect
 from paddlex_maskrcnn.inference.model_directory import WEIGHTS
 from paddlex_maskrcnn.inference.network import build_network
 
-from .networks import our_model, our_transforms, stock_cfg, torchvision_s
+from .networks import SharedWeights, our_model, our_transforms, stock_cfg, torchvision_s
 from .settings import LIKE_TORCHVISION, OURS, STOCK, TORCHVISION, Settings
-from .weights import SharedWeights
 
-Found = dict[str, np.ndarray]  # boxes, scores, classes, masks of one image
+Detections = dict[str, np.ndarray]  # boxes, scores, classes, masks of one image
 
 
 class Ours:
@@ -40,8 +39,8 @@ class Ours:
 
     def objects(self, pixels: np.ndarray) -> list[Any]:
         """Every object with its mask in pixels of the image."""
-        found = self.model.predict(pixels, self.transforms)
-        return [one["mask"] for one in found]
+        objects = self.model.predict(pixels, self.transforms)
+        return [obj["mask"] for obj in objects]
 
     def encoded(self, pixels: np.ndarray) -> list[Any]:
         """Every object as COCO's evaluation wants it."""
@@ -49,17 +48,11 @@ class Ours:
 
     def network(self, image: torch.Tensor) -> list[Any]:
         """The network alone, on a resized image."""
-        return detect(self._module, [_input(image)])
+        return detect(self._module, [as_input(image)])
 
-    def found(self, image: torch.Tensor) -> Found:
+    def detections(self, image: torch.Tensor) -> Detections:
         """All of one resized image, for comparing."""
-        [objects] = detect(self._module, [_input(image)])
-        return {
-            "boxes": np.array([one.box for one in objects]).reshape(-1, 4),
-            "scores": np.array([one.score for one in objects]),
-            "classes": np.array([one.class_index for one in objects]),
-            "masks": np.array([one.mask.dense(*image.shape[1:]) for one in objects]),
-        }
+        return detections_of(self._module, as_input(image))
 
     @property
     def _module(self) -> Any:
@@ -76,19 +69,19 @@ class Stock:
         self.predictor = DefaultPredictor(cfg)
 
     def objects(self, pixels: np.ndarray) -> list[Any]:
-        found = self.predictor(pixels)["instances"].to("cpu")
-        return list(found.pred_masks.numpy())
+        objects = self.predictor(pixels)["instances"].to("cpu")
+        return list(objects.pred_masks.numpy())
 
     def encoded(self, pixels: np.ndarray) -> list[Any]:
         return instances_to_coco_json(self.predictor(pixels)["instances"].to("cpu"), 1)
 
     @torch.no_grad()
     def network(self, image: torch.Tensor) -> list[Any]:
-        return self.predictor.model.inference([_input(image)], do_postprocess=False)
+        return self.predictor.model.inference([as_input(image)], do_postprocess=False)
 
     @torch.no_grad()
-    def found(self, image: torch.Tensor) -> Found:
-        objects = self.predictor.model([_input(image)])[0]["instances"].to("cpu")
+    def detections(self, image: torch.Tensor) -> Detections:
+        objects = self.predictor.model([as_input(image)])[0]["instances"].to("cpu")
         return {
             "boxes": objects.pred_boxes.tensor.numpy(),
             "scores": objects.scores.numpy(),
@@ -106,8 +99,8 @@ class Torchvision:
 
     @torch.inference_mode()
     def _predict(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        found = self.module([image.to(self.device) / 255])[0]
-        return {key: value.cpu() for key, value in found.items()}
+        detections = self.module([image.to(self.device) / 255])[0]
+        return {key: value.cpu() for key, value in detections.items()}
 
     def _of_array(self, pixels: np.ndarray) -> dict[str, torch.Tensor]:
         rgb = np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1))
@@ -117,10 +110,10 @@ class Torchvision:
         return list((self._of_array(pixels)["masks"][:, 0] > 0.5).numpy())
 
     def encoded(self, pixels: np.ndarray) -> list[Any]:
-        found = self._of_array(pixels)
-        masks = (found["masks"][:, 0] > 0.5).numpy().astype(np.uint8)
-        rles = [coco_mask.encode(np.asfortranarray(one)) for one in masks]
-        rows = zip(found["boxes"].tolist(), found["scores"].tolist(), rles, strict=True)
+        detections = self._of_array(pixels)
+        masks = (detections["masks"][:, 0] > 0.5).numpy().astype(np.uint8)
+        rles = [coco_mask.encode(np.asfortranarray(mask)) for mask in masks]
+        rows = zip(detections["boxes"].tolist(), detections["scores"].tolist(), rles, strict=True)
         return [{"bbox": box, "score": score, "segmentation": rle} for box, score, rle in rows]
 
     @torch.inference_mode()
@@ -131,33 +124,45 @@ class Torchvision:
         proposals, _ = self.module.rpn(images, features)
         return self.module.roi_heads(features, proposals, images.image_sizes)
 
-    def found(self, image: torch.Tensor) -> Found:
-        found = self._predict(image)
+    def detections(self, image: torch.Tensor) -> Detections:
+        detections = self._predict(image)
         return {
-            "boxes": found["boxes"].numpy(),
-            "scores": found["scores"].numpy(),
-            "classes": found["labels"].numpy() - 1,
+            "boxes": detections["boxes"].numpy(),
+            "scores": detections["scores"].numpy(),
+            "classes": detections["labels"].numpy() - 1,
         }
+
+
+def detections_of(network: Any, image: dict[str, Any]) -> Detections:
+    """What a network of ours detects in one image, for comparing."""
+    [objects] = detect(network, [image])
+    height, width = image["height"], image["width"]
+    return {
+        "boxes": np.array([obj.box for obj in objects]).reshape(-1, 4),
+        "scores": np.array([obj.score for obj in objects]),
+        "classes": np.array([obj.class_index for obj in objects]),
+        "masks": np.array([obj.mask.dense(height, width) for obj in objects]),
+    }
 
 
 def predictors(weights: SharedWeights, settings: Settings) -> dict[str, Any]:
     """All contestants, those variants of ours included that differ in their network."""
-    found: dict[str, Any] = {
+    predictors: dict[str, Any] = {
         OURS: Ours(our_model(weights.ours, settings), settings),
         STOCK: Stock(weights, settings),
         LIKE_TORCHVISION: Ours(our_model(weights.like_torchvision, settings), settings),
         TORCHVISION: Torchvision(weights, settings),
     }
-    for one in settings.variants:
-        if one.model:
-            found[one.name] = Ours(_with_rows(weights, settings, one.model), settings)
-    return found
+    for variant in settings.variants:
+        if variant.model:
+            predictors[variant.name] = Ours(_with_rows(weights, settings, variant.model), settings)
+    return predictors
 
 
 def pairs(settings: Settings) -> list[tuple[str, str]]:
     """Who is compared with whom."""
-    found = [(OURS, STOCK), (LIKE_TORCHVISION, TORCHVISION)]
-    return found + [(one.name, STOCK) for one in settings.variants if one.model]
+    pairs = [(OURS, STOCK), (LIKE_TORCHVISION, TORCHVISION)]
+    return pairs + [(variant.name, STOCK) for variant in settings.variants if variant.model]
 
 
 def images_of_size(arrays: list[np.ndarray], settings: Settings) -> list[torch.Tensor]:
@@ -176,8 +181,8 @@ def over_all(work: Callable[[Any], Any], inputs: list[Any]) -> Callable[[], None
     """The work on every input, as one piece."""
 
     def run() -> None:
-        for one in inputs:
-            work(one)
+        for value in inputs:
+            work(value)
 
     return run
 
@@ -194,5 +199,6 @@ def _with_rows(weights: SharedWeights, settings: Settings, changes: dict[str, An
     return other
 
 
-def _input(image: torch.Tensor) -> dict[str, Any]:
+def as_input(image: torch.Tensor) -> dict[str, Any]:
+    """An image in the form that Detectron2's networks take."""
     return {"image": image, "height": image.shape[1], "width": image.shape[2]}

@@ -1,21 +1,37 @@
-"""What a run found, and its JSON form.
+"""What a run measured: rows and checks, where it ran, the JSON file, and the table of a page.
 
-A row compares two contestants on one piece of work. Its key (part, work, contestant, against) is what
-`compare` finds it by in another run, so names of work hold no measured value.
+A row compares two contestants on the same work. Its key (part, work, contestant, against) is how
+`compare.py` finds it in another run, so names of work hold no measured value.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
-from collections.abc import Sequence
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from .rounds import Spread, ratios
+from .settings import Settings
 
 SCHEMA = 1
 UNITS = ("s", "MiB")
+BEGIN = "<!-- begin: python benchmarks/run.py --write -->"
+END = "<!-- end -->"
+_HEAD = "| part | work | | against | times as fast | quartiles | median of each | equal work |\n"
+_RULE = "|---|---|---|---|---|---|---|---|\n"
+_PACKAGES = (
+    "torch", "torchvision", "sal-detectron2", "detectron2", "numpy", "opencv-python-headless",
+    "pillow", "pycocotools",
+)  # fmt: skip
+_ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -133,13 +149,13 @@ def read_record(path: Path) -> Record:
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no JSON file: {error}") from None
     if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
-        found = plain.get("schema") if isinstance(plain, dict) else None
+        schema = plain.get("schema") if isinstance(plain, dict) else None
         raise ValueError(
-            f"{path} was not written by benchmarks/run.py (schema {found!r}, not {SCHEMA})"
+            f"{path} was not written by benchmarks/run.py (schema {schema!r}, not {SCHEMA})"
         )
     try:
-        rows = [_row(one) for one in plain.pop("rows")]
-        checks = [Check(**one) for one in plain.pop("checks")]
+        rows = [_row(entry) for entry in plain.pop("rows")]
+        checks = [Check(**entry) for entry in plain.pop("checks")]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a whole record: {error}") from None
     plain.pop("schema")
@@ -147,8 +163,8 @@ def read_record(path: Path) -> Record:
 
 
 def _row(plain: dict[str, Any]) -> Row:
-    known = {key: plain[key] for key in Row.__dataclass_fields__ if key != "equal"}
-    row = Row(**known, equal=plain.get("equal", ""))
+    values = {key: plain[key] for key in Row.__dataclass_fields__ if key != "equal"}
+    row = Row(**values, equal=plain.get("equal", ""))
     if row.unit not in UNITS or not row.values or len(row.values) != len(row.against_values):
         raise TypeError(f"row {' / '.join(row.key)} has no values of both contestants")
     return row
@@ -169,17 +185,152 @@ def rows_of(
         seconds: contestant -> values of the rounds.
         equal: pair -> how their work was found equal.
     """
+    equal = equal or {}
     return [
-        Row(
-            part,
-            work,
-            one,
-            other,
-            unit,
-            seconds[one],
-            seconds[other],
-            (equal or {}).get((one, other), ""),
-        )
-        for one, other in pairs
-        if one in seconds and other in seconds
+        Row(part, work, a, b, unit, seconds[a], seconds[b], equal.get((a, b), ""))
+        for a, b in pairs
+        if a in seconds and b in seconds
     ]
+
+
+def about(settings: Settings, command: Sequence[str]) -> dict[str, Any]:
+    """Command, date, commit, machine, versions and settings of a run."""
+    return {
+        "command": "python benchmarks/" + " ".join(command),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": _git("rev-parse", "--short=12", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "machine": machine(settings.device),
+        "versions": versions(),
+        "settings": asdict(settings),
+    }
+
+
+def machine(device: str = "cpu") -> dict[str, Any]:
+    """Processor, cores, memory, load, and the GPU where one is measured."""
+    facts: dict[str, Any] = {
+        "system": platform.system(),
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+    if device == "cuda":
+        import torch  # not needed to compare two files
+
+        facts["gpu"] = torch.cuda.get_device_name()
+        facts["cuda"] = torch.version.cuda
+        facts["cudnn"] = torch.backends.cudnn.version()
+    return facts
+
+
+def processor() -> str:
+    """As /proc/cpuinfo names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of what takes part; only what is installed."""
+    installed = {"python": sys.version.split()[0]}
+    for name in _PACKAGES:
+        try:
+            installed[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return installed
+
+
+def _git(*arguments: str) -> str:
+    """What git says; empty where there is no git or no repository."""
+    command = ["git", "--no-optional-locks", "-C", str(_ROOT), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
+
+
+def page_part(record: Record) -> str:
+    """Command, machine and date, the table, and the checks."""
+    rows = "".join(f"{line(row)}\n" for row in record.rows)
+    checks = "".join(
+        f"- {'yes' if c.passed else 'NO'}: {c.name}: {c.found}\n" for c in record.checks
+    )
+    return f"{_origin(record)}\n{_HEAD}{_RULE}{rows}\nThe same work?\n\n{checks}"
+
+
+def line(row: Row) -> str:
+    """A row of the table."""
+    ratio = row.ratio
+    own, other = Spread.of(row.values).median, Spread.of(row.against_values).median
+    return (
+        f"| {row.part} | {row.work} | {row.contestant} | {row.against} | **{ratio.median:.2f}** "
+        f"| {ratio.q1:.2f} to {ratio.q3:.2f} | {amount(own, row.unit)} / {amount(other, row.unit)} "
+        f"| {row.equal or '-'} |"
+    )
+
+
+def amount(value: float, unit: str) -> str:
+    """A value with a unit that suits its size."""
+    if unit == "MiB":
+        return f"{value:.0f} MiB"
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1e3:.3g} ms"
+
+
+def _origin(record: Record) -> str:
+    about = record.about
+    machine, versions, settings = about["machine"], about["versions"], about["settings"]
+    where = machine.get("gpu") or f"{machine['cores']} cores of {machine['processor']}"
+    state = "with uncommitted changes" if about["uncommitted_changes"] else ""
+    return (
+        f"`{about['command']}`, {where}, {settings['threads']} threads, load {machine['load_before']} "
+        f"before the run, Python {versions['python']}, torch {versions.get('torch')}, torchvision "
+        f"{versions.get('torchvision')}, {about['date'][:10]}, commit {about['commit'] or 'unknown'} "
+        f"{state}".rstrip()
+        + ".\n"
+    )
+
+
+def write_between(path: Path, text: str) -> None:
+    """Replace what stands between the two marker comments of a page.
+
+    Raises:
+        ValueError: as `around_markers`.
+    """
+    before, after = around_markers(path)
+    path.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
+
+
+def around_markers(path: Path) -> tuple[str, str]:
+    """What stands before and after the two marker comments.
+
+    Raises:
+        ValueError: when the page is not there or has not both markers, once each.
+    """
+    try:
+        page = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ValueError(
+            f"--write is {path}, which does not exist; create it with {BEGIN} and {END}"
+        ) from None
+    before, _, rest = page.partition(BEGIN)
+    if page.count(BEGIN) != 1 or END not in rest:
+        raise ValueError(f"{path} needs one line {BEGIN} and after it one {END}; put them in")
+    return before, rest.partition(END)[2]
+
+
+def lines_of(rows: list[Row]) -> Iterator[str]:
+    """Rows for a terminal."""
+    for row in rows:
+        ratio = row.ratio
+        medians = Spread.of(row.values).median, Spread.of(row.against_values).median
+        shown = " / ".join(amount(value, row.unit) for value in medians)
+        yield (
+            f"{row.part + ', ' + row.work:58.58} {row.contestant:>20.20} against {row.against:28.28} "
+            f"{ratio.median:6.2f}x ({ratio.q1:.2f} to {ratio.q3:.2f})  {shown}"
+        )

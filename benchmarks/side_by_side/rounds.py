@@ -1,4 +1,4 @@
-"""Contestants taking turns, and the ratios of their times.
+"""Measuring: contestants taking turns, the ratios of their times, and the memory of a process.
 
 A ratio is taken within each round, where both met the same machine; its median and quartiles over
 the rounds are what is reported. Each round begins with another contestant.
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import gc
 import math
+import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,3 +109,32 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
             break
         left_out += 1
     return ordered[left_out], ordered[n - 1 - left_out]
+
+
+def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of a module returns in a fresh process, whose peak memory is its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def resident_mib() -> float:
+    """What the process holds now."""
+    return _status("VmRSS")
+
+
+def peak_mib() -> float:
+    """The most it held since the start, or since `forget_peak`."""
+    return _status("VmHWM")
+
+
+def forget_peak() -> None:
+    """Begin a new peak with what is held now."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _status(name: str) -> float:
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError(name)

@@ -1,10 +1,12 @@
-"""What a run of the benchmarks is asked to do."""
+"""What a run of the benchmarks is asked to do, and the types of its arguments."""
 
 from __future__ import annotations
 
+import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from paddlex_maskrcnn.config.check import check_section
@@ -64,6 +66,11 @@ class Settings:
     variants: Sequence[Variant] = ()
 
     @property
+    def proposals(self) -> int:
+        """Of an image in prediction."""
+        return 100 if self.quick else 1000
+
+    @property
     def longest(self) -> int:
         """Limit of the long side, pixels."""
         return self.size * 1333 // 800
@@ -93,8 +100,39 @@ def read_variant(text: str) -> Variant:
     for section, kind in (("model", ModelParams), ("train", TrainParams)):
         _, problems = check_section(kind, parts[section], f"{section}.")
         for problem in problems:
-            if (
-                problem.key.partition(".")[2] in parts[section]
-            ):  # others are missing, as they should
+            # rows that are not given are missing, as they should be
+            if problem.key.partition(".")[2] in parts[section]:
                 raise ValueError(f"--variant is {text!r}: {problem}")
     return Variant(name, **parts)
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A type for argparse: a whole number from `least` on."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(
+                f"is {text!r}; a whole number from {least} on is needed"
+            )
+        return number
+
+    return read
+
+
+positive = at_least(1)
+
+
+def output_file(text: str) -> Path:
+    """A type for argparse: where a file can be written; its folder is made."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"is {text!r}, which is a folder; name a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"is {text!r}: {error.strerror}") from error
+    return path

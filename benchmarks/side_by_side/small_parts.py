@@ -8,15 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import cv2
-import nms as nms_cases
 import numpy as np
 import torch
-from coco_eval import draw_data
+from coco_eval import REFERENCE, draw_data, evaluate, reference
 from detectron2.layers import batched_nms as stock_batched_nms
 from detectron2.layers.mask_ops import paste_masks_in_image
 from detectron2.structures import Boxes
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from nms import likely_image
 from torchvision.datasets import CocoDetection, wrap_dataset_for_transforms_v2
 from torchvision.models.detection.roi_heads import paste_masks_in_image as torchvision_paste
 from torchvision.ops import batched_nms
@@ -24,8 +22,6 @@ from torchvision.transforms import v2
 
 from data import mappers
 from paddlex_maskrcnn.inference.detections import paste_in_box
-from paddlex_maskrcnn.metrics.evaluation import compare
-from paddlex_maskrcnn.metrics.truth import Truth
 from paddlex_maskrcnn.modeling.nms import NMSSettings
 from paddlex_maskrcnn.modeling.registries import BOX_NMS
 
@@ -35,7 +31,6 @@ from .record import Check, Part, rows_of
 from .rounds import take_turns
 from .settings import OURS, STOCK, TORCHVISION, Settings
 
-REFERENCE = "pycocotools"  # what Detectron2 without its compiled part and torchvision evaluate with
 Work = dict[str, Callable[[], Any]]
 
 
@@ -48,8 +43,8 @@ def loading(pictures: Pictures, settings: Settings) -> Part:
         theirs = _torchvision_data(pictures)
         records = pictures.records
         work: Work = {
-            OURS: lambda: [readers["ours"](one, k) for k, one in enumerate(records)],
-            STOCK: lambda: [readers["detectron2"](one, k) for k, one in enumerate(records)],
+            OURS: lambda: [readers[OURS](record, k) for k, record in enumerate(records)],
+            STOCK: lambda: [readers[STOCK](record, k) for k, record in enumerate(records)],
             TORCHVISION: lambda: [theirs[k] for k in range(len(theirs))],
         }
         part = Part(checks=[_same_samples(work)])
@@ -81,12 +76,16 @@ def _same_samples(work: Work) -> Check:
         image, target = sample
         return (*image.shape[1:], len(target["boxes"]))
 
-    found = {name: np.array([facts(one) for one in read()]) for name, read in work.items()}
-    pixels = max(np.abs(found[OURS] - found[name])[:, :2].max() for name in (STOCK, TORCHVISION))
-    same = all((found[OURS][:, 2] == found[name][:, 2]).all() for name in (STOCK, TORCHVISION))
-    count, objects = len(found[OURS]), found[OURS][:, 2].sum()
-    told = f"{count} images, sides within {pixels} pixels, {objects} objects"
-    return Check("data loading", bool(same and pixels <= 1), told if same else f"objects: {found}")
+    samples = {name: np.array([facts(sample) for sample in read()]) for name, read in work.items()}
+    pixels = max(
+        np.abs(samples[OURS] - samples[name])[:, :2].max() for name in (STOCK, TORCHVISION)
+    )
+    same = all((samples[OURS][:, 2] == samples[name][:, 2]).all() for name in (STOCK, TORCHVISION))
+    count, objects = len(samples[OURS]), samples[OURS][:, 2].sum()
+    text = f"{count} images, sides within {pixels} pixels, {objects} objects"
+    return Check(
+        "data loading", bool(same and pixels <= 1), text if same else f"objects: {samples}"
+    )
 
 
 def pasting(settings: Settings) -> Part:
@@ -112,8 +111,8 @@ def _pasting_onto(size: tuple[int, int], part: Part, settings: Settings) -> None
     }
     name = f"{count} masks onto {width}x{height}"
     blank = {"boxes": boxes.numpy(), "scores": np.ones(count), "classes": np.zeros(count)}
-    found = [[{**blank, "masks": np.asarray(work[who]())}] for who in (OURS, STOCK)]
-    part.checks.append(check_detections(f"pasting, {name}", *found, mask_share=1e-4))
+    detections = [[{**blank, "masks": np.asarray(work[who]())}] for who in (OURS, STOCK)]
+    part.checks.append(check_detections(f"pasting, {name}", *detections, mask_share=1e-4))
     _measure(part, "mask pasting", name, work, settings, {STOCK: "pixels"})
 
 
@@ -132,8 +131,8 @@ def nms(settings: Settings) -> Part:
 
 
 def _nms_above(threshold: float, part: Part, settings: Settings) -> None:
-    likely = nms_cases.likely_image(threshold)
-    boxes, scores, classes = (one.to(settings.device) for one in likely)
+    likely = likely_image(threshold)
+    boxes, scores, classes = (tensor.to(settings.device) for tensor in likely)
     how = NMSSettings(score_threshold=threshold, top_k=100)
     hard = BOX_NMS.get("hard_nms")
     work: Work = {
@@ -142,57 +141,37 @@ def _nms_above(threshold: float, part: Part, settings: Settings) -> None:
         TORCHVISION: lambda: batched_nms(boxes, scores, classes, how.iou_threshold)[:100],
     }
     name = f"1000 proposals x 80 classes, score above {threshold}"
-    kept = [_indices(run()) for run in work.values()]
-    same = all(torch.equal(kept[0], one) for one in kept)
-    part.checks.append(Check(f"NMS, {name}", same, f"the same {len(kept[0])} boxes"))
+    indices = [_indices(run()) for run in work.values()]
+    same = all(torch.equal(indices[0], other) for other in indices)
+    part.checks.append(Check(f"NMS, {name}", same, f"the same {len(indices[0])} boxes"))
     equal = dict.fromkeys((STOCK, TORCHVISION), "boxes kept")
     _measure(part, "NMS", name, work, settings, equal, device=settings.device)
 
 
-def _indices(kept: Any) -> torch.Tensor:
+def _indices(result: Any) -> torch.Tensor:
     """Ours returns indices and scores."""
-    return kept[0] if isinstance(kept, tuple) else kept
+    return result[0] if isinstance(result, tuple) else result
 
 
 def evaluation(settings: Settings) -> Part:
-    """COCO's numbers of boxes and masks, from dicts to AP."""
+    """COCO's numbers of boxes and masks, from dicts to AP.
+
+    pycocotools is what torchvision and Detectron2 without its compiled part evaluate with.
+    """
     images = 5 if settings.quick else 500
     data, rows = draw_data(images, 20, 40, 20)
-    plain = [dict(one) for one in rows]  # the form that the reference reads, made off the clock
-    numbers: dict[str, list[float]] = {}
-
-    def ours() -> None:
-        truth = Truth(data)
-        found = [compare(truth, rows, kind).average_precision for kind in ("bbox", "segm")]
-        numbers[OURS] = [value for one in found for value in (one.ap, one.ap50, one.ap75)]
-
-    def reference() -> None:
-        numbers[REFERENCE] = _pycocotools(data, plain)
-
+    plain = [dict(row) for row in rows]  # the form that the reference reads, made off the clock
+    work: Work = {
+        OURS: lambda: evaluate(data, rows),
+        REFERENCE: lambda: reference(data, plain),
+    }
     part = Part()
-    work: Work = {OURS: ours, REFERENCE: reference}
     name = f"{images} images, {len(rows)} detections, boxes and masks"
     equal = {REFERENCE: "AP, AP50, AP75"}
     _measure(part, "COCO evaluation", name, work, settings, equal, rounds=3)
-    apart = float(np.abs(np.subtract(numbers[OURS], numbers[REFERENCE])).max())
+    apart = float(np.abs(np.subtract(work[OURS](), work[REFERENCE]())).max())
     part.checks.append(Check("COCO evaluation", apart < 1e-6, f"6 numbers within {apart:.1g}"))
     return part
-
-
-def _pycocotools(data: dict[str, Any], rows: list[dict[str, Any]]) -> list[float]:
-    found: list[float] = []
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = data
-        truth.createIndex()
-        results = truth.loadRes(rows)
-        for kind in ("bbox", "segm"):
-            judge = COCOeval(truth, results, kind)
-            judge.evaluate()
-            judge.accumulate()
-            judge.summarize()
-            found += judge.stats[:3].tolist()
-    return found
 
 
 def _measure(
@@ -210,5 +189,5 @@ def _measure(
     rounds = min(rounds or settings.rounds, settings.rounds)
     seconds = take_turns(work, rounds, clock=settings.clock, device=device)
     pairs = [(OURS, other) for other in work if other != OURS]
-    found = {(OURS, other): words for other, words in equal.items()}
-    part.rows += rows_of(title, name, seconds, pairs, equal=found)
+    equal_pairs = {(OURS, other): words for other, words in equal.items()}
+    part.rows += rows_of(title, name, seconds, pairs, equal=equal_pairs)

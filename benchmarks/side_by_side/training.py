@@ -27,16 +27,21 @@ from detectron2.utils.events import EventStorage
 from paddlex_maskrcnn.acceleration import PLAIN_VARIABLE
 from paddlex_maskrcnn.det import transforms
 from paddlex_maskrcnn.engine.device import DTYPES, Prefetcher, SideStream
-from paddlex_maskrcnn.engine.setup import Run
 from paddlex_maskrcnn.engine.train import build_trainer
 from paddlex_maskrcnn.engine.trainer import LOSS_NAMES
 
 from .equality import OTHERWISE_DEFINED, check_losses
-from .networks import LEARNING_RATE, our_run, stock_cfg, stock_network, torchvision_s
+from .networks import (
+    LEARNING_RATE,
+    SharedWeights,
+    our_run,
+    stock_cfg,
+    stock_network,
+    torchvision_s,
+)
 from .pictures import Pictures
 from .record import Check
 from .settings import LIKE_TORCHVISION, OURS, STOCK, TORCHVISION, Settings, Variant
-from .weights import SharedWeights
 
 Batch = list[dict[str, Any]]
 Losses = dict[str, float]
@@ -88,17 +93,19 @@ def steppers(
 ) -> dict[str, Callable[[], Stepper]]:
     """Contestant -> what builds it."""
     batches = read_batches(pictures, weights, settings)
-    found: dict[str, Callable[[], Stepper]] = {
+    builders: dict[str, Callable[[], Stepper]] = {
         OURS: lambda: ours(weights.ours, batches, pictures, settings),
         STOCK: lambda: stock(weights, batches, settings),
         LIKE_TORCHVISION: lambda: ours(weights.like_torchvision, batches, pictures, settings),
         TORCHVISION: lambda: torchvision_stepper(weights, batches, settings),
     }
-    for one in variants(settings):
-        found[one.name] = partial(ours, weights.ours, batches, pictures, settings, one)
+    for variant in variants(settings):
+        builders[variant.name] = partial(ours, weights.ours, batches, pictures, settings, variant)
     if settings.amp != "off" and settings.device == "cuda":  # Detectron2 has it there only
-        found[f"{STOCK} {settings.amp}"] = lambda: stock(weights, batches, settings, settings.amp)
-    return found
+        builders[f"{STOCK} {settings.amp}"] = lambda: stock(
+            weights, batches, settings, settings.amp
+        )
+    return builders
 
 
 def checks(
@@ -114,7 +121,7 @@ def checks(
         exact: largest relative difference in Detectron2's way.
         leave_out: losses that torchvision defines in another way.
     """
-    losses = {name: one.first_losses() for name, one in steppers.items()}
+    losses = {name: stepper.first_losses() for name, stepper in steppers.items()}
     with built_plain():
         plain = builders[OURS]().first_losses()
     like, theirs = losses[LIKE_TORCHVISION], losses[TORCHVISION]
@@ -149,32 +156,30 @@ def variants(settings: Settings) -> list[Variant]:
 
 def pairs(settings: Settings) -> list[tuple[str, str]]:
     """Who is compared with whom."""
-    found = [(OURS, STOCK), (LIKE_TORCHVISION, TORCHVISION)]
-    for one in variants(settings):
-        found += [(one.name, STOCK), (one.name, OURS)]
+    pairs = [(OURS, STOCK), (LIKE_TORCHVISION, TORCHVISION)]
+    for variant in variants(settings):
+        pairs += [(variant.name, STOCK), (variant.name, OURS)]
     if settings.amp != "off":
-        found.append((f"{OURS} {settings.amp}", f"{STOCK} {settings.amp}"))
-    return found
+        pairs.append((f"{OURS} {settings.amp}", f"{STOCK} {settings.amp}"))
+    return pairs
 
 
 def read_batches(pictures: Pictures, weights: SharedWeights, settings: Settings) -> list[Batch]:
     """A few batches as the loader of ours gives them."""
-    run = _run(weights.ours, pictures, settings)
+    run = our_run(weights.ours, pictures.dataset(augmented(settings)), settings)
     return list(itertools.islice(run.batches(), NUM_BATCHES))
 
 
-def _run(
-    weights: Path, pictures: Pictures, settings: Settings, variant: Variant | None = None
-) -> Run:
+def augmented(settings: Settings) -> transforms.Compose:
+    """Mirroring and resizing, for training."""
     resize = transforms.ResizeByShort(settings.size, settings.longest)
     flip = transforms.RandomHorizontalFlip()
-    data = pictures.dataset(transforms.Compose([flip, transforms.Normalize(), resize]))
-    return our_run(weights, data, settings, variant)
+    return transforms.Compose([flip, transforms.Normalize(), resize])
 
 
 def endless(batches: list[Batch]) -> Iterator[Batch]:
     """The batches over and over; the first one without seeds of its own, so that all draw alike."""
-    yield [{key: one[key] for key in one if key != "sample_seed"} for one in batches[0]]
+    yield [{key: sample[key] for key in sample if key != "sample_seed"} for sample in batches[0]]
     yield from itertools.cycle(batches)
 
 
@@ -185,7 +190,7 @@ def steps_of_a_turn(settings: Settings) -> int:
 
 def warm_up_turns(settings: Settings) -> int:
     """Turns that do not count: where the first step of each shape is slow, two of each batch."""
-    compiled = any(one.train.get("compile") for one in settings.variants)
+    compiled = any(variant.train.get("compile") for variant in settings.variants)
     steps = 2 * NUM_BATCHES if compiled or settings.device == "cuda" else 1
     return steps // steps_of_a_turn(settings)
 
@@ -197,7 +202,7 @@ def turns_of(steppers: Mapping[str, Stepper], settings: Settings) -> dict[str, C
         for _ in range(steps_of_a_turn(settings)):
             step()
 
-    return {name: partial(take, one.step) for name, one in steppers.items()}
+    return {name: partial(take, stepper.step) for name, stepper in steppers.items()}
 
 
 def ours(
@@ -208,7 +213,7 @@ def ours(
     variant: Variant | None = None,
 ) -> Stepper:
     """The engine's own trainer."""
-    run = _run(weights, pictures, settings, variant)
+    run = our_run(weights, pictures.dataset(augmented(settings)), settings, variant)
     trainer = build_trainer(run, _sent_ahead(endless(batches), run.network.device))
     run.network.set_training()
 
@@ -217,9 +222,9 @@ def ours(
             trainer.run_step()
 
     def losses() -> Losses:
-        found = dict(run.progress.records[-1].losses)
-        del found["loss"]
-        return found
+        losses = dict(run.progress.records[-1].losses)
+        del losses["loss"]
+        return losses
 
     return Stepper(step, losses)
 
@@ -262,15 +267,15 @@ def torchvision_stepper(
 ) -> Stepper:
     """The loop of references/detection/engine.py: it, too, reads the losses in every step."""
     network = torchvision_s(weights, settings, training=True)
-    parameters = [one for one in network.parameters() if one.requires_grad]
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(parameters, lr=LEARNING_RATE, momentum=0.9, weight_decay=1e-4)
     loader = itertools.cycle([torchvision_batch(batch) for batch in batches])
     seen: Losses = {}
 
     def step() -> None:
         images, targets = next(loader)
-        images = [one.to(settings.device) for one in images]
-        targets = [{key: t.to(settings.device) for key, t in one.items()} for one in targets]
+        images = [image.to(settings.device) for image in images]
+        targets = [{key: t.to(settings.device) for key, t in target.items()} for target in targets]
         parts = network(images, targets)
         optimizer.zero_grad()
         sum(parts.values()).backward()
@@ -283,8 +288,8 @@ def torchvision_stepper(
 def torchvision_batch(batch: Batch) -> tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]:
     """A batch in torchvision's form: images in [0, 1], labels from 1, masks as bits."""
     targets = []
-    for one in batch:
-        objects = one["instances"]
+    for sample in batch:
+        objects = sample["instances"]
         masks = BitMasks.from_polygon_masks(objects.gt_masks, *objects.image_size)
         targets.append(
             {
@@ -293,4 +298,4 @@ def torchvision_batch(batch: Batch) -> tuple[list[torch.Tensor], list[dict[str, 
                 "masks": masks.tensor.to(torch.uint8),
             }
         )
-    return [one["image"].float() / 255 for one in batch], targets
+    return [sample["image"].float() / 255 for sample in batch], targets

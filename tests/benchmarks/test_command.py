@@ -8,6 +8,7 @@ import pytest
 from side_by_side import command, small_parts, training
 from side_by_side.command import Bench, main
 from side_by_side.equality import check_losses
+from side_by_side.record import BEGIN, END
 from side_by_side.settings import Settings, read_variant
 
 TINY = Settings(threads=1, rounds=1, size=64, batch_size=1, regions=16, clock="cpu", quick=True)
@@ -42,21 +43,18 @@ def test_other_weights_are_seen(bench, tmp_path):
 
 def test_a_run_writes_what_it_measured(tmp_path, capsys, monkeypatch):
     path, page = tmp_path / "bench.json", tmp_path / "page.md"
-    from side_by_side.table import BEGIN, END
-
     page.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
-    monkeypatch.setattr(command, "PARTS", ("nms", "coco"))
+    monkeypatch.setattr(command, "PARTS", ("nms",))
     arguments = ["--threads", "1", "--rounds", "1"]
     assert main([*arguments, "--json", str(path), "--write", str(page)]) == 0
     plain = json.loads(path.read_text(encoding="utf-8"))
-    parts = {"NMS", "COCO evaluation"}
-    assert {row["part"] for row in plain["rows"]} == parts
+    assert {row["part"] for row in plain["rows"]} == {"NMS"}
     assert plain["command"].startswith("python benchmarks/run.py --threads 1 --rounds 1")
     assert plain["settings"]["rounds"] == 1
-    assert len(plain["checks"]) == 3
+    assert len(plain["checks"]) == 2
     assert all(check["passed"] for check in plain["checks"])
     assert "NMS, 1000 proposals x 80 classes" in capsys.readouterr().out
-    assert "| COCO evaluation |" in page.read_text(encoding="utf-8")
+    assert "| NMS |" in page.read_text(encoding="utf-8")
 
 
 def test_predictions_of_a_quick_run_are_compared(tmp_path, capsys):

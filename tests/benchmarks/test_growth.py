@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from cost_growth.axes import AXES, BY_NAME, Point
-from cost_growth.fit import fit
-from cost_growth.measuring import prepare, write_coco
-from growth import verdicts
+from growth import AXES, BY_NAME, Point, fit, prepare, table, verdicts
+from side_by_side.pictures import write_coco
 
 VALUES = (10, 100, 1000)
 
@@ -36,6 +34,15 @@ def test_verdicts_name_what_is_worse():
     assert memory.endswith(": not worse than linear")
 
 
+def test_rows_of_the_page():
+    points = [Point(value, float(value), 5.0) for value in VALUES]
+    [row] = table({BY_NAME["objects"]: points})
+    assert row == (
+        "| training step | objects in the image (`objects`) | 10 to 1,000 | 10 to 1e+03 s "
+        "| 1.00 / 1.00 | 5 to 5 MiB | 0.00 / 0.00 |"
+    )
+
+
 def test_the_written_set_opens(tmp_path):
     write_coco(tmp_path, 100)
     from paddlex_maskrcnn.data.datasets import CocoDetection
@@ -54,11 +61,3 @@ def test_work_off_the_network_runs(name, tmp_path):
 def test_axes_grow():
     assert len(BY_NAME) == len(AXES)
     assert all((np.diff(axis.values) > 0).all() and len(axis.values) > 2 for axis in AXES)
-
-
-def test_the_picture(tmp_path):
-    from cost_growth.picture import draw
-
-    points = [Point(value, value / 100, 100.0) for value in VALUES]
-    draw(dict.fromkeys(AXES[:2], points), tmp_path / "growth.png")
-    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")

@@ -3,8 +3,7 @@
 import json
 
 import pytest
-from side_by_side.record import Check, read_record
-from side_by_side.table import BEGIN, END, page_part, write_between
+from side_by_side.record import BEGIN, END, Check, page_part, read_record, write_between
 
 
 def test_a_record_survives_its_file(record, tmp_path):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from side_by_side.comparing import FASTER, SAME, SLOWER, UNSURE, change, main
+from compare import FASTER, SAME, SLOWER, UNSURE, change, main
 from side_by_side.record import Check
 
 STEADY = [1.00, 1.01, 0.99, 1.02, 1.00, 0.98, 1.01]

@@ -1,1 +1,0 @@
-"""How time and memory of this package grow with the work: `python benchmarks/growth.py`."""
