@@ -9,7 +9,7 @@ from detectron2.structures import Boxes, Instances
 from paddlex_maskrcnn.engine import train as train_module
 from paddlex_maskrcnn.engine.device import Prefetcher, SideStream, on_device
 from paddlex_maskrcnn.engine.setup import Run
-from paddlex_maskrcnn.user_errors import TrainingTroubleError
+from paddlex_maskrcnn.errors import TrainingTroubleError
 from support.tiny_training import numbers, same, train, weights
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.schema import TrainParams
+from ..errors import TrainingTroubleError
 from ..inference.model_directory import (
     STATE,
     SUCCESS,
@@ -22,7 +23,6 @@ from ..inference.model_directory import (
 )
 from ..inference.network import Network
 from ..processes import is_main
-from ..user_errors import TrainingTroubleError
 from .optimizer import Ema
 
 # A state from the middle of an epoch: after a signal or an error, or every so many steps.

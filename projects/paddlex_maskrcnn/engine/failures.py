@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
+from ..errors import TrainingTroubleError
 from ..inference.network import Network
 from ..processes import shard
-from ..user_errors import TrainingTroubleError
 
 DIVERGED = "diverged.json"
 

@@ -20,8 +20,8 @@ import torch
 from detectron2.engine import HookBase
 from tqdm import tqdm
 
+from ..errors import RunInterruptedError, TrainingTroubleError
 from ..metrics.evaluation import Evaluation
-from ..user_errors import RunInterruptedError, TrainingTroubleError
 from .checkpoints import DIVERGED, LATEST, Checkpoints
 from .failures import TrainingDivergedError
 from .logs import MetricsLog
