@@ -36,7 +36,7 @@ from paddlex_maskrcnn.cli.experiment import open_dataset
 from paddlex_maskrcnn.config.load import LoadedExperiment, load_experiment
 from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
 from paddlex_maskrcnn.config.show import section_as_plain
-from paddlex_maskrcnn.engine.setup import start
+from paddlex_maskrcnn.engine.setup import set_up
 from paddlex_maskrcnn.engine.train import build_trainer
 from paddlex_maskrcnn.inference.network import build_network
 
@@ -85,7 +85,7 @@ def steps(
             "num_epochs": 10**6, "train_dataset": data, "train_batch_size": 1, "warmup_steps": 0,
             "pretrain_weights": str(directory), "learning_rate": LEARNING_RATE, **one.train,
         }  # fmt: skip
-        run = start(ModelParams(**rows | one.model), TrainParams(**train), data, None)
+        run = set_up(ModelParams(**rows | one.model), TrainParams(**train), data, None)
         if batches is None:
             batches = list(itertools.islice(run.batches(), images))
         trainer = build_trainer(run, endless(batches))

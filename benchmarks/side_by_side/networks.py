@@ -1,6 +1,6 @@
 """The three networks, each built and used as its own users do.
 
-Ours comes out of `engine.start` and `load_model`, so that whatever these do for speed counts.
+Ours comes out of `engine.setup.set_up` and `load_model`, so that whatever these do for speed counts.
 Detectron2 is its own configuration file with the settings of ours where the defaults differ;
 torchvision's is what `maskrcnn_resnet50_fpn` builds, whose own defaults are the same numbers.
 """
@@ -19,7 +19,7 @@ from torch import nn
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
 from paddlex_maskrcnn.det import transforms
-from paddlex_maskrcnn.engine.setup import Run, start
+from paddlex_maskrcnn.engine.setup import TrainingRun, set_up
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB
 
 from .settings import Settings, Variant
@@ -29,7 +29,9 @@ _ZOO = Path(detectron2.__file__).parent / "model_zoo" / "configs" / "COCO-Instan
 LEARNING_RATE = 1e-6  # random weights do not move far, so that every step costs the same
 
 
-def our_run(weights: Path, data: Any, settings: Settings, variant: Variant | None = None) -> Run:
+def our_run(
+    weights: Path, data: Any, settings: Settings, variant: Variant | None = None
+) -> TrainingRun:
     """A training run of ours, ready for its first step.
 
     Args:
@@ -53,7 +55,7 @@ def our_run(weights: Path, data: Any, settings: Settings, variant: Variant | Non
     }
     changes = variant or Variant("")
     params = TrainParams(**{**train, **changes.train})
-    return start(ModelParams(**{**model, **changes.model}), params, data, None)
+    return set_up(ModelParams(**{**model, **changes.model}), params, data, None)
 
 
 def our_model(weights: Path, settings: Settings) -> pdx.MaskRCNN:

@@ -27,7 +27,7 @@ from detectron2.utils.events import EventStorage
 from paddlex_maskrcnn.acceleration import PLAIN_VARIABLE
 from paddlex_maskrcnn.det import transforms
 from paddlex_maskrcnn.engine.device import DTYPES, Prefetcher, SideStream
-from paddlex_maskrcnn.engine.setup import Run
+from paddlex_maskrcnn.engine.setup import TrainingRun
 from paddlex_maskrcnn.engine.train import build_trainer
 from paddlex_maskrcnn.engine.trainer import LOSS_NAMES
 
@@ -165,7 +165,7 @@ def read_batches(pictures: Pictures, weights: SharedWeights, settings: Settings)
 
 def _run(
     weights: Path, pictures: Pictures, settings: Settings, variant: Variant | None = None
-) -> Run:
+) -> TrainingRun:
     resize = transforms.ResizeByShort(settings.size, settings.longest)
     flip = transforms.RandomHorizontalFlip()
     data = pictures.dataset(transforms.Compose([flip, transforms.Normalize(), resize]))

@@ -17,7 +17,7 @@ from .config.signature import from_checked, takes_params
 from .data.datasets.base import check_dataset
 from .data.transforms import Compose
 from .engine.fingerprint import name_of_optimizer
-from .engine.setup import Run, start
+from .engine.setup import TrainingRun, set_up
 from .engine.train import DryRun, dry_run, train
 from .inference.evaluate import evaluate_network
 from .inference.model_directory import load_model_directory, save_model_directory
@@ -76,14 +76,14 @@ class MaskRCNN:
             ValueError: for every mistake that can be seen before the first step.
             TrainingDivergedError: when the loss is no longer finite.
         """
-        run = self._start(params)
+        run = self._set_up(params)
         self.best_evaluation = train(run, self._record(params))
         self.network = run.network
 
     @takes_params(TrainParams)
     def dry_run(self, params: TrainParams, given: Collection[str]) -> DryRun:
         """Build all that `train` would, take one step, write nothing; tells steps, memory, pace."""
-        return dry_run(self._start(params))
+        return dry_run(self._set_up(params))
 
     @takes_params(EvaluateParams)
     def evaluate(self, params: EvaluateParams, given: Collection[str]) -> Any:
@@ -228,8 +228,8 @@ class MaskRCNN:
 
     eval_transforms = test_transforms
 
-    def _start(self, params: TrainParams) -> Run:
-        return start(self.params, params, params.train_dataset, params.eval_dataset)
+    def _set_up(self, params: TrainParams) -> TrainingRun:
+        return set_up(self.params, params, params.train_dataset, params.eval_dataset)
 
     def _predict(
         self, images: Sequence[Any], transforms: Compose | None, options: PredictOptions

@@ -19,13 +19,13 @@ from ..inference.model_directory import (
 from ..inference.network import ModelCard
 from .fingerprint import differences
 from .hooks import Best
-from .setup import Run
+from .setup import TrainingRun
 from .trainer import StepRecord
 
 logger = logging.getLogger(__name__)
 
 
-def resume_state(run: Run, best: Best, run_id: str) -> dict[str, Any]:
+def resume_state(run: TrainingRun, best: Best, run_id: str) -> dict[str, Any]:
     """All that decides the future of a run besides its weights; tensors and plain values."""
     progress = run.progress
     state = {
@@ -46,7 +46,7 @@ def resume_state(run: Run, best: Best, run_id: str) -> dict[str, Any]:
     return state
 
 
-def restore(run: Run, best: Best, directory: Path) -> str:
+def restore(run: TrainingRun, best: Best, directory: Path) -> str:
     """Put a run where the checkpoint left it; returns the id of the run it belongs to.
 
     Raises:
@@ -83,7 +83,9 @@ def restore_random_state(state: dict[str, Any] | None) -> None:
             torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def _check_same(run: Run, card: ModelCard, state: Mapping[str, Any], directory: Path) -> None:
+def _check_same(
+    run: TrainingRun, card: ModelCard, state: Mapping[str, Any], directory: Path
+) -> None:
     network = _different_cards(card, run.network.card)
     if network:
         raise ValueError(f"cannot resume from {directory}: {'; '.join(network)}")
@@ -119,7 +121,7 @@ def _restore_optimizer(optimizer: Optimizer, saved: dict[str, Any], directory: P
     optimizer.load_state_dict({"state": saved["state"], "param_groups": current})
 
 
-def _restore_progress(run: Run, state: Mapping[str, Any]) -> None:
+def _restore_progress(run: TrainingRun, state: Mapping[str, Any]) -> None:
     """Where the run is; with another length of epoch, at the same share of it, without its records."""
     progress, length = run.progress, state["steps_per_epoch"]
     progress.step = state["step"]

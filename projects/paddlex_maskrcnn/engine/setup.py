@@ -58,7 +58,7 @@ _PREFIXES = {
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """A run that is ready to take its first step.
 
     Attributes:
@@ -124,12 +124,12 @@ class Run:
         self.schedule._last_lr = rates
 
 
-def start(
+def set_up(
     model: ModelParams,
     params: TrainParams,
     train_dataset: DetectionDataset,
     eval_dataset: DetectionDataset | None,
-) -> Run:
+) -> TrainingRun:
     """Check everything and build a fresh run.
 
     Raises:
@@ -174,7 +174,7 @@ def start(
         channels_last(network.module)
     optimizer = build_optimizer(network.module, params, _stage_factors(model))
     schedule = LambdaLR(optimizer, factor)
-    return Run(
+    return TrainingRun(
         network, optimizer, schedule, progress, params, train_dataset, eval_dataset,
         eval_transforms, weights,
         settings=settings_of(model, params, train_dataset, eval_dataset),
