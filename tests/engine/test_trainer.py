@@ -140,7 +140,7 @@ def test_averaged_weights_follow_by_hand():
         average = decay * average + (1 - decay) * weight
     module = run.network.module
     assert module.weight.item() == pytest.approx(weight)
-    with run.ema.in_place():
+    with run.ema.averaged():
         assert module.weight.item() == pytest.approx(average)
     assert module.weight.item() == pytest.approx(weight)
 

@@ -341,12 +341,12 @@ def freeze_parts(module: nn.Module, parts: Sequence[str]) -> list[nn.Module]:
     """
     frozen = []
     for part in parts:
-        found = [one for name, one in module.named_modules() if _belongs(name, part)]
-        if not found:
+        modules = [child for name, child in module.named_modules() if _belongs(name, part)]
+        if not modules:
             raise ValueError(f"freeze names {part!r}, which this network does not have")
-        frozen += found
-    for one in frozen:
-        one.requires_grad_(False)
+        frozen += modules
+    for frozen_module in frozen:
+        frozen_module.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise ValueError(f"freeze is {list(parts)}: nothing would be left to train")
     return frozen

@@ -31,7 +31,7 @@ from .failures import TrainingDivergedError
 from .hooks import (
     Best,
     EpochEnd,
-    Found,
+    EpochResult,
     LogLines,
     ProgressBar,
     SaveWhenStopped,
@@ -69,7 +69,7 @@ def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
     if is_main():
         check_writable(save_dir)
     best = Best(lower_is_better=run.params.best_metric == "val_loss")
-    found = None
+    evaluation = None
     with run_log(save_dir) if is_main() else contextlib.nullcontext():
         run_id = _resumed(run, best) or from_main(new_run_id(save_dir) if is_main() else "")
         done = run.network.card.completed_epochs
@@ -80,7 +80,7 @@ def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
         else:
             if is_main():
                 (save_dir / CONFIG).write_text(dump(experiment), encoding="utf-8")
-            found = _run_steps(run, best, run_id, experiment)
+            evaluation = _run_steps(run, best, run_id, experiment)
     drop_compiled(run.network.module)
     accelerate(run.network.module)
     if run.ema is not None:
@@ -88,7 +88,7 @@ def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
     channels_first(run.network.module)
     run.network.set_training(False)
     wait_for_all()
-    return found
+    return evaluation
 
 
 def _resumed(run: TrainingRun, best: Best) -> str:
@@ -199,24 +199,24 @@ def _epoch_end(
     )
 
 
-def _evaluator(run: TrainingRun) -> Callable[[], Found] | None:
+def _evaluator(run: TrainingRun) -> Callable[[], EpochResult] | None:
     dataset = run.eval_dataset
     if dataset is None:
         return None
     with_loss = run.params.validation_loss or run.params.best_metric == "val_loss"
 
-    def evaluate() -> Found:
+    def evaluate() -> EpochResult:
         metric = run.network.card.metric or "COCO"
         logger.info("Start to evaluate %d images...", dataset.num_samples)
-        averaged = run.ema.in_place() if run.ema else contextlib.nullcontext()
+        averaged = run.ema.averaged() if run.ema else contextlib.nullcontext()
         with averaged, usual_layout(run.network.module):
-            found = evaluate_network(run.network, dataset, run.eval_transforms, metric=metric)
+            evaluation = evaluate_network(run.network, dataset, run.eval_transforms, metric=metric)
             losses = {}
             if with_loss:
                 losses = validation_losses(
                     run.network, dataset, run.eval_transforms, run.params.seed
                 )
-        return found, losses
+        return evaluation, losses
 
     return evaluate
 
