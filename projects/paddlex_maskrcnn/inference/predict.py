@@ -128,15 +128,18 @@ def predict_images(
     card = network.card
     least = options.least_score(card.params.score_threshold)
     inputs = _Inputs(network, images, transforms, options)
-    found = dict(detect_each(network.module, inputs, options.batch_size))
+    detections = dict(detect_each(network.module, inputs, options.batch_size))
     results = []
-    for (height, width), tiles, places in inputs.seen:
+    for (height, width), tiles, indices in inputs.seen:
         # before merging: pieces that are not wanted alone shall not fray others
-        parts = [[one for one in found.pop(place) if one.score >= least] for place in places]
+        parts = [
+            [detection for detection in detections.pop(index) if detection.score >= least]
+            for index in indices
+        ]
         results.append(
             [
-                as_object(one, card.labels, height, width, options.mask_format)
-                for one in merge_tiles(tiles, parts)
+                as_object(detection, card.labels, height, width, options.mask_format)
+                for detection in merge_tiles(tiles, parts)
             ]
         )
     return results
@@ -146,7 +149,7 @@ class _Inputs:
     """The network's inputs, read one after the other, and which image each belongs to.
 
     Attributes:
-        seen: of each image so far, its (height, width), its tiles, and the places of their inputs.
+        seen: of each image so far, its (height, width), its tiles, and the indices of their inputs.
     """
 
     def __init__(
@@ -159,14 +162,14 @@ class _Inputs:
         self.seen: list[tuple[tuple[int, int], list[Tile], range]] = []
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        place = 0
+        index = 0
         for image in self._images:
             pixels = self._mapper.pixels(image)
             height, width = pixels.shape[:2]
             size, overlap = self._options.tile_size or (height, width), self._options.overlap
             tiles = tiles_of(height, width, size, overlap)
-            self.seen.append(((height, width), tiles, range(place, place + len(tiles))))
-            place += len(tiles)
+            self.seen.append(((height, width), tiles, range(index, index + len(tiles))))
+            index += len(tiles)
             for tile in tiles:
                 part = pixels[tile.top : tile.bottom, tile.left : tile.right]
                 yield {**self._mapper(part), "corner": (tile.left, tile.top)}
