@@ -181,7 +181,7 @@ class MaskRCNN:
         Images of one size, after the transforms, run together, `batch_size` at most.
         """
         if not isinstance(img_file_list, (list, tuple)):
-            raise ValueError(f"img_file_list is {type(img_file_list).__name__}; give a list")
+            raise ValueError(f"img_file_list is {type(img_file_list).__name__}; allowed: a list")
         options = PredictOptions(
             score_threshold=score_threshold,
             mask_format=mask_format,

@@ -54,7 +54,7 @@ def build_optimizer(
         return _by_name(module, params, dict(chosen), stages)
     if not callable(chosen):
         raise ValueError(
-            f"optimizer is {chosen!r}; give null, {{name: AdamW, ...}}, or in Python a function "
+            f"optimizer is {chosen!r}; allowed: null, {{name: AdamW, ...}}, or in Python a function "
             "params -> torch.optim.Optimizer"
         )
     optimizer = chosen([parameter for parameter in module.parameters() if parameter.requires_grad])

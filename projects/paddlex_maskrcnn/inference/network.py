@@ -124,7 +124,7 @@ def choose_device(name: str) -> str:
         ValueError: when cuda is asked for and there is none.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda', but torch sees no GPU here; choose auto or cpu")
+        raise ValueError("device is 'cuda', but torch sees no GPU here; choose one of auto, cpu")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name

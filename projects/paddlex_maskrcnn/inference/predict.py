@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..config.problems import suggestion
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
 from ..modeling.box_predictor import scores_above
@@ -46,17 +46,16 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         if self.mask_format not in MASK_FORMATS:
-            close = get_close_matches(str(self.mask_format), MASK_FORMATS, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            _refuse("mask_format", self.mask_format, f"'dense', 'rle' or 'box'{hint}")
+            raise ValueError(
+                f"mask_format is {self.mask_format!r}; choose one of {', '.join(MASK_FORMATS)}"
+                f"{suggestion(self.mask_format, MASK_FORMATS)}"
+            )
         if not _is_count(self.batch_size):
             _refuse("batch_size", self.batch_size, "an integer >= 1")
         if self.tile is not None and self.tile_size is None:
             _refuse("tile", self.tile, "pixels >= 16, one number or (height, width)")
         if not _is_number(self.overlap) or not 0 < self.overlap < 1:
-            _refuse(
-                "overlap", self.overlap, "above 0 and below 1; a part of each tile, such as 0.2"
-            )
+            _refuse("overlap", self.overlap, "> 0 and < 1; a part of each tile, such as 0.2")
 
     @property
     def tile_size(self) -> tuple[int, int] | None:
