@@ -23,7 +23,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "__init__": ({"requirements", "datasets", "det", "maskrcnn"}, HEAVY),
     "__main__": ({"cli"}, HEAVY),
     "requirements": (set(), HEAVY),
-    "user_errors": (set(), HEAVY),
+    "errors": (set(), HEAVY),
     "garbage_collection": (set(), HEAVY),
     "config": ({"config"}, HEAVY),
     "config.translate": ({"config"}, HEAVY - {"detectron2"}),
@@ -37,12 +37,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "processes": (set(), set()),
     "inference": (
         {"inference", "acceleration", "config", "data", "metrics", "modeling", "weights"}
-        | {"processes", "user_errors", "__init__"},
+        | {"processes", "errors", "__init__"},
         set(),
     ),
     "engine": (
         {"engine", "inference", "acceleration", "config", "data", "metrics", "modeling", "weights"}
-        | {"processes", "user_errors", "__init__"},
+        | {"processes", "errors", "__init__"},
         set(),
     ),
     "metrics": ({"metrics", "garbage_collection"}, {"detectron2", "torch", "torchvision", "cv2"}),
@@ -74,7 +74,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "maskrcnn",
             "serve",
         }
-        | {"requirements", "user_errors"},
+        | {"requirements", "errors"},
         HEAVY,
     ),
 }

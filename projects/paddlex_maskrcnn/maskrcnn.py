@@ -18,7 +18,7 @@ from .config.signature import from_checked, takes_params
 from .data.datasets.base import check_dataset
 from .data.transforms import Compose
 from .engine.fingerprint import name_of_optimizer
-from .engine.setup import Run, start
+from .engine.setup import TrainingRun, set_up
 from .engine.train import DryRun, dry_run, train
 from .inference.evaluate import evaluate_network
 from .inference.model_directory import load_model_directory, save_model_directory
@@ -77,14 +77,14 @@ class MaskRCNN:
             ValueError: for every mistake that can be seen before the first step.
             TrainingDivergedError: when the loss is no longer finite.
         """
-        run = self._start(params)
+        run = self._set_up(params)
         self.best_evaluation = train(run, self._record(params))
         self.network = run.network
 
     @takes_params(TrainParams, like=signatures.Train)
     def dry_run(self, params: TrainParams, given: Collection[str]) -> DryRun:
         """Build all that `train` would, take one step, write nothing; tells steps, memory, pace."""
-        return dry_run(self._start(params))
+        return dry_run(self._set_up(params))
 
     @takes_params(EvaluateParams, like=signatures.Evaluate)
     def evaluate(self, params: EvaluateParams, given: Collection[str]) -> Any:
@@ -182,7 +182,7 @@ class MaskRCNN:
         Images of one size, after the transforms, run together, `batch_size` at most.
         """
         if not isinstance(img_file_list, (list, tuple)):
-            raise ValueError(f"img_file_list is {type(img_file_list).__name__}; give a list")
+            raise ValueError(f"img_file_list is {type(img_file_list).__name__}; allowed: a list")
         options = PredictOptions(
             score_threshold=score_threshold,
             mask_format=mask_format,
@@ -229,8 +229,8 @@ class MaskRCNN:
 
     eval_transforms = test_transforms
 
-    def _start(self, params: TrainParams) -> Run:
-        return start(self.params, params, params.train_dataset, params.eval_dataset)
+    def _set_up(self, params: TrainParams) -> TrainingRun:
+        return set_up(self.params, params, params.train_dataset, params.eval_dataset)
 
     def _predict(
         self, images: Sequence[Any], transforms: Compose | None, options: PredictOptions

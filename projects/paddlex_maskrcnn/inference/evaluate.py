@@ -111,7 +111,7 @@ def evaluate_network(
     evaluation.seconds = watch.seconds
     logger.info("Evaluated %d images in %s", dataset.num_samples, watch)
     if not evaluation.note and not results:
-        evaluation.note = _nothing_found(network, dataset, transforms)
+        evaluation.note = _why_no_detections(network, dataset, transforms)
     if evaluation.note:
         logger.warning(evaluation.note)
     from_main(replace(evaluation, results=ResultRows(), comparisons={}))
@@ -175,7 +175,7 @@ def _as_coco(
     }
 
 
-def _nothing_found(network: Network, dataset: DetectionDataset, transforms: Compose) -> str:
+def _why_no_detections(network: Network, dataset: DetectionDataset, transforms: Compose) -> str:
     """Why there is no detection at all, after a look at what the threshold cuts off."""
     threshold = network.card.params.score_threshold
     highest = _highest_score(network, dataset, transforms)
