@@ -69,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     model.batch_predict([], **options(arguments))  # wrong options are told before the work
     _check_pictures(model, arguments)
     settings = _settings(arguments)
+    # parts that an earlier run left are joined before another process opens a new one
     with main_first():
         if is_main():
             open_journal(arguments.output, settings, arguments.overwrite)
@@ -115,6 +116,7 @@ def _check_pictures(model: Any, arguments: argparse.Namespace) -> None:
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What decides the results."""
     with (Path(arguments.model) / "model.pth").open("rb") as file:
+        # 64 bits tell weights apart, and messages about other settings stay readable
         weights = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     tile = arguments.tile
     return {

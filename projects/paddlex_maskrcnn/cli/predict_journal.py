@@ -61,6 +61,7 @@ def rows(folder: Path) -> Iterator[Row]:
 
 def join_parts(folder: Path, settings: Mapping[str, Any]) -> None:
     """Join the parts of all processes into one file, by name, written under another name first."""
+    # where lines are, not what they say: the masks of a large run do not fit into memory
     predicted: list[tuple[str, int, Path, int]] = []
     finished: dict[str, int] = {}
     for path in _files(folder):
@@ -72,6 +73,7 @@ def join_parts(folder: Path, settings: Mapping[str, Any]) -> None:
     with written_atomically(folder / JOURNAL) as file:
         file.write(json.dumps({"settings": dict(settings)}) + "\n")
         for name, frame, path, start in sorted(predicted):
+            # images, and frames of videos that were read to their end
             if frame < 0 or name in finished:
                 file.write(_line_at(path, start))
         for name, frames in finished.items():
@@ -108,6 +110,7 @@ class JournalPart:
 
     def _write(self, row: Row) -> None:
         self._file.write(json.dumps(row) + "\n")
+        # a process that is killed loses the line that it was writing, no other
         self._file.flush()
 
 
@@ -117,6 +120,7 @@ def written_atomically(path: Path) -> Iterator[Any]:
     unfinished = path.with_name(f".{path.name}.unfinished")
     with unfinished.open("w", encoding="utf-8", newline="") as file:
         yield file
+    # atomic within a file system: a reader sees the old file or the whole new one
     os.replace(unfinished, path)
 
 
@@ -174,6 +178,7 @@ def write_coco(
     images: list[dict[str, Any]] = []
     number = 0
     with written_atomically(folder / COCO) as file:
+        # annotations are written as they come; images and categories, which are small, follow
         file.write('{"annotations": [')
         for row in predictions:
             images.append(_image(len(images) + 1, row))

@@ -170,6 +170,7 @@ class Work:
         video = Video(source.name)
         path = self.arguments.output / source.folder / f"visualize_{Path(source.name).name}"
         file = VideoFile(path, video.pace)
+        # the video counted as one input so far
         self.bar.total += max(0, video.num_frames - 1)
         number = 0
         for frames in in_batches(video, self.arguments.batch_size):

@@ -68,6 +68,7 @@ def _wait(started: subprocess.Popen[bytes]) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    # as shells report a process that a signal ended; torchrun itself says 1
     return 128 + asked[0] if asked and status else status
 
 

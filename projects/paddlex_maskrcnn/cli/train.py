@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..config.load import load_experiment
 
     overrides = list(arguments.overrides)
+    # torchrun starts the processes again with the same arguments: they go on from what was saved
     if arguments.resume or was_restarted():
         overrides.append("train.resume_checkpoint=auto")
     if arguments.allow_changes:

@@ -69,6 +69,7 @@ def check_value(this: Field, value: Any) -> tuple[Any, str]:
     param = param_of(this)
     if param.python_only or this.type is Any:
         return value, ""
+    # in the order they are written: of `int | list[int]` the number first
     for kind in alternatives(this.type):
         converted, fits = _convert(value, kind)
         if fits:
@@ -191,6 +192,7 @@ def _convert_list(value: Any, item: Any) -> tuple[Any, bool]:
 
 def _convert_number(value: Any, kind: Any) -> tuple[Any, bool]:
     # numbers.Number would admit complex; numpy scalars have __index__ or __float__
+    # True is an int to Python, and float() reads texts
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
         return value, False
     try:

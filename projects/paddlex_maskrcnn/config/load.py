@@ -61,6 +61,7 @@ def load_experiment(
     sections, profiled = profiles.fill_in(given, origins.get(profiles.KEY, ""), problems)
     experiment = check_experiment(sections, origins, problems)
     if problems or experiment is None:
+        # the first problem of a key: what cannot be resolved is also a wrong value afterwards
         raise ConfigError({problem.key: problem for problem in reversed(problems)}.values())
     name = given.get(profiles.KEY, "default")
     if why := profiles.without_effect(name, sections, profiled):
@@ -84,6 +85,7 @@ def check_experiment(
     evaluate = reader.section("evaluate", schema.EvaluateParams, eval_dataset=None)
     predict = reader.section("predict", schema.PredictParams)
     if model is not None and "num_classes" not in reader.mapping_of("model"):
+        # left out of a file it comes from the data; the default is that of PaddleX's constructor
         model.num_classes = None
     if len(problems) > before:
         return None
@@ -188,6 +190,7 @@ class _Sections:
     def choice(self, kind: str, values: dict, prefix: str) -> DatasetChoice:
         arguments = self.checked(DATASETS[kind], values, prefix)
         if prefix == "data.train" and arguments is not None and "shuffle" not in values:
+            # the default in Python is PaddleX's, which its scripts rely on
             arguments.shuffle = True
         return DatasetChoice(type=kind, arguments=arguments)
 

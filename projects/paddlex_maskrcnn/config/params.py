@@ -64,6 +64,7 @@ def param(default: Any, doc: str, **details: Any) -> Any:
     """A dataclass field that is a parameter; `default` REQUIRED means that the user must say it."""
     metadata = {"param": Param(doc=doc, **_with_identity(details))}
     if isinstance(default, (list, dict)):
+        # a copy for each object: dataclasses refuse lists as defaults
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 

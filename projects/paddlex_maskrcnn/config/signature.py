@@ -63,6 +63,7 @@ def takes_params(kind: type, owner: str = "", *, like: Any = None) -> Any:
             given = _by_name(signature, args, kwargs, callee)
             return run(self, check_arguments(kind, given, prefix), given.keys())
 
+        # for help() and notebooks, which run the code; type checkers read signatures.py
         called.__signature__ = signature  # type: ignore[attr-defined]
         called.__doc__ = _with_arguments(method.__doc__, kind)
         called.unchecked = run  # type: ignore[attr-defined]

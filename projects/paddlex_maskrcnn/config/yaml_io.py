@@ -41,6 +41,7 @@ def dump(data: Any, flow: bool = False) -> str:
         default_flow_style=flow,
         width=10_000 if flow else 100,
     )
+    # PyYAML ends a lone scalar with the mark of a document's end
     return text.strip().removesuffix("...").strip() if flow else text
 
 
@@ -59,6 +60,7 @@ def read(path: Path) -> tuple[dict[str, Any], Lines]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no configuration file {path}")
     try:
+        # nodes know their lines, plain data does not
         loader = _Loader(path.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         content = loader.construct_document(node) if node else {}

@@ -140,6 +140,7 @@ def export_network(
     """
     _check(to, tolerance)
     transforms = _transforms(network, transforms)
+    # a copy: what follows changes the module
     module = plain(copy.deepcopy(network.module)).cpu().eval()
     exportable = ExportableRCNN(module, transforms.padding)
     metadata = metadata_of(network.card, transforms, step_of(module))
@@ -151,7 +152,7 @@ def export_network(
     try:
         write(exportable, unverified, params.input_channel, params.score_threshold, metadata)
         report = verify(module, inputs, runner(unverified), tolerance)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: half a file must not look like a whole one
         unverified.unlink(missing_ok=True)
         raise
     if report.wrong:

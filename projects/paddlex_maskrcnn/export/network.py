@@ -64,6 +64,7 @@ class ExportableRCNN(nn.Module):
             foreground classes from 0, masks (N, M, M) probabilities of the box's region.
         """
         self._picker.score_threshold = score_threshold
+        # tensors, not numbers: the trace must not keep the size of its example
         size = torch.stack([torch.as_tensor(side) for side in image.shape[-2:]])
         below, right = self._padded_size(size) - size
         normed = (image - self.module.pixel_mean) / self.module.pixel_std
@@ -139,6 +140,7 @@ class _ProposalPicker:
         self, level: int, anchors: Boxes, logits: Tensor, deltas: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes, scores and level of the best anchors of a level, before NMS."""
+        # a tensor, so that the graph takes the smaller number for every size of image
         most: Any = torch.as_tensor(logits.shape[1]).clamp(max=self._rpn.pre_nms_topk[False])
         scores, best = logits[0].topk(most)
         boxes = self._rpn.box2box_transform.apply_deltas(deltas[0][best], anchors.tensor[best])
@@ -165,6 +167,7 @@ class _BoxPicker:
         boxes = self._predictor.box2box_transform.apply_deltas(
             deltas, proposed.proposal_boxes.tensor
         )
+        # the last column is background
         scores = logits.softmax(dim=-1)[:, :-1]
         rows, classes = torch.nonzero(scores > self.score_threshold, as_tuple=True)
         # a plain number, so that the graph can reshape no rows as well

@@ -38,6 +38,7 @@ def grouped_nms(
     if boxes.numel() == 0:
         keep = torch.zeros_like(groups)
     elif boxes.numel() <= few:
+        # boxes of different groups do not meet when each group has an area of its own
         apart = groups.to(boxes) * (boxes.max() + 1)
         keep = torch.ops.torchvision.nms(boxes + apart[:, None], scores, iou_threshold)
     else:
@@ -64,6 +65,7 @@ def soft_nms(
         threshold: () which a pick's score exceeds.
         top_k: number of boxes to keep at most, -1 = all.
     """
+    # -1 is below every score: a box that is taken, or was never picked
     left, picked = scores, torch.full_like(scores, -1.0)
     limit = scores.numel() if top_k < 0 else min(top_k, scores.numel())
     picks, going = 0, limit > 0

@@ -102,6 +102,7 @@ def match(first: Objects, second: Objects, tolerance: float) -> Match:
     while distance.size and distance.min() <= 1:
         row, column = np.unravel_index(distance.argmin(), distance.shape)
         pairs.append((int(row), int(column)))
+        # both are taken
         distance[row], distance[:, column] = np.inf, np.inf
     rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
     return Match(
@@ -130,9 +131,11 @@ def _distances(first: Objects, second: Objects, tolerance: float) -> np.ndarray:
     scores = np.abs(first.scores[:, None] - second.scores[None])
     distance = np.maximum(boxes, scores) / tolerance
     distance[first.labels[:, None] != second.labels[None]] = np.inf
+    # masks of the pairs that are still possible: all of them would be N x M x pixels
     for row, column in np.argwhere(distance <= 1):
         masks = _mask_difference(first, second, row, column) / tolerance
         distance[row, column] = max(distance[row, column], masks)
+    # the least of numbers among which one is nan is nan, and the search for pairs would end
     return np.where(np.isnan(distance), np.inf, distance)
 
 
@@ -250,6 +253,7 @@ class _Nudged:
     def __iter__(self) -> Iterator[Objects]:
         yield from self._results
         while len(self._results) < _NUDGES:
+            # a seed for each: another run of the same export decides the same
             generator = torch.Generator().manual_seed(len(self._results))
             image = self._sample["image"].float()
             noise = torch.rand(image.shape, generator=generator) * 2 - 1

@@ -120,6 +120,7 @@ class Predictor:
         """
         for operator in self._transforms.augmentations.augs:
             if operator.largest_zoom(height, width) is not None:  # those that resize
+                # one byte seen as an image of any size: takes no memory
                 empty = np.broadcast_to(np.uint8(0), (height, width, self.num_channels))
                 resize = operator.get_transform(empty)
                 height, width = getattr(resize, "new_h", height), getattr(resize, "new_w", width)

@@ -85,6 +85,7 @@ class Worker:
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._stopping = False
+        # a daemon: a run that hangs does not keep the process alive
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self.ready = False
         self.trouble: str | None = None
@@ -104,6 +105,7 @@ class Worker:
     def submit(self, image: np.ndarray, options: PredictOptions) -> Future[Prediction]:
         """What will be found; cancelling it before it runs spares the run."""
         job = _Job(image, options)
+        # cancelled when the client goes away, see `_forget`
         job.future.add_done_callback(lambda _: self._forget(job))
         with self._changed:
             self._jobs.append(job)
