@@ -57,7 +57,7 @@ def runs(tmp_path_factory):
     (folder / "cases.json").write_text(json.dumps(CASES), encoding="utf-8")
     command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node=2", "-m", "support.few_steps", str(folder)]
-    tests = Path(__file__).parents[1]
+    tests = Path(__file__).parent
     paths = [str(tests), str(tests.parent / "projects"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     environment["PYTHONPATH"] = os.pathsep.join(paths)
