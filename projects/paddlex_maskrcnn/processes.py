@@ -42,12 +42,6 @@ def join_processes(device: str) -> None:
     )
 
 
-def leave_processes() -> None:
-    """Leave the group, at the end of a program."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
-
-
 def shard() -> tuple[int, int]:
     """(rank, number of processes)."""
     return comm.get_rank(), comm.get_world_size()

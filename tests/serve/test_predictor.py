@@ -10,19 +10,19 @@ import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.data.mapper import TestMapper
 from paddlex_maskrcnn.det import transforms
 from paddlex_maskrcnn.inference.predict import PredictOptions
-from paddlex_maskrcnn.inference.tiling import tiles_of
+from paddlex_maskrcnn.inference.tiling import num_tiles, tiles_of
 from paddlex_maskrcnn.serve.limits import Limits
 from paddlex_maskrcnn.serve.messages import Query, RefusalError
-from paddlex_maskrcnn.serve.predictor import Predicting, Predictor, number_of_tiles
+from paddlex_maskrcnn.serve.predictor import Predicting, Predictor
 
 
 @pytest.mark.parametrize("size", [(1, 1), (100, 100), (101, 333), (16, 1000)])
 @pytest.mark.parametrize("tile", [16, (16, 40), 100, 101, 2000, None])
 @pytest.mark.parametrize("overlap", [0.01, 0.2, 0.5, 0.97])
-def test_number_of_tiles(size, tile, overlap):
+def test_num_tiles(size, tile, overlap):
     options = PredictOptions(tile=tile, overlap=overlap)
     tiles = tiles_of(*size, options.tile_size or size, overlap)
-    assert number_of_tiles(*size, options) == len(tiles)
+    assert num_tiles(*size, options.tile_size or size, overlap) == len(tiles)
 
 
 PIPELINES = [

@@ -16,7 +16,6 @@ from paddlex_maskrcnn.data.datasets import DrawnShapes
 from paddlex_maskrcnn.det import transforms
 from paddlex_maskrcnn.engine.setup import set_up
 from paddlex_maskrcnn.engine.train import build_trainer
-from paddlex_maskrcnn.processes import leave_processes
 from support.fixed_proposals import fix_proposals
 from support.tiny_training import SMALL
 
@@ -80,7 +79,7 @@ def main() -> None:
     cases = json.loads((folder / "cases.json").read_text(encoding="utf-8"))
     left = {name: few_steps(folder, *settings) for name, settings in cases.items()}
     torch.save(left, folder / f"{os.environ['RANK']}.pth")
-    leave_processes()
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -65,11 +65,18 @@ def tiles_of(height: int, width: int, tile: tuple[int, int], overlap: float) -> 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:
     """Where tiles begin, evenly spread from the first pixel to the last."""
-    if side >= length:
-        return [0]
+    gaps = _num_starts(length, side, overlap) - 1
+    return [round(number * (length - side) / gaps) if gaps else 0 for number in range(gaps + 1)]
+
+
+def _num_starts(length: int, side: int, overlap: float) -> int:
     step = max(1, math.floor(side * (1 - overlap)))
-    gaps = math.ceil((length - side) / step)
-    return [round(number * (length - side) / gaps) for number in range(gaps + 1)]
+    return 1 + math.ceil(max(0, length - side) / step)
+
+
+def num_tiles(height: int, width: int, tile: tuple[int, int], overlap: float) -> int:
+    """How many tiles `tiles_of` makes, without making them."""
+    return _num_starts(height, tile[0], overlap) * _num_starts(width, tile[1], overlap)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import platform
 import time
 from collections.abc import Awaitable, Iterator, Sequence
@@ -20,6 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from .. import __version__
 from ..inference.predict import PredictOptions, warm_up
+from ..inference.tiling import num_tiles
 from ..maskrcnn import MaskRCNN
 from .limits import Limits
 from .messages import (
@@ -96,7 +96,7 @@ class Predictor:
         Raises:
             RefusalError: 413.
         """
-        tiles = number_of_tiles(height, width, options)
+        tiles = num_tiles(height, width, options.tile_size or (height, width), options.overlap)
         if tiles > max_tiles:
             raise RefusalError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -155,16 +155,6 @@ class Predictor:
                 "python": platform.python_version(),
             },
         }
-
-
-def number_of_tiles(height: int, width: int, options: PredictOptions) -> int:
-    """How many tiles `predict` makes of an image, without making them."""
-    sides = options.tile_size or (height, width)
-    counts = []
-    for length, side in zip((height, width), sides, strict=True):
-        step = max(1, math.floor(side * (1 - options.overlap)))
-        counts.append(1 + math.ceil(max(0, length - side) / step))
-    return math.prod(counts)
 
 
 class Predicting:
