@@ -1,4 +1,4 @@
-"""How a command line ends when the user made a mistake: one message, no traceback, status 2."""
+"""Errors that a user can cause, and how a command reports them: a message, no traceback, status 2."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_OTHERS_FIRST = 15.0  # seconds
+_OTHERS_FIRST = 15.0  # seconds; torchrun ends the other processes within a few
 
 
 class RunInterruptedError(RuntimeError):
@@ -45,7 +45,7 @@ def explain() -> Iterator[Outcome]:
     outcome = Outcome()
     try:
         yield outcome
-        sys.stdout.flush()
+        sys.stdout.flush()  # a closed pipe shows here, not at exit
     except (ValueError, FloatingPointError, FileNotFoundError, ModuleNotFoundError) as error:
         if not _is_ours(error):
             raise

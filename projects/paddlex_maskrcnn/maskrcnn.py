@@ -213,7 +213,7 @@ class MaskRCNN:
         Raises:
             ValueError: when there is no trained network, or the file finds other objects.
         """
-        from .export.exporting import export_network
+        from .export.exporting import export_network  # needed here only
 
         return export_network(self._network("export"), Path(path), to, **options)
 
@@ -278,6 +278,7 @@ def load_model(
     network = load_model_directory(Path(model_dir), choose_device(device))
     model = from_checked(MaskRCNN, network.card.params)
     model.network = network
+    # on a GPU the first run loads kernels, which takes seconds
     on_gpu = network.device.type == "cuda"
     if model.test_transforms is not None and (on_gpu if warm is None else warm):
         warm_up(network, model.test_transforms)

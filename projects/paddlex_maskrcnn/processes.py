@@ -1,6 +1,6 @@
 """Several training processes, as `torchrun` starts them: one a GPU, or a few on a CPU.
 
-A process learns its place from torchrun's environment (RANK, WORLD_SIZE, LOCAL_RANK). Without it
+A process reads its rank from torchrun's environment (RANK, WORLD_SIZE, LOCAL_RANK). Without it
 there is one process and every function here is free. Detectron2's `comm` sees the same group, so
 that its components work unchanged.
 """
@@ -74,7 +74,7 @@ def across_processes(module: nn.Module) -> nn.Module:
         module,
         device_ids=[torch.cuda.current_device()] if on_gpu else None,
         **_keep_own_buffers(),
-        gradient_as_bucket_view=True,
+        gradient_as_bucket_view=True,  # saves a second copy of all gradients
     )
 
 
@@ -102,8 +102,10 @@ def to_host(values: torch.Tensor) -> Callable[[], list[float]]:
     """Send values (N,) to the host; what is returned waits for them, but for no later work."""
     if not values.is_cuda:
         return values.tolist
+    # only a copy into pinned memory is asynchronous
     host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
     host.copy_(values, non_blocking=True)
+    # .item() would wait for the whole queue, the backward pass included; the event is before that
     arrived = torch.cuda.Event()
     arrived.record()
 
@@ -119,6 +121,7 @@ def from_main(value: Any) -> Any:
     if comm.get_world_size() == 1:
         return value
     box = [value]
+    # on the CPU, by gloo: nccl would need the pickled bytes in GPU memory
     dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
     return box[0]
 

@@ -145,7 +145,7 @@ def test_a_tile_as_large_as_the_image_changes_nothing(network):
         ({"tile": 8}, r"tile is 8; allowed: pixels >= 16, one number or \(height, width\)"),
         ({"tile": (64,)}, r"tile is \(64,\)"),
         ({"tile": 64.0}, r"tile is 64\.0"),
-        ({"overlap": 0}, r"overlap is 0; allowed: > 0 and < 1"),
+        ({"overlap": 0}, r"overlap is 0; allowed: above 0 and below 1"),
         ({"overlap": 20}, r"overlap is 20; allowed"),
     ],
 )

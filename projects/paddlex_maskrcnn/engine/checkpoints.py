@@ -1,4 +1,4 @@
-"""Writing what a run can go on from, a model directory with a resume state, and finding it again."""
+"""The checkpoints of a run: writing model directories with a resume state, and finding the newest."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ DIVERGED = "diverged"
 
 logger = logging.getLogger(__name__)
 
+# Its content is also in each resume state: `auto` goes on from states of this run only.
 _RUN_ID = ".run_id"
 
 
@@ -103,6 +104,7 @@ def _disk_errors_explained(directory: Path) -> Iterator[None]:
 
 
 def _is_full(folder: Path) -> bool:
+    # a failed write may leave some blocks free; no model fits into 1 MiB
     return shutil.disk_usage(folder).free < 2**20
 
 
@@ -144,8 +146,10 @@ def _newest(save_dir: Path) -> Path | None:
     for state_file in save_dir.glob(f"*/{STATE}"):
         directory = state_file.parent
         if (directory / SUCCESS).is_file() and directory.name != DIVERGED:
+            # memory-mapped: of hundreds of megabytes only three numbers are needed
             state = read_tensors(state_file, only_look=True)
             if state["run_id"] == run_id:
                 reached[directory] = (state["step"], state["closed_epochs"])
-    # best_model holds the same state as an epoch; either will do
+    # closed_epochs breaks ties between a state saved before and one saved after the evaluation of an
+    # epoch. best_model holds the same state as its epoch; either will do
     return max(reached, key=lambda directory: reached[directory], default=None)

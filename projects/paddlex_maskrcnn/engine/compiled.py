@@ -50,6 +50,7 @@ _REMEDIES = (
 _OTHERWISE = "set train.compile: false; TORCHDYNAMO_VERBOSE=1 in the environment shows more"
 
 
+# a context variable, as other threads may train other networks meanwhile
 _uncompiled: ContextVar[bool] = ContextVar("nothing is compiled", default=False)
 
 
@@ -94,7 +95,7 @@ class CompiledMethod:
             return self._plain(*args, **kwargs)
         try:
             return self._compiled(*args, **kwargs)
-        except torch.OutOfMemoryError:
+        except torch.OutOfMemoryError:  # not the compiler's: the step itself explains it
             raise
         except Exception as error:
             result = self._plain(*args, **kwargs)  # an error that is not the compiler's comes again
@@ -109,6 +110,7 @@ class CompiledMethod:
                 self._part, self.failure,
             )  # fmt: skip
 
+    # Copies and pickles get the plain method: what torch.compile returns can be neither.
     def __deepcopy__(self, memo: dict[int, Any]) -> types.MethodType:
         return types.MethodType(self._plain.__func__, copy.deepcopy(self._owner, memo))
 
@@ -128,11 +130,12 @@ class _Backend:
 
     def __call__(self, graph: torch.fx.GraphModule, inputs: list[Any], **options: Any) -> Any:
         try:
+            # inductor compiles the backward pass lazily, where no fallback is possible any more
             with _backward_at_once():
                 return self._compile(graph, inputs, **options)
         except Exception as error:
             self._on_failure(error)
-            return graph.forward
+            return graph.forward  # Dynamo runs the traced graph as it is: the same operators
 
 
 def compile_parts(
@@ -173,6 +176,7 @@ def compile_parts(
 def drop_compiled(module: nn.Module) -> None:
     """Take back what `compile_parts` has done; nothing to do when it has not."""
     for _, owner, method in _parts(module):
+        # the attribute of the instance hides the method of the class; without it that one is back
         if isinstance(vars(owner).get(method), CompiledMethod):
             delattr(owner, method)
 
@@ -220,6 +224,7 @@ def _isolated() -> dict[str, Any]:
 
 def _backward_at_once() -> Any:
     config: Any = torch._functorch.config
+    # a private option that torch may rename; without it only the fallback of backward passes is missing
     if hasattr(config, "force_non_lazy_backward_lowering"):
         return config.patch(force_non_lazy_backward_lowering=True)
     return config.patch({})

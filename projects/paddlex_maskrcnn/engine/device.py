@@ -1,4 +1,4 @@
-"""How training uses a device: numbers in 16 bits, the order of weights in memory, batches sent ahead.
+"""How training uses a device: mixed precision, memory format, and prefetching of batches.
 
 Mixed precision: convolutions and matrix products in 16 bits, losses and boxes in 32, by `torch.autocast` and
 `torch.amp.GradScaler`; the network itself turns what becomes losses and boxes back to 32 bits
@@ -41,6 +41,7 @@ class Precision:
             device: type of the device, cpu or cuda.
         """
         self._device, self._dtype = device, DTYPES.get(amp)
+        # with bf16 and in 32 bits the scaler is disabled and each of its calls passes through
         self._scaler = torch.amp.GradScaler(device, enabled=amp == "fp16")
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
@@ -63,8 +64,9 @@ class Precision:
         Returns:
             the norm () before clipping, on the device.
         """
-        self._scaler.unscale_(optimizer)
+        self._scaler.unscale_(optimizer)  # first, so that the norm is of the true gradients
         trained = [parameter for parameter in parameters if parameter.grad is not None]
+        # not clip_grad_norm_: the norm is logged without clipping too, and computed once
         norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in trained])  # type: ignore[misc]
         if max_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(trained, max_norm, norm)
@@ -175,6 +177,7 @@ class Prefetcher(Iterator[Batch]):
         self._sent = None
         batch = receive()  # before the next one is sent, for which nobody is to wait
         self._left -= 1
+        # after the last one a loader would begin an epoch that nobody trains on
         if self._left > 0:
             self._sent = self._send_next()
         return batch
@@ -187,11 +190,11 @@ class Prefetcher(Iterator[Batch]):
     def _send_next(self) -> Callable[[], Batch]:
         try:
             batch = next(self._batches)
-        except Exception as error:
+        except Exception as error:  # of a later batch: the current step can still be done
             return _raising(error)
         try:
             return self._lane.send(batch)
-        except torch.OutOfMemoryError:
+        except torch.OutOfMemoryError:  # its own step tries again and explains
             return lambda: batch
 
 
@@ -213,7 +216,7 @@ def on_device(
 
 
 def close(batches: Iterator[Batch]) -> None:
-    """Stop a loader whose iterator can be told."""
+    """Stop a loader whose iterator has a `close`; its worker processes end with it."""
     if hasattr(batches, "close"):
         batches.close()
 

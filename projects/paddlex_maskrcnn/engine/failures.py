@@ -1,4 +1,4 @@
-"""What went wrong in a step, in words that say what to do about it."""
+"""Failures of a training step: divergence, full memory, dead data processes, each with a remedy."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TrainingDivergedError(FloatingPointError):
 
 @dataclass(frozen=True)
 class FailedStep:
-    """All that is known of a step that failed.
+    """What there is to report about a step that failed.
 
     Attributes:
         batch: the images of this process.
@@ -68,6 +68,7 @@ class FailedStep:
         values = {name: loss.item() for name, loss in losses.items()}
         shown = cause or ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         ids = [sample["image_id"] for sample in self.batch]
+        # the mean over processes is not finite; when the losses here are, another process has the cause
         mine = "" if cause or not _finite(values) else " in another process"
         message = (
             f"the loss is not finite{mine} at step {self.step} ({shown}); images {ids}, learning rate "
@@ -83,7 +84,7 @@ class FailedStep:
             for sample in self.batch
         )
         device = "the GPU" if self.network.device.type == "cuda" else "this machine"
-        parts = min(len(self.batch), self.accumulate * 2)
+        parts = min(len(self.batch), self.accumulate * 2)  # at least one image in each part
         remedies = [
             f"set train.accumulate: {parts} (the batch in {parts} parts, nearly the same training)"
             if parts > self.accumulate
@@ -135,7 +136,7 @@ def explained(failed: FailedStep) -> Iterator[None]:
         raise failed.diverged({}, str(error)) from error
     except torch.cuda.OutOfMemoryError as error:
         raise failed.out_of_memory(error) from error
-    except RuntimeError as error:
+    except RuntimeError as error:  # torch has no types of its own for these, only texts
         text = str(error)
         if "can't allocate memory" in text or "not enough memory" in text:
             raise failed.out_of_memory(error) from error
@@ -155,7 +156,7 @@ def _worker_died(text: str) -> TrainingTroubleError:
 
 
 def _amounts(error: Exception) -> str:
-    """What torch says of sizes: how much it tried to get, and what the device has."""
+    """The size of the allocation that failed, as torch's message gives it."""
     tried = re.search(r"(?:Tried to allocate|tried to allocate) ([\d.]+ \w+)", str(error))
     return f"; the last request was for {tried.group(1)}" if tried else ""
 
@@ -165,7 +166,7 @@ def _gradient_norms(module: torch.nn.Module) -> dict[str, float | str]:
     squares: dict[str, float] = {}
     for name, parameter in module.named_parameters():
         if parameter.grad is not None:
-            part = ".".join(name.split(".")[:2])
+            part = ".".join(name.split(".")[:2])  # backbone.bottom_up, roi_heads.mask_head, ...
             squares[part] = squares.get(part, 0.0) + float(parameter.grad.float().square().sum())
     squares["all"] = sum(squares.values())
     return {part: _plain(math.sqrt(square)) for part, square in squares.items()}

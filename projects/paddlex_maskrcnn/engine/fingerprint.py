@@ -16,7 +16,8 @@ from ..config.show import section_as_plain
 from ..data.datasets.base import DetectionDataset
 
 _SECTIONS: dict[str, type] = {"model": ModelParams, "train": TrainParams}
-# rows without influence on the weights: they may change from one part of a run to the next
+# Parameters without influence on the weights: they may change when a run is resumed. `compile` is one of
+# them as its results are equal up to rounding.
 _FREE = {
     "model": {"device"},
     "train": {
@@ -24,7 +25,7 @@ _FREE = {
         "loggers", "keep_last", "save_interval_steps", "compile",
     },
 }  # fmt: skip
-_SHOWN = 12
+_SHOWN = 12  # differences in a message; more hide those that matter
 
 
 def settings_of(
@@ -41,7 +42,7 @@ def settings_of(
 
 
 def name_of_optimizer(chosen: Any) -> Any:
-    """A plain value for the row `optimizer`: a function's name, which stays from run to run."""
+    """A plain value for the parameter `optimizer`: a function's name, which stays from run to run."""
     if isinstance(chosen, Callable):  # type: ignore[arg-type]
         return f"{chosen.__module__}.{getattr(chosen, '__qualname__', type(chosen).__name__)}"
     return chosen
@@ -51,7 +52,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """A sentence for each setting that is not what it was.
 
     Args:
-        before: a checkpoint's record, perhaps of an earlier version: a row that came after it counts
+        before: a checkpoint's record, perhaps of an earlier version: a parameter that came after it counts
             as its default, and one that is retired, or without influence by now, does not count.
         now: the settings of this run.
     """
@@ -66,7 +67,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _in_todays_rows(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record without the rows that no longer count, its operators with all of today's arguments."""
+    """A record without the parameters that no longer count, its operators with all of today's arguments."""
     return {
         key: [_operator(entry) for entry in value]
         if key.endswith(".transforms") and value
@@ -101,7 +102,7 @@ def _todays_defaults() -> dict[str, Any]:
 
 
 def _defaults(kind: type) -> dict[str, Any]:
-    """Row -> default, of those that have one."""
+    """Parameter -> default, of those that have one."""
     defaults = {this.name: default_of(this) for this in fields(kind)}
     return {name: value for name, value in defaults.items() if value is not REQUIRED}
 
@@ -122,14 +123,14 @@ def _dataset(key: str, dataset: DetectionDataset) -> dict[str, Any]:
 
 
 def _fingerprint(dataset: DetectionDataset) -> str:
-    """Changes when images or objects come, go or move; the folder they lie in may change."""
+    """Changes when images or annotations come, go or move; the folder they lie in may change."""
     digest = hashlib.sha256()
     for record in dataset.records:
         digest.update(repr((record["image_id"], record["width"], record["height"])).encode())
         for annotation in record["annotations"]:
             digest.update(repr((annotation["category_id"], annotation["iscrowd"])).encode())
             digest.update(_outline(annotation["segmentation"]))
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]  # 64 bits: against accidents, not against attacks
 
 
 def _outline(segmentation: Any) -> bytes:

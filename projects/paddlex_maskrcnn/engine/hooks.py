@@ -30,7 +30,7 @@ from .trainer import StepRecord, Trainer
 logger = logging.getLogger(__name__)
 
 BEST_MODEL = "best_model"
-# What one evaluation found: all of COCO's numbers, and the validation losses if asked for.
+# One evaluation: its metrics, and the validation losses if asked for (else empty).
 EpochResult = tuple[Evaluation, dict[str, float]]
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -53,7 +53,9 @@ class Best:
 
     def update(self, value: float, epoch: int) -> bool:
         """Take one evaluation in; whether it is the new best. NaN never is."""
+        # an equal value is no improvement in either direction, or early_stop would wait on plateaus
         better = self.value is None or (value < self.value) is self.lower_is_better
+        # value == value is False for NaN only
         if value == value and better and value != self.value:
             self.value, self.epoch, self.waited = value, epoch, 0
             return True
@@ -113,6 +115,7 @@ class EpochEnd(HookBase):
         progress = self.trainer.progress
         if not progress.epoch_is_done or progress.closed_epochs >= progress.epoch:
             return
+        # the last epoch is always saved, whatever the interval
         last = progress.step == progress.total_steps
         if last or progress.epoch % self._interval == 0:
             self._evaluate_and_save(progress.epoch)
@@ -137,6 +140,7 @@ class EpochEnd(HookBase):
         shown = {**evaluation.metrics, **losses}
         line = ", ".join(f"{name}={value:.4f}" for name, value in shown.items())
         logger.info("[EVAL] Finished, Epoch=%d, %s\n%s", epoch, line, evaluation.table())
+        # segm -> segm_mmap (COCO) or segm_map (VOC); val_loss stands before its parts
         key = next(name for name in shown if name.startswith(self._best_metric))
         improved = self._best.update(shown[key], epoch)
         if improved:
@@ -151,6 +155,7 @@ class EpochEnd(HookBase):
     def _save(self, epoch: int, improved: bool) -> None:
         progress, name = self.trainer.progress, f"epoch_{epoch}"
         self.trainer.network.card.completed_epochs = epoch
+        # the saved state has to say that this epoch needs nothing more; taken back when saving fails
         closed, progress.closed_epochs = progress.closed_epochs, epoch
         try:
             logger.info("Model saved in %s", self._checkpoints.save(name))
@@ -172,7 +177,7 @@ class EpochEnd(HookBase):
         if self._keep_last is not None:
             folder = self._checkpoints.save_dir
             saved = [k for k in range(1, epoch + 1) if (folder / f"epoch_{k}").is_dir()]
-            for old in saved[: -self._keep_last]:
+            for old in saved[: -self._keep_last]:  # keep_last is at least 1
                 self._checkpoints.remove(f"epoch_{old}")
 
 
@@ -232,7 +237,7 @@ def peak_memory_mb() -> float:
     """The largest memory so far: of the GPU when there is one in use, else of this process."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # KiB on Linux
 
 
 def as_clock(seconds: float) -> str:
@@ -277,6 +282,7 @@ class SaveWhenStopped(HookBase):
         self._before: dict[signal.Signals, Any] = {}
 
     def before_train(self) -> None:
+        # Python sets signal handlers in the main thread only; elsewhere a run goes on without
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
 
@@ -290,7 +296,7 @@ class SaveWhenStopped(HookBase):
     def after_train(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        error = sys.exception()
+        error = sys.exception()  # of the `try` around the training loop, if it failed
         if self._asked and isinstance(error, TrainingTroubleError) and self.trainer.is_whole:
             # the signal went to the processes that load images too
             raise RunInterruptedError(self._saved(), self._asked) from error
@@ -311,7 +317,7 @@ class SaveWhenStopped(HookBase):
             name = DIVERGED if isinstance(error, TrainingDivergedError) else LATEST
             try:
                 logger.info("What was reached is saved in %s", self._checkpoints.save(name))
-            except Exception as second:
+            except Exception as second:  # the first error is what the user has to see
                 logger.warning("What was reached could not be saved: %s", second)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What a run writes down while it goes: metrics files, curves for other services, train.log and the screen.
+"""Logging of a run: metrics files, curves for other services, train.log and the screen.
 
 metrics.jsonl, metrics.csv and TensorBoard events are always written and are continued without gap after a
 resume. MLflow, Weights & Biases and VisualDL are used only when asked for; what `loggers` asks for
@@ -25,6 +25,7 @@ from tqdm import tqdm
 from .trainer import Progress
 
 JSON_LINES, TABLE = "metrics.jsonl", "metrics.csv"
+# Of metrics.csv; values of classes are in metrics.jsonl only.
 COLUMNS = (
     "kind", "epoch", "step", "lr", "loss", "loss_cls", "loss_bbox", "loss_mask", "loss_rpn_cls",
     "loss_rpn_bbox", "gradient_norm", "seconds_per_step", "data_share", "images_per_second", "memory_mb",
@@ -55,6 +56,7 @@ class MetricsLog:
             writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
+        # purge_step hides events of steps that a resumed run does again
         events = SummaryWriter(str(save_dir / "tensorboard"), purge_step=progress.step + 1)
         self._writers: list[ScalarWriter] = [events, *writers]
 
@@ -135,7 +137,7 @@ def open_loggers(
     """A writer for each service.
 
     Args:
-        names: of the row `loggers`.
+        names: of the parameter `loggers`.
         run_id: the same for all parts of a resumed run.
         settings: key -> plain value, shown beside the curves.
     """
@@ -163,6 +165,7 @@ class _MLflow:
         import mlflow
 
         self._mlflow = mlflow
+        # MLflow makes up its own ids; the file says which one belongs to this run
         id_file = save_dir / ".mlflow_run_id"
         before = id_file.read_text(encoding="utf-8").split() if id_file.is_file() else []
         again = before[1] if before[:1] == [run_id] else None
@@ -172,6 +175,7 @@ class _MLflow:
             mlflow.log_params({key: str(value)[:500] for key, value in settings.items()})
 
     def add_scalar(self, tag: str, value: float, step: int, /) -> None:
+        # class names may hold characters that MLflow refuses
         self._mlflow.log_metric(re.sub(r"[^\w./ -]", "_", tag), value, step=step)
 
     def close(self) -> None:

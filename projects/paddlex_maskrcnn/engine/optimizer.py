@@ -78,7 +78,7 @@ def _by_name(
     groups = _groups(module, params, decay, stages)
     try:
         return getattr(torch.optim, name)(groups, lr=params.learning_rate, **arguments)
-    except TypeError as error:
+    except TypeError as error:  # an argument that this class does not have
         raise ValueError(f"optimizer {name} refuses its arguments: {error}") from error
 
 
@@ -102,6 +102,7 @@ def _groups(
 
 
 def _bias_factor(name: str) -> float:
+    # the FPN lies inside Detectron2's backbone module, but PaddleX counts it to the necks
     in_backbone = name.startswith("backbone.") and ".fpn_" not in name
     is_head_bias = name.endswith(".bias") and not in_backbone and "norm" not in name
     return HEAD_BIAS_LR_FACTOR if is_head_bias else 1.0
@@ -184,6 +185,7 @@ class Ema:
     def update(self) -> None:
         """Take the weights in, after an optimizer step."""
         decay = min(self._decay, (1 + self.steps) / (10 + self.steps))
+        # one kernel over all tensors; hundreds of single ones take longer than the arithmetic
         torch._foreach_lerp_(self._average, self._live, 1 - decay)
         self.steps += 1
 
@@ -211,6 +213,7 @@ class Ema:
 
 def _floating(module: nn.Module) -> tuple[list[str], list[torch.Tensor]]:
     """Names and tensors themselves of what a saved model has in floating point."""
+    # keep_vars: the parameters themselves, whose data is swapped, not detached aliases
     tensors = module.state_dict(keep_vars=True)
     floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
     return list(floating), list(floating.values())

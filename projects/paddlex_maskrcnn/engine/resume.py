@@ -1,4 +1,4 @@
-"""What a run leaves so that it can go on exactly, and taking it up again."""
+"""The state a run saves so that a resumed run gives the same bits, and restoring it."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ def restore(run: TrainingRun, best: Best, directory: Path) -> str:
     card, state = read_card(directory), read_tensors(directory / STATE)
     _check_same(run, card, state, directory)
     tensors = read_tensors(directory / WEIGHTS)
+    # with averaged weights model.pth holds the average, and the state the weights that train
     run.network.module.load_state_dict(state.get("live_weights", tensors))
     if run.ema is not None:
         run.ema.restart_from(tensors, state.get("ema_steps", 0))
@@ -150,5 +151,6 @@ def _restore_progress(run: TrainingRun, state: Mapping[str, Any]) -> None:
     if length == progress.steps_per_epoch:
         progress.records = [StepRecord(**record) for record in state["records"]]
     else:
+        # records are of steps that would now count differently
         progress.step = round(progress.step / length * progress.steps_per_epoch)
     run.set_schedule()

@@ -1,6 +1,6 @@
-"""Everything a run needs before its first step; every mistake of the user is found here.
+"""Set-up of a training run: checks of model, settings and data, then network, optimizer and schedule.
 
-Nothing is written to disk before all checks have passed.
+Every mistake of the user is reported here; nothing is written to disk before all checks have passed.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class TrainingRun:
 
     Attributes:
         network, optimizer, schedule, progress: as fresh, or as a resumed run left them.
-        params: the rows of `train(...)`.
+        params: the arguments of `train(...)`.
         datasets: training data and held-out data (or None).
         eval_transforms: operators applied before evaluating and predicting.
         weights: one line on where the weights came from.
@@ -114,6 +114,7 @@ class TrainingRun:
 
     def set_schedule(self) -> None:
         """Bring the learning rates to those of the current step."""
+        # LambdaLR counts "epochs"; here each of them is a step. Its step() would start from the old count
         self.schedule.last_epoch = self.progress.step
         rates = [
             base * factor(self.progress.step)
@@ -154,6 +155,7 @@ def set_up(
     order, channels = input_format.channel_order, model.input_channel
     transforms.context(order, channels, train_dataset.labels)
     eval_transforms.deterministic().context(order, channels)
+    # just before the network, whose random weights are the first numbers to be drawn
     seed_everything(params.seed, params.deterministic)
     card = ModelCard(
         params=model,
@@ -169,6 +171,7 @@ def set_up(
     if source is not None:
         weights = source.name
         weights += f": {load_weights(network.module, source)}" if resume_from is None else ""
+    # before the optimizer, which takes only parameters that train
     network.frozen = freeze_parts(network.module, params.freeze)
     if wants_channels_last(network.device, params.amp):
         channels_last(network.module)
@@ -214,10 +217,11 @@ def seed_everything(seed: int, deterministic: bool = False) -> None:
         deterministic: also choose algorithms that give the same bits every time, where there are.
     """
     if deterministic:
+        # cuBLAS is deterministic with this setting only, and reads it when its first handle is made
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
     random.seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed % 2**32)  # numpy takes 32 bits
     torch.manual_seed(seed)
 
 
@@ -273,7 +277,7 @@ def _check_same_classes(train: DetectionDataset, held_out: DetectionDataset | No
 
 
 def _progress(params: TrainParams, dataset: DetectionDataset) -> Progress:
-    steps = dataset.num_samples // params.train_batch_size
+    steps = dataset.num_samples // params.train_batch_size  # an incomplete batch is left out
     if steps == 0:
         raise ValueError(
             f"train_batch_size is {params.train_batch_size}, but {dataset.name} has only "
@@ -309,6 +313,7 @@ def choose_input_format(
             f"Normalize differs between training ({normalize.to_config()}) and evaluation "
             f"({other.to_config()}); the network needs the same in both"
         )
+    # without arguments Normalize leaves the statistics to the weights
     if normalize is None or normalize.is_default:
         if channels != 3:
             raise ValueError(
@@ -325,6 +330,7 @@ def choose_input_format(
             f"statistics (mean {list(form.pixel_mean)}, not scaled); write Normalize without arguments"
         )
     mean, std = normalize.pixel_mean, normalize.pixel_std
+    # the user writes mean and std in RGB order
     if form.channel_order == "BGR" and channels == 3:
         mean, std = mean[::-1], std[::-1]
     return replace(form, pixel_mean=tuple(mean), pixel_std=tuple(std))
@@ -334,7 +340,7 @@ def freeze_parts(module: nn.Module, parts: Sequence[str]) -> list[nn.Module]:
     """Stop the parameters of these parts; returns the modules that must stay in evaluation mode.
 
     Args:
-        parts: of the row `freeze`.
+        parts: of the parameter `freeze`.
 
     Raises:
         ValueError: when a part does not exist in this network, or nothing is left to train.
@@ -353,6 +359,7 @@ def freeze_parts(module: nn.Module, parts: Sequence[str]) -> list[nn.Module]:
 
 
 def _belongs(name: str, part: str) -> bool:
+    # neck modules have names that begin with `backbone.` too
     if part == "backbone" and name.startswith(_PREFIXES["neck"]):
         return False
     return name.startswith(_PREFIXES[part])

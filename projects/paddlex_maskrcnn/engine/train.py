@@ -1,4 +1,4 @@
-"""A run from its first (or resumed) step to its end; or one step without a trace on disk."""
+"""Training a prepared run to its end, from its first step or a resumed one; and the dry run of one step."""
 
 from __future__ import annotations
 
@@ -81,13 +81,14 @@ def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
             if is_main():
                 (save_dir / CONFIG).write_text(dump(experiment), encoding="utf-8")
             evaluation = _run_steps(run, best, run_id, experiment)
+    # the network that is left predicts: not compiled, accelerated, average weights, channels first
     drop_compiled(run.network.module)
     accelerate(run.network.module)
     if run.ema is not None:
         run.ema.swap()
     channels_first(run.network.module)
     run.network.set_training(False)
-    wait_for_all()
+    wait_for_all()  # nobody reads a model directory that the main process is still writing
     return evaluation
 
 
@@ -96,7 +97,7 @@ def _resumed(run: TrainingRun, best: Best) -> str:
     if run.resume_from is None:
         return ""
     run_id = restore(run, best, run.resume_from)
-    match_layouts(run.optimizer)
+    match_layouts(run.optimizer)  # load_state_dict keeps the memory format of the checkpoint
     logger.info("Resumed from %s, after step %d", run.resume_from, run.progress.step)
     return run_id
 
@@ -120,6 +121,7 @@ def _run_steps(
         with on_device(run.batches(), run.network.device, steps_left) as batches:
             trainer = build_trainer(run, batches)
             trainer.register_hooks(_hooks(run, metrics, checkpoints, epoch_end))
+            # last: the iterator of a loader draws a number when it is made
             restore_random_state(run.random_state)
             trainer.run()
     except TrainingDivergedError as error:
@@ -179,7 +181,7 @@ def _hooks(
         SaveWhenStopped(checkpoints, params.save_interval_steps),
     ]
     if sys.stderr.isatty() and is_main():
-        hooks.insert(0, ProgressBar())
+        hooks.insert(0, ProgressBar())  # before the log lines, so that the bar shows their step
     return hooks
 
 

@@ -30,12 +30,12 @@ from .optimizer import Ema
 LOSS_NAMES = {"loss_box_reg": "loss_bbox", "loss_rpn_loc": "loss_rpn_bbox"}
 
 Batch = list[dict[str, Any]]
-_RECENT = 20  # steps that are told of when one fails
+_RECENT = 20  # steps before a failure that its report shows
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What one step showed.
+    """Measurements of one step.
 
     Attributes:
         losses: total under `loss` and the parts, of the whole batch over all processes.
@@ -177,7 +177,7 @@ class Trainer(TrainerBase):
         norm = self.precision.step(self.optimizer, parameters, self.clip_gradients)
         if self.ema is not None:
             self.ema.update()
-        lr = float(self.schedule.get_last_lr()[0])
+        lr = float(self.schedule.get_last_lr()[0])  # of the step just done
         self.schedule.step()
         seconds = time.perf_counter() - start
         record = StepRecord(losses, norm, lr, seconds, data_seconds)
@@ -192,13 +192,14 @@ class Trainer(TrainerBase):
         The device goes on with the backward pass while the host waits for the losses.
         """
         total: dict[str, float] = {}
-        size = -(-len(batch) // self.accumulate)
+        size = -(-len(batch) // self.accumulate)  # rounded up
         for start in range(0, len(batch), size):
             part = batch[start : start + size]
             share = len(part) / len(batch)
             with self._gradients_stay_here(is_last=start + size >= len(batch)):
                 losses = self._losses(part)
                 values_of_all = self._means(losses)
+                # losses are means over images: weighted by share they add up to the mean of the batch
                 self.precision.backward(losses["loss"] * share)
                 values = self._checked(part, losses, values_of_all)
             for name, value in values.items():
@@ -221,6 +222,7 @@ class Trainer(TrainerBase):
     def _means(self, losses: dict[str, torch.Tensor]) -> Callable[[], list[float]]:
         """The losses and who wants to stop, means over the processes, on their way to the host."""
         total = losses["loss"].detach()
+        # travels with the losses, so that agreeing on a stop costs no communication of its own
         stop = torch.full_like(total, float(self.stop_asked))
         here = torch.stack([*(loss.detach() for loss in losses.values()), stop])
         return to_host(mean_of_all(here))

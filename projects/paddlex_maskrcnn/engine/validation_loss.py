@@ -1,4 +1,4 @@
-"""The training loss on held-out data: rises while the training loss still falls when it overfits."""
+"""The training loss on held-out data, which rises while that on the training data falls: overfitting."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def validation_losses(
     training = network.module.training
     _compute_losses_only(network.module)
     try:
+        # a storage of its own: Detectron2's heads log counts, which must not mix with those of training
         with EventStorage(), local_losses(), uncompiled():
             rows = [_losses(network, batch) for batch in batches]
     finally:
@@ -59,6 +60,7 @@ def _losses(network: Network, batch: list[dict[str, Any]]) -> torch.Tensor:
 def _mean(rows: list[torch.Tensor], num_images: int, device: torch.device) -> dict[str, float]:
     names = ["loss", *(LOSS_NAMES.get(name, name) for name in _names())]
     here = torch.stack(rows).sum(dim=0) if rows else torch.zeros(len(names), device=device)
+    # the sum over processes, as each has summed its own images
     means = mean_of_all(here) * shard()[1] / num_images
     return {f"val_{name}": value for name, value in zip(names, means.tolist(), strict=True)}
 

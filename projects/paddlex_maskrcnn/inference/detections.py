@@ -1,8 +1,8 @@
-"""Images to detections: boxes in pixels of the original image, masks pasted inside their boxes only.
+"""Detections of images: boxes in pixels of the original image, masks pasted inside their boxes only.
 
 Equal to Detectron2's `GeneralizedRCNN` in evaluation mode with `detector_postprocess`, which this
-replaces because that one pastes every mask onto a full image. A mask stays what the mask head said,
-a few kilobytes, until somebody reads it.
+replaces because that one pastes every mask onto a full image. A mask stays the output of the mask
+head, a few kilobytes, until it is read.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from detectron2.modeling import GeneralizedRCNN
 from detectron2.structures import Boxes, Instances
 from pycocotools import mask as coco_mask
 
-MASK_THRESHOLD = 0.5
+MASK_THRESHOLD = 0.5  # probability from which a pixel belongs to the mask, as in Detectron2
 _STRIP = 2**20  # pixels pasted at a time, as they are floats before they are bits
-_WAITING = 4  # batches of inputs that may wait until more of their shape have come
+_WAITING = 4  # batches of inputs that may wait until more of their shape have come; bounds memory
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class BoxMask:
     def rle(self, height: int, width: int) -> dict[str, Any]:
         """COCO's compressed run-length form of the whole mask, counts as text; in time of the window."""
         runs = self._runs(height, width)
+        # runs from the window's edges: encoding a dense mask would cost the time of the whole image
         encoded = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
         return {"size": [height, width], "counts": encoded["counts"].decode("ascii")}
 
@@ -173,6 +174,7 @@ def detect_each(
         if len(waiting[shape]) == batch_size:
             yield from _run(module, waiting.pop(shape))
         elif sum(map(len, waiting.values())) >= _WAITING * batch_size:
+            # the fullest batch wastes least
             yield from _run(module, waiting.pop(max(waiting, key=lambda key: len(waiting[key]))))
     for batch in waiting.values():
         yield from _run(module, batch)
@@ -190,6 +192,7 @@ def _run(
 
 def _read(instances: Sequence[Instances]) -> list[_NetworkOutput]:
     """The output for each image of a batch, in one copy: a GPU is waited for once."""
+    # class numbers are exact as floats, so that everything fits into one tensor
     rows = [
         torch.cat(
             (
@@ -215,7 +218,7 @@ def _to_original(
     output: _NetworkOutput, size: tuple[int, int], frame: tuple[int, int], corner: tuple[int, int]
 ) -> list[Detection]:
     """Detections of one image at network resolution, scaled to the original image."""
-    boxes = Boxes(output.boxes.clone())
+    boxes = Boxes(output.boxes.clone())  # scale works in place
     boxes.scale(frame[1] / size[1], frame[0] / size[0])
     boxes.clip(frame)
     nonempty = boxes.nonempty()
@@ -246,7 +249,7 @@ def paste_in_box(mask: torch.Tensor, box: torch.Tensor, height: int, width: int)
     down = _interpolation(top, bottom, y1, y2, mask.shape[0]) @ mask.numpy()
     across = np.ascontiguousarray(_interpolation(left, right, x1, x2, mask.shape[1]).T)
     bits = np.empty((bottom - top, right - left), dtype=np.uint8)
-    rows = max(1, _STRIP // bits.shape[1])
+    rows = max(1, _STRIP // bits.shape[1])  # a mask may cover a large image
     for first in range(0, len(bits), rows):
         strip = slice(first, first + rows)
         np.greater_equal(down[strip] @ across, MASK_THRESHOLD, out=bits[strip].view(bool))
@@ -269,4 +272,5 @@ def _window(box: torch.Tensor, height: int, width: int) -> tuple[int, int, int, 
     """Left, top, right and bottom of the pixels that a box can touch."""
     x1, y1, x2, y2 = box.tolist()
     left, top = max(math.floor(x1) - 1, 0), max(math.floor(y1) - 1, 0)
+    # bilinear interpolation reaches half a mask cell beyond the box, cut off at one pixel as Detectron2 does
     return left, top, min(math.ceil(x2) + 1, width), min(math.ceil(y2) + 1, height)

@@ -1,4 +1,4 @@
-"""A network on a data set: its detections, compared with the annotations."""
+"""Evaluation of a network on a data set: its detections compared with the annotations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-_LOOKED_AT = 8  # images for the highest score when nothing passed the threshold
+_LOOKED_AT = 8  # images for the highest score when nothing passed the threshold; takes seconds
 
 
 class Stopwatch:
@@ -56,7 +56,7 @@ class Stopwatch:
     def each(self, part: str, items: Iterable[T]) -> Iterator[T]:
         """The items; the time they take to come counts towards a part."""
         iterator = iter(items)
-        nothing = object()
+        nothing = object()  # None may be an item
         while True:
             with self.of(part):
                 item = next(iterator, nothing)
@@ -114,6 +114,7 @@ def evaluate_network(
         evaluation.note = _why_no_detections(network, dataset, transforms)
     if evaluation.note:
         logger.warning(evaluation.note)
+    # the others wait in from_main(None) above; rows and comparisons are large and only needed here
     from_main(replace(evaluation, results=ResultRows(), comparisons={}))
     return evaluation
 

@@ -1,4 +1,4 @@
-"""Networks that come from PaddleX 1.x, and saved models in plain Detectron2.
+"""Import of models that PaddleX 1.x saved, and use of saved models in plain Detectron2.
 
 Differences of Detectron2's `DefaultPredictor` from `predict`: it resizes with Pillow, this project with
 OpenCV, so that boxes of resized images differ a little.
@@ -25,8 +25,9 @@ from .network import ModelCard, Network, build_network, choose_device, detectron
 
 logger = logging.getLogger(__name__)
 
-_NO_LIMIT = 10**6  # pixels
-_NOT_PIXELS = ("Normalize", "ResizeByShort", "Padding")
+_NO_LIMIT = 10**6  # pixels; Detectron2 needs a number where ResizeByShort has -1
+# Operators that the cfg of Detectron2 expresses: statistics, MIN_SIZE_TEST, padding to the stride.
+_IN_CFG = ("Normalize", "ResizeByShort", "Padding")
 
 
 def default_predictor_cfg(model_dir: str | os.PathLike[str], device: str = "auto") -> CfgNode:
@@ -55,7 +56,7 @@ def default_predictor_cfg(model_dir: str | os.PathLike[str], device: str = "auto
 
 def _test_size(card: ModelCard) -> tuple[int, int]:
     """Short and longest side of the model's own transforms; 0 for images that are left as they are."""
-    others = [name for name, _ in _operators(card) if name not in _NOT_PIXELS]
+    others = [name for name, _ in _operators(card) if name not in _IN_CFG]
     if others:
         logger.warning(
             "predict applies %s first, which DefaultPredictor cannot: its results will differ",
@@ -65,9 +66,9 @@ def _test_size(card: ModelCard) -> tuple[int, int]:
         if name == "ResizeByShort":
             short = arguments["short_size"]
             limit = arguments["max_size"]
-            return max(short) if isinstance(
-                short, list
-            ) else short, limit if limit > 0 else _NO_LIMIT
+            # of several sides, drawn at random in training, prediction takes the largest
+            side = max(short) if isinstance(short, list) else short
+            return side, limit if limit > 0 else _NO_LIMIT
     return 0, _NO_LIMIT
 
 
@@ -123,7 +124,7 @@ def as_network(model: PaddleXModel) -> Imported:
     card = ModelCard(
         params=check_arguments(ModelParams, model.params),
         labels=model.labels,
-        category_ids=list(range(1, len(model.labels) + 1)),
+        category_ids=list(range(1, len(model.labels) + 1)),  # not saved by PaddleX; see _notes
         input_format=model.source.input_format,
         pretrained=True,
         transforms=None if model.transforms is None else _checked(model.transforms),

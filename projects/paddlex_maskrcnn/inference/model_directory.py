@@ -47,7 +47,7 @@ def save_model_directory(
         torch.save(state, unfinished / STATE)
     card = {**_origin(), **network.card.as_plain(), "experiment": experiment}
     (unfinished / CARD).write_text(dump(card), encoding="utf-8")
-    (unfinished / SUCCESS).touch()
+    (unfinished / SUCCESS).touch()  # as in PaddleX, but last
     _replace(unfinished, directory)
 
 
@@ -97,12 +97,14 @@ def read_tensors(path: Path, *, only_look: bool = False) -> dict[str, Any]:
         only_look: leave the tensors on disk until they are touched, to read the plain values.
     """
     try:
+        # weights_only: no pickled code; on the CPU, as the file may be of a machine with a GPU
         return torch.load(path, map_location="cpu", weights_only=True, mmap=only_look)
     except FileNotFoundError as error:
         raise ValueError(f"{path} is missing") from error
 
 
 def _replace(unfinished: Path, final: Path) -> None:
+    # rename cannot replace a directory that is not empty; killed in between, `.old` has the former one
     old = final.with_name(f".{final.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():

@@ -1,4 +1,4 @@
-"""A network together with all that is needed to use it."""
+"""A network and its card: all that is needed to build it and to predict with it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ModelCard:
     """What model.yml says of a network, so that the directory alone is enough to use it.
 
     Attributes:
-        params: the constructor's rows.
+        params: the constructor's arguments.
         labels: foreground class names; entry i is class i inside the network.
         category_ids: the data set's ids of these classes.
         input_format: how images must look.
@@ -60,6 +60,7 @@ class ModelCard:
         Raises:
             ValueError: when its settings are not ours.
         """
+        # model.yml has more: versions, the experiment; cards of earlier versions have less
         values = {name: plain[name] for name in cls.__dataclass_fields__ if name in plain}
         form = dict(values["input_format"])
         form |= {key: tuple(form[key]) for key in ("pixel_mean", "pixel_std")}
@@ -92,7 +93,7 @@ class Network:
     def set_training(self, training: bool = True) -> None:
         """Training or evaluation mode, frozen parts always in the latter."""
         self.module.train(training)
-        for part in self.frozen:
+        for part in self.frozen:  # train() has just put them into training mode too
             part.eval()
 
 

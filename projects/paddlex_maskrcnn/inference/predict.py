@@ -1,4 +1,4 @@
-"""Predictions in the documented form, one dict an object, best first; and how they can be asked for."""
+"""Prediction: options, images in tiles or whole, results as dicts, best first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .network import Network
 from .results import DENSE, MASK_FORMATS, as_object
 from .tiling import Tile, merge_tiles, tiles_of
 
-_WARM_UP_SIZE = (480, 640)
+_WARM_UP_SIZE = (480, 640)  # (height, width), a usual size; cuDNN chooses anew for other shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,9 @@ class PredictOptions:
         if self.tile is not None and self.tile_size is None:
             _refuse("tile", self.tile, "pixels >= 16, one number or (height, width)")
         if not _is_number(self.overlap) or not 0 < self.overlap < 1:
-            _refuse("overlap", self.overlap, "> 0 and < 1; a part of each tile, such as 0.2")
+            _refuse(
+                "overlap", self.overlap, "above 0 and below 1; a part of each tile, such as 0.2"
+            )
 
     @property
     def tile_size(self) -> tuple[int, int] | None:
@@ -81,7 +83,7 @@ class PredictOptions:
             return 0.0  # the network has applied its own
         if not _is_number(asked) or not 0 <= asked <= 1:
             _refuse("score_threshold", asked, "0 to 1")
-        if asked < own:
+        if asked < own:  # what NMS has not seen cannot be brought back
             raise ValueError(
                 f"score_threshold is {asked}, but this model drops everything below {own:g} before "
                 f"its NMS; give at least that, or lower params.score_threshold in its model.yml and "
@@ -130,7 +132,7 @@ def predict_images(
     detections = dict(detect_each(network.module, inputs, options.batch_size))
     results = []
     for (height, width), tiles, indices in inputs.seen:
-        # before merging: pieces that are not wanted alone shall not fray others
+        # before merging: a piece below the threshold must not become part of another object
         parts = [
             [detection for detection in detections.pop(index) if detection.score >= least]
             for index in indices
@@ -192,6 +194,7 @@ def warm_up(network: Network, transforms: Compose) -> None:
         inputs = mapper(noise)
     except ValueError:  # the operators take no picture of this size
         return
+    # on noise nothing may pass the model's threshold, and then the mask head would not run
     with scores_above(0.0):
         detect(network.module, [inputs])
     if network.device.type == "cuda":

@@ -1,4 +1,4 @@
-"""What `predict` returns for one object: a dict whose mask takes next to no memory until it is read.
+"""The result of `predict` for one object: a dict whose mask takes next to no memory until it is read.
 
 Origin: the dicts of PaddleX 1.3's `predict`. Difference: the (H, W) mask of each object is made when
 it is first read, so that a hundred objects of a 12-megapixel image do not take 1.2 GB unread.
@@ -98,7 +98,7 @@ class DetectedObject(dict):
         return dict.get(self, key, default)
 
     def __iter__(self) -> Iterator[str]:
-        # its being here makes dict(result) and {**result} ask for each value instead of copying them
+        # defining __iter__ makes dict(result) and {**result} ask for each value instead of copying them
         return dict.__iter__(self)
 
     def copy(self) -> DetectedObject:
@@ -112,9 +112,11 @@ class DetectedObject(dict):
         return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # dict's own would pickle the dense mask
         held = [(key, dict.__getitem__(self, key)) for key in dict.keys(self)]
         return DetectedObject, (), None, None, iter(held)
 
+    # dict implements these in C without __getitem__, so that each has to make the mask first
     items = _after_reading("items")
     values = _after_reading("values")
     pop = _after_reading("pop")
@@ -141,7 +143,7 @@ def as_object(
         bbox=detection.xywh,
         mask=_Unread(detection.mask, height, width),
         category=labels[detection.class_index],
-        category_id=detection.class_index + 1,
+        category_id=detection.class_index + 1,  # as PaddleX, where 0 is the background
         score=detection.score,
     )
     if mask_format == RLE:

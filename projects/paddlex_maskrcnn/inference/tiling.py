@@ -1,6 +1,6 @@
-"""Large images in overlapping tiles, and the pieces of cut objects put together again.
+"""Large images in overlapping tiles, and the merging of detections from different tiles.
 
-Two tiles see the zone they share both. Detections of one class are the same object when their masks
+Two tiles both see the zone that they share. Detections of one class are the same object when their masks
 agree there: IoU of what lies in the zone, or, for a piece that its tile's border cuts off,
 the share of it that lies in the other (a U of which one tile sees two legs). What lies outside of
 the zone says nothing, since only one of them could see it; comparing whole boxes or masks, as
@@ -21,8 +21,10 @@ from .detections import BoxMask, Detection
 
 SAME = 0.5  # IoU in the shared zone, or share of a cut piece, from which two are one object
 _ALIKE = 0.5  # least ratio of their scores: doubtful ones must not tie sure ones together
-_NEAR = 0.01  # distance to a border, of the tile's side, at which an object counts as cut
-_NEAR_PIXELS = 2.0
+# Distance to a border at which an object counts as cut, as share of the tile's side: a predicted
+# box does not end exactly at the border that cuts its object.
+_NEAR = 0.01
+_NEAR_PIXELS = 2.0  # the least such distance, for small tiles
 _PASTED_CACHE = 64  # masks
 
 
@@ -115,6 +117,7 @@ def _is_cut(detection: Detection, tile: Tile, height: int, width: int) -> bool:
     near_x = max(_NEAR_PIXELS, _NEAR * (tile.right - tile.left))
     near_y = max(_NEAR_PIXELS, _NEAR * (tile.bottom - tile.top))
     return (
+        # a border of the image itself cuts no object that another tile could complete
         (tile.left > 0 and x1 - tile.left <= near_x)
         or (tile.top > 0 and y1 - tile.top <= near_y)
         or (tile.right < width and tile.right - x2 <= near_x)
@@ -214,7 +217,7 @@ def _united(pieces: Sequence[_Piece]) -> Detection:
     first, *others = sorted(pieces, key=_rank)
     score = max(piece.detection.score for piece in pieces)
     box, mask = first.detection.box, first.detection.mask
-    if first.is_cut:
+    if first.is_cut:  # then all are: whole ones come first
         for piece in others:
             mask, box = union(mask, piece.detection.mask), _around(box, piece.detection.box)
     return Detection(box, score, first.detection.class_index, mask)
@@ -245,6 +248,7 @@ class _Groups:
         self._parent = list(range(size))
 
     def join(self, index: int, other: int) -> None:
+        # the lower root stays, so that groups keep the order of their first member
         low, high = sorted((self._root(index), self._root(other)))
         self._parent[high] = low
 
@@ -257,6 +261,6 @@ class _Groups:
 
     def _root(self, index: int) -> int:
         while self._parent[index] != index:
-            self._parent[index] = self._parent[self._parent[index]]
+            self._parent[index] = self._parent[self._parent[index]]  # path halving
             index = self._parent[index]
         return index
