@@ -25,7 +25,8 @@ lint: install
 	$(BIN)/mypy
 
 docs: install
-	$(BIN)/python -m paddlex_maskrcnn hyperparameters --write docs/hyperparameters.md
+	$(BIN)/python -m paddlex_maskrcnn hyperparameters --write docs/hyperparameters.md \
+		--signatures projects/paddlex_maskrcnn/config/signatures.py
 
 bench: install
 	$(BIN)/python -W ignore benchmarks/run.py $(BENCH_ARGS)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from support import tree
+
 PACKAGE = "paddlex_maskrcnn"
 ROOT = Path(__file__).parents[1] / "projects" / PACKAGE
 HEAVY = {"torch", "torchvision", "detectron2", "cv2", "pycocotools", "timm"}
@@ -13,7 +15,7 @@ HEAVY = {"torch", "torchvision", "detectron2", "cv2", "pycocotools", "timm"}
 # what a constructor of `data` takes: parameters, their check, the decorator that reads them
 DECLARATIONS = {
     f"config.{name}"
-    for name in ("check", "dataset_params", "params", "problems", "signature", "operator_params")
+    for name in ("check", "dataset_params", "params", "signature", "signatures", "operator_params")
 }
 
 # room (longest prefix wins) -> (rooms of ours it may import, outside packages it may not)
@@ -21,7 +23,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "__init__": ({"requirements", "datasets", "det", "maskrcnn"}, HEAVY),
     "__main__": ({"cli"}, HEAVY),
     "requirements": (set(), HEAVY),
-    "user_errors": (set(), HEAVY),
+    "errors": (set(), HEAVY),
     "garbage_collection": (set(), HEAVY),
     "config": ({"config"}, HEAVY),
     "config.translate": ({"config"}, HEAVY - {"detectron2"}),
@@ -35,12 +37,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "processes": (set(), set()),
     "inference": (
         {"inference", "acceleration", "config", "data", "metrics", "modeling", "weights"}
-        | {"processes", "user_errors", "__init__"},
+        | {"processes", "errors", "__init__"},
         set(),
     ),
     "engine": (
         {"engine", "inference", "acceleration", "config", "data", "metrics", "modeling", "weights"}
-        | {"processes", "user_errors", "__init__"},
+        | {"processes", "errors", "__init__"},
         set(),
     ),
     "metrics": ({"metrics", "garbage_collection"}, {"detectron2", "torch", "torchvision", "cv2"}),
@@ -72,7 +74,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "maskrcnn",
             "serve",
         }
-        | {"requirements", "user_errors"},
+        | {"requirements", "errors"},
         HEAVY,
     ),
 }
@@ -164,6 +166,117 @@ def _reads_cfg(function: ast.FunctionDef) -> bool:
         and node.value.id == "cfg"
         for node in ast.walk(function)
     )
+
+
+def edges() -> dict[str, set[str]]:
+    """Module -> modules of ours that it imports, inside functions too."""
+    targets = {
+        module: {ours(name) for name in imports(module, path)} - {None, module}
+        for module, path in modules()
+    }
+    return {module: {t for t in found if t in targets} for module, found in targets.items()}
+
+
+def circle_in(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of a circle of imports; empty when there is none."""
+    done: set[str] = set()
+
+    def walk(module: str, path: list[str]) -> list[str]:
+        if module in path:
+            return path[path.index(module) :]
+        if module in done:
+            return []
+        for target in sorted(graph[module]):
+            if circle := walk(target, [*path, module]):
+                return circle
+        done.add(module)
+        return []
+
+    return next((circle for module in sorted(graph) if (circle := walk(module, []))), [])
+
+
+def test_imports_have_no_circle():
+    assert circle_in(edges()) == []
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+
+
+# A network's copy that a tracer follows has its choosing of boxes replaced; torch.compile replaces
+# methods while a network trains.
+REPLACES_METHODS = {"export.network", "engine.compiled"}
+METHODS = {"forward", "inference", "losses", "predict_proposals", "train"}
+
+
+def exchanged(path: Path) -> list[str]:
+    """Assignments that give an object another class or another method."""
+    return [
+        ast.unparse(target)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Attribute) and target.attr in {"__class__", *METHODS}
+    ]
+
+
+@pytest.mark.parametrize(("module", "path"), list(modules()), ids=str)
+def test_what_an_object_is_changes_in_acceleration_only(module, path):
+    if not module.startswith("acceleration") and module not in REPLACES_METHODS:
+        assert exchanged(path) == []
+
+
+def test_a_file_is_not_too_long():
+    sizes = {
+        module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in modules()
+    }
+    assert {module: size for module, size in sizes.items() if size > 500} == {}
+
+
+TESTS = Path(__file__).parent
+# modules that are tested in a file of another name
+TESTED_IN = {
+    "cli.experiment": "cli/test_evaluate.py",
+    "cli.install_detectron2": "cli/test_commands.py",
+    "cli.predict_journal": "cli/test_predict.py",
+    "cli.predict_run": "cli/test_predict.py",
+    "cli.train": "cli/test_commands.py",
+    "config.dataset_params": "config/test_schema.py",
+    "config.operator_params": "config/test_schema.py",
+    "config.params": "config/test_schema.py",
+    "config.yaml_io": "config/test_load.py",
+    "engine.checkpoints": "test_resume.py",
+    "engine.failures": "engine/test_trainer.py",
+    "engine.resume": "test_resume.py",
+    "engine.train": "runs/test_kill_and_resume.py",
+    "errors": "cli/test_commands.py",
+    "export.files": "export/test_network.py",
+    "inference.interop": "cli/test_import_paddlex.py",
+    "inference.model_directory": "test_maskrcnn.py",
+    "serve.limits": "serve/test_app.py",
+    "serve.metrics": "serve/test_app.py",
+}
+
+
+def lines_of_code(path: Path) -> int:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return sum(bool(line.strip()) and not line.strip().startswith("#") for line in lines)
+
+
+@pytest.mark.parametrize(("module", "path"), list(modules()), ids=str)
+def test_a_module_has_its_tests(module, path):
+    *folders, name = module.split(".")
+    if path.name == "__init__.py" or lines_of_code(path) <= 40:
+        return
+    own = TESTS.joinpath(*folders, f"test_{name}.py")
+    assert own.is_file() or (TESTS / TESTED_IN.get(module, "nowhere")).is_file()
+
+
+def test_the_list_of_other_names_is_current():
+    known = {module for module, _ in modules()}
+    assert TESTED_IN.keys() <= known
+
+
+def test_contributing_shows_every_file():
+    page = tree.PAGE.read_text(encoding="utf-8")
+    assert page == tree.page_with_tree(page), "run: python tests/support/tree.py"
 
 
 def test_the_walk_sees_a_forbidden_import(tmp_path):

@@ -55,7 +55,7 @@ def test_paddlex_calls_still_work(model, tmp_path):
         parameters = inspect.signature(getattr(model, method)).parameters.values()
         plain = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
         assert plain == [image, "transforms"]
-    with pytest.raises(ValueError, match="img_file_list is str; give a list"):
+    with pytest.raises(ValueError, match="img_file_list is str; allowed: a list"):
         model.batch_predict(path)
 
 

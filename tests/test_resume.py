@@ -11,8 +11,8 @@ import torch
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.engine.checkpoints import new_run_id
 from paddlex_maskrcnn.engine.trainer import Trainer
+from paddlex_maskrcnn.errors import RunInterruptedError, TrainingTroubleError
 from paddlex_maskrcnn.inference import model_directory
-from paddlex_maskrcnn.user_errors import RunInterruptedError, TrainingTroubleError
 from support.tiny_training import FAST, SMALL, TRAIN, numbers, same, train, weights
 
 

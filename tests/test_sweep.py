@@ -9,9 +9,9 @@ import torch
 from paddlex_maskrcnn.config.params import param_of
 from paddlex_maskrcnn.config.schema import BACKBONES, ModelParams, TrainParams
 from paddlex_maskrcnn.data.transforms import Compose, Normalize, ResizeByShort
-from paddlex_maskrcnn.engine.evaluate import evaluate_network
-from paddlex_maskrcnn.engine.setup import start
+from paddlex_maskrcnn.engine.setup import set_up
 from paddlex_maskrcnn.engine.trainer import Trainer
+from paddlex_maskrcnn.inference.evaluate import evaluate_network
 from paddlex_maskrcnn.inference.model_directory import load_model_directory, save_model_directory
 from paddlex_maskrcnn.inference.predict import predict_images
 
@@ -66,7 +66,7 @@ def test_step_evaluate_save_reload_predict(settings, tiny_shapes, tmp_path):
         num_epochs=1, train_dataset=train, eval_dataset=held_out, train_batch_size=2,
         pretrain_weights=None, warmup_steps=0, clip_gradients=1.0,
     )  # fmt: skip
-    run = start(ModelParams(**SMALL | settings), params, train, held_out)
+    run = set_up(ModelParams(**SMALL | settings), params, train, held_out)
     before = {name: value.clone() for name, value in run.network.module.named_parameters()}
     Trainer(
         run.network, run.optimizer, run.schedule, run.batches(), run.progress, clip_gradients=1.0

@@ -29,7 +29,7 @@ from torchvision.ops import FrozenBatchNorm2d
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
 from paddlex_maskrcnn.det import transforms
-from paddlex_maskrcnn.engine.setup import Run, start
+from paddlex_maskrcnn.engine.setup import TrainingRun, set_up
 from paddlex_maskrcnn.inference.model_directory import WEIGHTS, read_tensors, save_model_directory
 from paddlex_maskrcnn.inference.network import ModelCard, build_network
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB, TORCHVISION_RGB, InputFormat
@@ -64,7 +64,9 @@ class SharedWeights:
     num_classes: int
 
 
-def our_run(weights: Path, data: Any, settings: Settings, variant: Variant | None = None) -> Run:
+def our_run(
+    weights: Path, data: Any, settings: Settings, variant: Variant | None = None
+) -> TrainingRun:
     """A training run of ours, ready for its first step.
 
     Args:
@@ -88,7 +90,7 @@ def our_run(weights: Path, data: Any, settings: Settings, variant: Variant | Non
     }
     changes = variant or Variant("")
     params = TrainParams(**{**train, **changes.train})
-    return start(ModelParams(**{**model, **changes.model}), params, data, None)
+    return set_up(ModelParams(**{**model, **changes.model}), params, data, None)
 
 
 def our_model(weights: Path, settings: Settings) -> pdx.MaskRCNN:

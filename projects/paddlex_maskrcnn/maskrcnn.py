@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .config import signatures
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
 from .config.signature import from_checked, takes_params
 from .data.datasets.base import check_dataset
 from .data.transforms import Compose
-from .engine.evaluate import evaluate_network
 from .engine.fingerprint import name_of_optimizer
-from .engine.setup import Run, start
+from .engine.setup import TrainingRun, set_up
 from .engine.train import DryRun, dry_run, train
+from .inference.evaluate import evaluate_network
 from .inference.model_directory import load_model_directory, save_model_directory
 from .inference.network import Network, choose_device
 from .inference.predict import PredictOptions, predict_images, warm_up
@@ -47,7 +48,7 @@ class MaskRCNN:
         ConfigError: (a ValueError) naming every argument that cannot be used.
     """
 
-    @takes_params(ModelParams)
+    @takes_params(ModelParams, like=signatures.Model)
     def __init__(self, params: ModelParams, given: Collection[str]) -> None:
         for sentence in params.without_effect(given):
             logger.warning(sentence)
@@ -68,7 +69,7 @@ class MaskRCNN:
         model._experiment = experiment
         return model
 
-    @takes_params(TrainParams)
+    @takes_params(TrainParams, like=signatures.Train)
     def train(self, params: TrainParams, given: Collection[str]) -> None:
         """Train, evaluate and save; arguments: docs/hyperparameters.md, section `train`.
 
@@ -76,16 +77,16 @@ class MaskRCNN:
             ValueError: for every mistake that can be seen before the first step.
             TrainingDivergedError: when the loss is no longer finite.
         """
-        run = self._start(params)
+        run = self._set_up(params)
         self.best_evaluation = train(run, self._record(params))
         self.network = run.network
 
-    @takes_params(TrainParams)
+    @takes_params(TrainParams, like=signatures.Train)
     def dry_run(self, params: TrainParams, given: Collection[str]) -> DryRun:
         """Build all that `train` would, take one step, write nothing; tells steps, memory, pace."""
-        return dry_run(self._start(params))
+        return dry_run(self._set_up(params))
 
-    @takes_params(EvaluateParams)
+    @takes_params(EvaluateParams, like=signatures.Evaluate)
     def evaluate(self, params: EvaluateParams, given: Collection[str]) -> Any:
         """Evaluate on a data set; arguments: docs/hyperparameters.md, section `evaluate`.
 
@@ -100,7 +101,7 @@ class MaskRCNN:
             return evaluation.metrics, evaluation.details(params.eval_dataset)
         return evaluation.metrics
 
-    @takes_params(EvaluateParams)
+    @takes_params(EvaluateParams, like=signatures.Evaluate)
     def full_evaluation(self, params: EvaluateParams, given: Collection[str]) -> Evaluation:
         """As `evaluate`, but all that it finds: the numbers of each class, tables, results, files."""
         return self._evaluation(params)
@@ -181,7 +182,7 @@ class MaskRCNN:
         Images of one size, after the transforms, run together, `batch_size` at most.
         """
         if not isinstance(img_file_list, (list, tuple)):
-            raise ValueError(f"img_file_list is {type(img_file_list).__name__}; give a list")
+            raise ValueError(f"img_file_list is {type(img_file_list).__name__}; allowed: a list")
         options = PredictOptions(
             score_threshold=score_threshold,
             mask_format=mask_format,
@@ -228,8 +229,8 @@ class MaskRCNN:
 
     eval_transforms = test_transforms
 
-    def _start(self, params: TrainParams) -> Run:
-        return start(self.params, params, params.train_dataset, params.eval_dataset)
+    def _set_up(self, params: TrainParams) -> TrainingRun:
+        return set_up(self.params, params, params.train_dataset, params.eval_dataset)
 
     def _predict(
         self, images: Sequence[Any], transforms: Compose | None, options: PredictOptions

@@ -86,9 +86,9 @@ def across_processes(module: nn.Module) -> nn.Module:
 
 def _keep_own_buffers() -> dict[str, Any]:
     """Running statistics are not copied from the first process in every step."""
-    known = inspect.signature(nn.parallel.DistributedDataParallel).parameters
+    options = inspect.signature(nn.parallel.DistributedDataParallel).parameters
     newer = "forward_sync_buffers"  # torch 2.14 renamed it
-    return {newer if newer in known else "broadcast_buffers": False}
+    return {newer if newer in options else "broadcast_buffers": False}
 
 
 def wait_for_all() -> None:
@@ -104,7 +104,7 @@ def mean_of_all(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-def on_the_way(values: torch.Tensor) -> Callable[[], list[float]]:
+def to_host(values: torch.Tensor) -> Callable[[], list[float]]:
     """Send values (N,) to the host; what is returned waits for them, but for no later work."""
     if not values.is_cuda:
         return values.tolist

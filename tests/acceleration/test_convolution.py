@@ -113,6 +113,8 @@ def test_folded_in_evaluation_and_cached():
         cached = net[0]._cached
         net(torch.randn(1, 8, 9, 9))
     assert cached is not None
+    assert not any(tensor.requires_grad for tensor in cached[1]), "a graph could not be copied"
+    copy.deepcopy(net)
     assert net[0]._cached is cached
     assert net.train()[0]._cached is None
     net(torch.randn(1, 8, 9, 9))

@@ -242,7 +242,7 @@ def test_installing_again_does_nothing():
 @pytest.fixture
 def network_that_errs(monkeypatch):
     """In place of what a network finds: the drawn objects, moved, with any score, some as another class."""
-    from paddlex_maskrcnn.engine import evaluate as module
+    from paddlex_maskrcnn.inference import evaluate as module
     from paddlex_maskrcnn.inference.detections import BoxMask, Detection
 
     def detect(network, batch):

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.config.check import check_arguments
+from paddlex_maskrcnn.config.check import ConfigError, check_arguments
 from paddlex_maskrcnn.config.operator_params import NormalizeParams, ResizeByShortParams
-from paddlex_maskrcnn.config.problems import ConfigError
 from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
 
 
@@ -33,7 +32,7 @@ def test_python_arguments_are_named_as_written():
         check_arguments(ModelParams, {"backbon": "ResNet18", "keep_top_k": "x"})
     text = str(caught.value)
     assert "backbon is not a known key; did you mean 'backbone'?" in text
-    assert "keep_top_k is 'x'; a whole number is needed (>= 1)" in text
+    assert "keep_top_k is 'x'; allowed: a whole number, >= 1" in text
     assert "model." not in text
 
 

@@ -1,11 +1,20 @@
-"""The generated page of hyperparameters is current."""
+"""What is generated from the parameters is current: the page of hyperparameters and the signatures."""
 
 from pathlib import Path
 
-from paddlex_maskrcnn.config.reference_page import render
+import pytest
+
+from paddlex_maskrcnn.config import signatures
+from paddlex_maskrcnn.config.show import reference_page
+from paddlex_maskrcnn.config.signature import render_signatures
 
 PAGE = Path(__file__).parents[2] / "docs" / "hyperparameters.md"
 
 
-def test_page_is_current():
-    assert PAGE.read_text(encoding="utf-8") == render(), "run: make docs"
+@pytest.mark.parametrize(
+    ("path", "render"),
+    [(PAGE, reference_page), (Path(signatures.__file__), render_signatures)],
+    ids=["page", "signatures"],
+)
+def test_what_is_generated_is_current(path, render):
+    assert path.read_text(encoding="utf-8") == render(), "run: make docs"

@@ -2,8 +2,8 @@
 
 import pytest
 
+from paddlex_maskrcnn.config.check import ConfigError
 from paddlex_maskrcnn.config.load import load_experiment
-from paddlex_maskrcnn.config.problems import ConfigError
 from paddlex_maskrcnn.config.show import as_plain, show
 from paddlex_maskrcnn.config.yaml_io import dump
 
@@ -51,9 +51,9 @@ def test_parts(tmp_path, text):
     [
         ("[{data_dir: a, ann_fil: b}]", "data.train.parts[0].ann_fil is not a known key"),
         ("[{data_dir: a, ann_file: b}, {type: Coco}]", "data.train.parts[1].type is 'Coco'"),
-        ("[3]", "data.train.parts is [3]; a list of mappings is needed"),
-        ("3", "data.train.parts is 3; a list of mappings is needed"),
-        ("[]", "data.train.parts is []; at least one data set is needed"),
+        ("[3]", "data.train.parts is [3]; allowed: a list of mappings"),
+        ("3", "data.train.parts is 3; allowed: a list of mappings"),
+        ("[]", "data.train.parts is []; allowed: at least one data set"),
     ],
 )
 def test_every_problem_of_a_part_is_told_with_its_line(tmp_path, parts, fragment):

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from paddlex_maskrcnn.config.check import check_arguments
+from paddlex_maskrcnn.config.check import ConfigError, check_arguments
 from paddlex_maskrcnn.config.dataset_params import DATASETS
 from paddlex_maskrcnn.config.load import load_experiment
 from paddlex_maskrcnn.config.operator_params import TRANSFORMS
-from paddlex_maskrcnn.config.problems import ConfigError
 from paddlex_maskrcnn.config.schema import RETIRED, EvaluateParams
 
 MINIMAL = """
@@ -71,8 +70,8 @@ optimiser: 3
         "did you mean 'ResNet50'",
         "line 3: model.keep_top_k is 0; allowed: >= 1",
         "line 4: model.nmsthreshold is not a known key; did you mean 'nms_threshold'?",
-        "line 5: model.anchor_sizes has 1 entries; with FPN 5 are needed",
-        "line 7: train.num_epochs is 'many'; a whole number is needed",
+        "line 5: model.anchor_sizes is [32.0]; allowed: 5 entries with FPN",
+        "line 7: train.num_epochs is 'many'; allowed: a whole number",
         "line 8: train.lr_decay_epochs is [11, 8]; allowed: >= 1 and increasing",
         "line 10: data.train.type is 'CocoDetecton'; choose one of",
         "line 12: data.transforms.train[1].Normalize.men is not a known key; did you mean 'mean'?",
@@ -86,35 +85,35 @@ optimiser: 3
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("model: {num_classes: 3.5}", "is 3.5; a whole number or null is needed (>= 2)"),
+        ("model: {num_classes: 3.5}", "is 3.5; allowed: a whole number or null, >= 2"),
         ("model: {num_classes: 1}", "is 1; allowed: >= 2"),
-        ("model: {with_fpn: 1}", "is 1; true or false is needed"),
-        ("model: {rpn_fg_fraction: .nan}", "is nan; a number is needed"),
+        ("model: {with_fpn: 1}", "is 1; allowed: true or false"),
+        ("model: {rpn_fg_fraction: .nan}", "is nan; allowed: a number"),
         ("model: {rpn_fg_fraction: 1.01}", "is 1.01; allowed: > 0 and <= 1"),
         ("model: {aspect_ratios: [1, -2]}", "is [1.0, -2.0]; allowed: > 0"),
-        ("model: {aspect_ratios: 1}", "is 1; a list of numbers is needed"),
-        ("model: {aspect_ratios: []}", "is []; at least one number is needed"),
-        ("model: {num_classes: '3'}", "is '3'; a whole number or null is needed"),
-        ("model: 7", "is 7; a mapping of keys to values is needed"),
+        ("model: {aspect_ratios: 1}", "is 1; allowed: a list of numbers"),
+        ("model: {aspect_ratios: []}", "is []; allowed: at least one number"),
+        ("model: {num_classes: '3'}", "is '3'; allowed: a whole number or null"),
+        ("model: 7", "is 7; allowed: a mapping of keys to values"),
         ("train: {}", "num_epochs is missing; it has no default"),
         ("train: {num_epochs: 1, train_dataset: x}", "can only be given in Python"),
         ("data: {train: {data_dir: x}}", "data.train.ann_file is missing"),
         ("data: {train: {data_dir: x, ann_file: y, num_workers: four}}", "a number >= 0 or 'auto'"),
-        ("data: {transforms: {train: Normalize}}", "is 'Normalize'; a list of operators is needed"),
-        ("data: {transforms: {train: [3]}}", "write '- Name' or '- Name: {argument: value}'"),
+        ("data: {transforms: {train: Normalize}}", "is 'Normalize'; allowed: a list of operators"),
+        ("data: {transforms: {train: [3]}}", "allowed: '- Name' or '- Name: {argument: value}'"),
         (
             "data: {transforms: {train: [{Padding: {target_size: [1]}}]}}",
             "Padding.target_size is [1]; allowed: [width, height], each >= 1",
         ),
         (
             "data: {transforms: {eval: [{Normalize: {std: [1]}}]}}",
-            "data.transforms.eval[0].Normalize.std is [1.0]; as many",
+            "data.transforms.eval[0].Normalize.std is [1.0]; allowed: as many",
         ),
         ("data: {transforms: {test: [Normalize]}}", "data.transforms.test is not a known key"),
         ("train: {num_epochs: '${oc.env:SURELY_NOT_SET}'}", "'SURELY_NOT_SET' not found"),
         ("model: {}\nmodel: {}", "model stands twice, first in line 1"),
         ("model: [", "is not valid YAML"),
-        ("- model", "must hold sections"),
+        ("- model", "allowed: sections such as"),
         ("model: !!python/object/apply:os.system [ls]", "is not valid YAML"),
     ],
 )
@@ -133,7 +132,7 @@ def test_overrides_win_and_say_so(write):
     )
     assert loaded.experiment.train.learning_rate == 0.001
     assert loaded.experiment.model.anchor_sizes == [8, 16, 32, 64, 128]
-    assert loaded.places["train.learning_rate"] == "command line"
+    assert loaded.origins["train.learning_rate"] == "command line"
 
 
 @pytest.mark.parametrize(
@@ -208,6 +207,16 @@ def test_retired_keys_on_the_command_line_and_in_python(write, gears, caplog):
     ]
 
 
+def test_the_choice_of_a_back_end_for_evaluation_is_retired(write, caplog):
+    """In files of earlier versions, and in the config.yaml of every run."""
+    experiment = load_experiment(write(f"{MINIMAL}evaluate: {{backend: hotcoco, batch_size: 3}}"))
+    assert experiment.experiment.evaluate.batch_size == 3
+    (note,) = caplog.messages
+    assert "evaluate.backend is no longer a setting and is ignored: average precision is" in note
+
+
 def test_other_sections_know_no_retired_key_of_a_section(write, gears):
     (found,) = problems(write("predict: {gears: 3}"))
-    assert found.startswith("line 1: predict.gears is not a known key; keys are num_pictures, ")
+    assert found.startswith(
+        "line 1: predict.gears is not a known key; choose one of num_pictures, "
+    )

@@ -8,10 +8,9 @@ import pytest
 import yaml
 
 from paddlex_maskrcnn import cli
-from paddlex_maskrcnn.config.check import check_arguments
+from paddlex_maskrcnn.config.check import ConfigError, check_arguments
 from paddlex_maskrcnn.config.load import load_experiment
 from paddlex_maskrcnn.config.params import default_of
-from paddlex_maskrcnn.config.problems import ConfigError
 from paddlex_maskrcnn.config.profiles import PROFILES, profile
 from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
 from paddlex_maskrcnn.config.show import as_plain, show
@@ -131,7 +130,7 @@ def test_a_file_without_a_model_and_without_a_run(load):
         ({"profile": None}, ["profile is empty; choose one of default, fast"]),
         ({"profile": 3}, ["profile is 3; choose one of default, fast"]),
         ({"profil": "fast"}, ["profil is not a section", "did you mean 'profile'?"]),
-        ({"profile": "fast", "model": 7}, ["model is 7; a mapping of keys to values is needed"]),
+        ({"profile": "fast", "model": 7}, ["model is 7; allowed: a mapping of keys to values"]),
         ({"profile": "fast", "model": {"keep_top_k": "all"}}, ["model.keep_top_k is 'all'"]),
         ({"profile": "fast", "train": {}}, ["train.num_epochs is missing"]),
         ({"profile": "fats", "model": {"keep_top_k": 0}}, ["profile is", "keep_top_k is 0"]),

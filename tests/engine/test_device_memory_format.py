@@ -65,7 +65,7 @@ def test_evaluation_in_between_has_the_usual_order(decay):
         take_step(plain, expected, x)
         if ema:
             ema.update()
-        with ema.in_place() if ema else contextlib.nullcontext(), usual_layout(module):
+        with ema.averaged() if ema else contextlib.nullcontext(), usual_layout(module):
             assert module[0].weight.is_contiguous()
         assert module[0].weight.is_contiguous(memory_format=last)
         assert not module[0].weight.is_contiguous()

@@ -8,8 +8,8 @@ from detectron2.structures import Boxes, Instances
 
 from paddlex_maskrcnn.engine import train as train_module
 from paddlex_maskrcnn.engine.device import Prefetcher, SideStream, on_device
-from paddlex_maskrcnn.engine.setup import Run
-from paddlex_maskrcnn.user_errors import TrainingTroubleError
+from paddlex_maskrcnn.engine.setup import TrainingRun
+from paddlex_maskrcnn.errors import TrainingTroubleError
 from support.tiny_training import numbers, same, train, weights
 
 
@@ -196,12 +196,12 @@ def test_a_run_and_its_resume_see_the_same_batches(tiny_run, tiny_data, tmp_path
 def test_trouble_of_a_data_process_is_told_at_its_step(
     tiny_data, tmp_path, sent_ahead, monkeypatch
 ):
-    def dies(self, batches=Run.batches):
+    def dies(self, batches=TrainingRun.batches):
         inner = batches(self)
         yield next(inner)
         raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
 
-    monkeypatch.setattr(Run, "batches", dies)
+    monkeypatch.setattr(TrainingRun, "batches", dies)
     with pytest.raises(TrainingTroubleError, match="a process that loads images was killed"):
         train(tiny_data, tmp_path, num_epochs=1)
     assert len(sent_ahead) == 1

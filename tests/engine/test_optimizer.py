@@ -91,7 +91,7 @@ def test_a_factory_gets_the_trainable_parameters():
         ({"name": "Adamw"}, "did you mean 'AdamW'"),
         ({"name": "SGD", "lr": 1}, "the rate is set by learning_rate"),
         ({"name": "SGD", "moment": 1}, "optimizer SGD refuses its arguments"),
-        (7, "optimizer is 7; give null"),
+        (7, "optimizer is 7; allowed: null"),
         (lambda p: 7, "optimizer returned 7, not"),
     ],
 )

@@ -8,8 +8,8 @@ from paddlex_maskrcnn.engine.device import Precision
 from paddlex_maskrcnn.engine.failures import TrainingDivergedError
 from paddlex_maskrcnn.engine.optimizer import Ema
 from paddlex_maskrcnn.engine.trainer import Progress, StepRecord, Trainer
+from paddlex_maskrcnn.errors import TrainingTroubleError
 from paddlex_maskrcnn.inference.network import Network
-from paddlex_maskrcnn.user_errors import TrainingTroubleError
 
 
 class MeanSquare(torch.nn.Module):
@@ -140,7 +140,7 @@ def test_averaged_weights_follow_by_hand():
         average = decay * average + (1 - decay) * weight
     module = run.network.module
     assert module.weight.item() == pytest.approx(weight)
-    with run.ema.in_place():
+    with run.ema.averaged():
         assert module.weight.item() == pytest.approx(average)
     assert module.weight.item() == pytest.approx(weight)
 

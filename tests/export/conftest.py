@@ -37,10 +37,14 @@ def build(
     for part in module.modules():
         if hasattr(part, "conv2_offset"):
             torch.nn.init.normal_(part.conv2_offset.weight, std=0.02)
+        if hasattr(part, "conv3"):  # small residuals, or 50 random layers enlarge rounding far
+            part.conv3.norm.weight.data.fill_(0.2)
         if isinstance(part, torch.nn.BatchNorm2d):
             part.momentum = None  # the mean over what it has seen
     with torch.no_grad():
-        module.backbone(torch.randn(2, channels, 96, 128))
+        features = module.backbone(torch.randn(2, channels, 96, 128))
+        if "res4" in features:  # without a pyramid the last stage is the box head's
+            module.roi_heads.res5(features["res4"])
     network.set_training(False)
     return network
 

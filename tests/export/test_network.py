@@ -10,7 +10,7 @@ from paddlex_maskrcnn.export import verification
 from paddlex_maskrcnn.export.exporting import export_network
 from paddlex_maskrcnn.export.files import OnnxRunner
 from paddlex_maskrcnn.export.network import ExportableRCNN
-from paddlex_maskrcnn.export.verification import TOLERANCE, Differences, Found, match
+from paddlex_maskrcnn.export.verification import TOLERANCE, Differences, Objects, match
 from paddlex_maskrcnn.modeling.box_predictor import scores_above
 
 SIZES = [(64, 96), (75, 61), (33, 140)]
@@ -85,7 +85,7 @@ def differences_of_noise(module, inputs, threshold) -> Differences:
         with scores_above(threshold):
             [objects] = module.inference([{**one, "image": image}], do_postprocess=False)
         tensors = (objects.pred_boxes.tensor, objects.scores, objects.pred_classes)
-        return Found(*[tensor.numpy() for tensor in (*tensors, objects.pred_masks[:, 0])])
+        return Objects(*[tensor.numpy() for tensor in (*tensors, objects.pred_masks[:, 0])])
 
     generator = torch.Generator().manual_seed(0)
     for _, one in inputs:

@@ -5,15 +5,16 @@ import pytest
 import torch
 
 from paddlex_maskrcnn.export.exporting import export_network
-from paddlex_maskrcnn.export.verification import Found, inputs_of, match, verify
+from paddlex_maskrcnn.export.verification import Objects, inputs_of, match, verify
+from paddlex_maskrcnn.modeling.box_predictor import scores_above
 
 TOLERANCE = 1e-3
 
 
-def found(*objects) -> Found:
+def found(*objects) -> Objects:
     """Objects from (left, score, label), with sides of ten pixels."""
     left = np.array([one[0] for one in objects], np.float32).reshape(-1, 1)
-    return Found(
+    return Objects(
         np.concatenate([left, left, left + 10, left + 10], axis=1),
         np.array([one[1] for one in objects], np.float32),
         np.array([one[2] for one in objects], np.int64),
@@ -67,10 +68,8 @@ class AsPyTorch:
 
     @torch.no_grad()
     def __call__(self, image, threshold):
-        predictor = self._module.roi_heads.box_predictor
-        own, predictor.test_score_thresh = predictor.test_score_thresh, threshold
-        [one] = self._module.inference([{"image": image}], do_postprocess=False)
-        predictor.test_score_thresh = own
+        with scores_above(threshold):
+            [one] = self._module.inference([{"image": image}], do_postprocess=False)
         tensors = one.pred_boxes.tensor, one.scores, one.pred_classes, one.pred_masks[:, 0]
         return self._change([tensor.numpy().copy() for tensor in tensors])
 
@@ -123,7 +122,7 @@ def test_what_pytorch_does_not_hold_on_to_is_accepted_and_counted(network, input
 
     def loses_one(self):
         for one in real(self):
-            yield Found(one.boxes[1:], one.scores[1:], one.labels[1:], one.masks[1:])
+            yield Objects(one.boxes[1:], one.scores[1:], one.labels[1:], one.masks[1:])
 
     monkeypatch.setattr(verification._Nudged, "__iter__", loses_one)
     runner = AsPyTorch(network.module, without_the_best)

@@ -11,8 +11,17 @@ from pycocotools import mask as coco_mask
 
 from paddlex_maskrcnn.data.transforms import Compose, Padding, Resize, ResizeByShort
 from paddlex_maskrcnn.inference.predict import PredictOptions, predict_images, warm_up
+from paddlex_maskrcnn.modeling.box_predictor import PaddleXBoxPredictor
 
 AS_IT_IS = Compose([ResizeByShort(64, 0)])
+
+
+class Predictor:
+    """With the threshold of our box predictor, which may be another one for a while."""
+
+    test_score_thresh = test_nms_thresh = nms_sigma = 0.5
+    test_topk_per_image = -1
+    nms_settings = PaddleXBoxPredictor.nms_settings
 
 
 class BrightSquares(torch.nn.Module):
@@ -21,12 +30,12 @@ class BrightSquares(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.batches = []
-        self.roi_heads = SimpleNamespace(box_predictor=SimpleNamespace(test_score_thresh=0.5))
+        self.predictor = Predictor()
         self.thresholds = []
 
     def inference(self, inputs, do_postprocess):
         self.batches.append(len(inputs))
-        self.thresholds.append(self.roi_heads.box_predictor.test_score_thresh)
+        self.thresholds.append(self.predictor.nms_settings.score_threshold)
         return [self.look(one["image"][0]) for one in inputs]
 
     def look(self, plane):
@@ -129,14 +138,14 @@ def test_a_tile_as_large_as_the_image_changes_nothing(network):
         ({"score_threshold": 1.5}, r"score_threshold is 1\.5; allowed: 0 to 1"),
         ({"score_threshold": "high"}, r"score_threshold is 'high'; allowed"),
         ({"score_threshold": float("nan")}, r"score_threshold is nan; allowed"),
-        ({"mask_format": "RLE "}, r"mask_format is 'RLE '; allowed: 'dense', 'rle' or 'box'"),
+        ({"mask_format": "RLE "}, r"mask_format is 'RLE '; choose one of dense, rle, box"),
         ({"mask_format": "boxes"}, r"did you mean 'box'\?"),
         ({"batch_size": 0}, r"batch_size is 0; allowed: an integer >= 1"),
         ({"batch_size": True}, r"batch_size is True"),
         ({"tile": 8}, r"tile is 8; allowed: pixels >= 16, one number or \(height, width\)"),
         ({"tile": (64,)}, r"tile is \(64,\)"),
         ({"tile": 64.0}, r"tile is 64\.0"),
-        ({"overlap": 0}, r"overlap is 0; allowed: above 0 and below 1"),
+        ({"overlap": 0}, r"overlap is 0; allowed: > 0 and < 1"),
         ({"overlap": 20}, r"overlap is 20; allowed"),
     ],
 )
@@ -153,7 +162,7 @@ def test_operators_that_refuse_the_noise_are_left_cold(network):
 def test_warming_up_reaches_the_masks_and_leaves_no_trace(network):
     warm_up(network, AS_IT_IS)
     assert network.module.thresholds == [0.0]
-    assert network.module.roi_heads.box_predictor.test_score_thresh == 0.5
+    assert network.module.predictor.nms_settings.score_threshold == 0.5
 
 
 class Hundred(torch.nn.Module):

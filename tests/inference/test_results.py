@@ -9,7 +9,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from paddlex_maskrcnn.inference.detections import BoxMask, Detection
-from paddlex_maskrcnn.inference.results import FoundObject, as_object, dense_mask
+from paddlex_maskrcnn.inference.results import DetectedObject, as_object, dense_mask
 from paddlex_maskrcnn.report.pictures import draw_objects
 
 HEIGHT, WIDTH = 50, 70
@@ -151,7 +151,7 @@ def test_a_window_needs_the_size():
 
 
 def test_an_empty_mask_has_an_empty_window():
-    one = FoundObject(mask=np.zeros((4, 5), np.uint8))
+    one = DetectedObject(mask=np.zeros((4, 5), np.uint8))
     assert one.as_box()["mask"][2].size == 0
     assert coco_mask.area(one.as_rle()["mask"]) == 0
 

@@ -101,8 +101,10 @@ def test_accelerated_equals_plain(fpn, agnostic, make_cfg, make_targets):
     assert got[2].keys() == expected[2].keys()
     for name, loss in expected[0].items():
         torch.testing.assert_close(got[0][name], loss, rtol=1e-5, atol=0)
-    for name, grad in expected[2].items():  # a ReLU at 0 may open or close
-        assert (got[2][name] - grad).norm() <= 1e-2 * grad.norm() + 1e-6, name
+    # an activation within rounding of 0 may open or close a ReLU: one of at least 4096 outputs of a
+    # layer, so 1 / sqrt(4096) of a gradient, and what follows from it
+    for name, grad in expected[2].items():
+        assert (got[2][name] - grad).norm() <= 5e-2 * grad.norm() + 1e-6, name
 
 
 @pytest.mark.parametrize("sampler", ["random_sampler", "libra_sampler"])

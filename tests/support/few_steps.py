@@ -14,7 +14,7 @@ from detectron2.engine import HookBase
 from paddlex_maskrcnn.config.schema import ModelParams, TrainParams
 from paddlex_maskrcnn.data.datasets import DrawnShapes
 from paddlex_maskrcnn.det import transforms
-from paddlex_maskrcnn.engine.setup import start
+from paddlex_maskrcnn.engine.setup import set_up
 from paddlex_maskrcnn.engine.train import build_trainer
 from paddlex_maskrcnn.processes import leave_processes
 from support.fixed_proposals import fix_proposals
@@ -55,7 +55,7 @@ def few_steps(folder: Path, model: dict[str, Any], train: dict[str, Any]) -> dic
         "device": "cpu",
         **model,
     }
-    run = start(ModelParams(**small), params, data, None)
+    run = set_up(ModelParams(**small), params, data, None)
     fix_proposals(run.network.module)
     start_state = {k: v.clone() for k, v in run.network.module.state_dict().items()}
     trainer = build_trainer(run, run.batches())

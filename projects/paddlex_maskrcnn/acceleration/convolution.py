@@ -64,14 +64,14 @@ class FoldedConv2d(Conv2d):
         self._cached = None
         super()._load_from_state_dict(*args, **kwargs)
 
-    @torch.no_grad()
     def _folded(self) -> Folded:
         used = list(self._tensors())
         if any(tensor.is_inference() for tensor in used):  # those do not count their changes
             return folded(self.weight, self.bias, *affine(self.norm))
         state = [(tensor.data_ptr(), tensor._version) for tensor in used]
         if self._cached is None or self._cached[0] != state:
-            with torch.inference_mode(False):
+            # a context of inference mode, left or entered, turns gradients on again
+            with torch.inference_mode(False), torch.no_grad():
                 self._cached = state, folded(self.weight, self.bias, *affine(self.norm))
         return self._cached[1]
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from types import ModuleType
 
-from ..user_errors import explain
+from ..errors import explain
 
 COMMANDS = (
     "train",

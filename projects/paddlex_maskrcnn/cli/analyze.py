@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..config.schema import EvaluateParams
 from ..requirements import require_detectron2
-from .eval_data import add_eval_data_arguments, evaluated, open_eval_data
+from .experiment import add_eval_data_arguments, evaluated, open_eval_data
 from .processes import is_launched, join
 
 HELP = "show how good a run's model is and where it fails: one HTML page"
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     page["model_dir"] = arguments.model or arguments.run / "best_model"
     model = load_model(page["model_dir"], arguments.device)
     dataset = open_eval_data(arguments, arguments.run / "config.yaml")
-    evaluation = evaluated(model, dataset)
+    evaluation = evaluated(model, dataset, EvaluateParams(eval_dataset=None))
     if evaluation is not None:
         path = write_evaluation(evaluation, dataset, arguments.run, **page)
         print(f"The page is {path}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..requirements import require_detectron2
-from .overrides import add_overrides
+from .experiment import add_overrides
 
 if TYPE_CHECKING:
     from ..config.load import LoadedExperiment
@@ -42,14 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"data.{split} is missing: browse --split {split} needs it")
     require_detectron2()
     from ..report.training_samples import write_samples
-    from .eval_data import open_dataset
+    from .experiment import open_dataset
 
     dataset = open_dataset(loaded, split)
     count = min(arguments.num, dataset.num_samples)
     samples = (
         training_samples(loaded, dataset, arguments.epoch or 0)
         if split == "train"
-        else held_out_samples(loaded, dataset)
+        else eval_samples(loaded, dataset)
     )
     train = loaded.experiment.train
     default = Path(train.save_dir if train else "output") / "browse" / split
@@ -85,9 +85,7 @@ def training_samples(
     return chain.from_iterable(loader)
 
 
-def held_out_samples(
-    loaded: LoadedExperiment, dataset: DetectionDataset
-) -> Iterator[dict[str, Any]]:
+def eval_samples(loaded: LoadedExperiment, dataset: DetectionDataset) -> Iterator[dict[str, Any]]:
     """What evaluation takes, in the order of the file, with the annotated objects."""
     from ..data.mapper import TrainMapper
 
@@ -99,7 +97,7 @@ def held_out_samples(
         0,
         reads_reduced=False,
     )
-    return (mapper(record, 0, place) for place, record in enumerate(dataset.records))
+    return (mapper(record, 0, index) for index, record in enumerate(dataset.records))
 
 
 def _check(arguments: argparse.Namespace) -> None:

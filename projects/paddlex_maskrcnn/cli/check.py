@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..requirements import require_detectron2
-from .overrides import add_overrides
+from .experiment import add_overrides
 
 if TYPE_CHECKING:
     from ..config.dataset_params import DatasetChoice
@@ -86,9 +86,8 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _choices(arguments: argparse.Namespace) -> list[DatasetChoice]:
     """The data sets that the options name, checked as in a file."""
-    from ..config.check import check_section
+    from ..config.check import ConfigError, check_section
     from ..config.dataset_params import DATASETS, JOINED, DatasetChoice
-    from ..config.problems import ConfigError
 
     kind = arguments.type or _kind(arguments)
     kinds = [name for name in DATASETS if name not in (JOINED, "DrawnShapes")]
@@ -104,7 +103,7 @@ def _choices(arguments: argparse.Namespace) -> list[DatasetChoice]:
         raise ValueError("at most two parts can be checked together: training and held-out data")
     choices = []
     for k in range(count):
-        chosen = {name: one[min(k, len(one) - 1)] for name, one in values.items()}
+        chosen = {name: entries[min(k, len(entries) - 1)] for name, entries in values.items()}
         params, problems = check_section(DATASETS[kind], chosen, "", lambda key: "command line")
         if problems:
             raise ConfigError(problems)
@@ -124,7 +123,7 @@ def _kind(arguments: argparse.Namespace) -> str:
 
 def _configured(loaded: LoadedExperiment) -> list[Part]:
     from ..data.check.inspection import open_part
-    from .eval_data import open_dataset
+    from .experiment import open_dataset
 
     data = loaded.experiment.data
     names = [name for name in ("train", "eval") if getattr(data, name) is not None]

@@ -74,8 +74,8 @@ def _open(arguments: argparse.Namespace) -> DetectionDataset:
         return datasets.YoloSegmentation(source, arguments.split, **skip)
     labels = arguments.labels or source / "labels.txt"
     if arguments.source_format == "labelme":
-        known = labels if arguments.labels or labels.is_file() else None
-        return datasets.LabelMeDetection(source, known, image_dir=arguments.image_dir, **skip)
+        label_file = labels if arguments.labels or labels.is_file() else None
+        return datasets.LabelMeDetection(source, label_file, image_dir=arguments.image_dir, **skip)
     kinds = {"voc": datasets.VOCDetection, "easydata": datasets.EasyDataDet}
     file_list = arguments.file_list or source / f"{arguments.split}_list.txt"
     return kinds[arguments.source_format](source, file_list, labels, **skip)

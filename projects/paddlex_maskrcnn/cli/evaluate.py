@@ -8,7 +8,7 @@ from pathlib import Path
 from ..config.check import check_arguments
 from ..config.schema import EvaluateParams
 from ..requirements import require_detectron2
-from .eval_data import add_eval_data_arguments, evaluated, open_eval_data
+from .experiment import add_eval_data_arguments, evaluated, open_eval_data
 from .processes import is_launched, join
 
 HELP = "compute the average precision of a saved model on held-out data"
@@ -36,8 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print the tables."""
     settings = {"batch_size": arguments.batch_size, "metric": arguments.metric}
     retired = {"backend": arguments.backend} if arguments.backend else {}
-    # before the slow imports
-    check_arguments(EvaluateParams, {"eval_dataset": None, **settings, **retired})
+    # before the slow imports; the data set takes its place when it is open
+    params = check_arguments(EvaluateParams, {"eval_dataset": None, **settings, **retired})
     require_detectron2()
     if is_launched():
         join(arguments.device)
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     model = load_model(arguments.model, arguments.device)
     dataset = open_eval_data(arguments, arguments.model.parent / "config.yaml")
-    evaluation = evaluated(model, dataset, **settings)
+    evaluation = evaluated(model, dataset, params)
     if arguments.output and evaluation is not None:
         evaluation.write(arguments.output, dataset)
         print(f"The results are in {arguments.output}")

@@ -60,14 +60,16 @@ def _pictures(paths: Sequence[Path]) -> list[Path]:
     """
     from ..data.datasets.files import files_below, is_picture
 
-    found = []
+    pictures = []
     for path in paths:
         if not path.exists():
             raise ValueError(f"--images: there is no {path}")
         inside = (
-            [one for one in files_below(path) if is_picture(one.name)] if path.is_dir() else [path]
+            [file for file in files_below(path) if is_picture(file.name)]
+            if path.is_dir()
+            else [path]
         )
         if not inside:
             raise ValueError(f"--images: there is no image in {path}")
-        found += inside
-    return found
+        pictures += inside
+    return pictures

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import glob
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,88 +13,6 @@ from .processes import is_launched, join
 
 HELP = "run a saved model on images and videos; writes pictures, predictions.json and .csv"
 _LISTED = 20
-
-
-@dataclass(frozen=True)
-class Input:
-    """An image or video.
-
-    Attributes:
-        name: the path as it was given or found; what the output calls it.
-        folder: where its picture goes, below the output folder.
-    """
-
-    name: str
-    folder: Path
-
-    @property
-    def is_video(self) -> bool:
-        """By its name."""
-        from ..data.videos import is_video
-
-        return is_video(self.name)
-
-
-def find_inputs(arguments: Sequence[str], output: Path) -> list[Input]:
-    """Images and videos of files, folders (all below them) and glob patterns, each once.
-
-    Args:
-        output: folder that is written to; what lies in it is no input.
-
-    Raises:
-        ValueError: for a folder or pattern without any, or an output folder that is an input.
-    """
-    found: dict[str, None] = {}
-    for argument in arguments:
-        names = [name for name in _found(argument) if _is_outside(name, argument, output)]
-        if not names:
-            raise ValueError(f"there is no image or video in {argument}")
-        found.update(dict.fromkeys(names))
-    below = _common_folder(list(found))
-    return [Input(name, Path(name).resolve().parent.relative_to(below)) for name in found]
-
-
-def _found(argument: str) -> Iterator[str]:
-    from ..data.datasets.files import files_below  # imports torch, which --help does without
-
-    path = Path(argument)
-    if path.is_dir():
-        yield from (one.as_posix() for one in files_below(path) if _is_wanted(one.name))
-    elif path.exists() or not glob.has_magic(argument):
-        yield path.as_posix()  # a missing file too: it is reported with those that cannot be read
-    else:
-        for name in sorted(glob.glob(argument, recursive=True)):
-            if Path(name).is_dir():
-                yield from _found(name)
-            elif _is_wanted(name):
-                yield Path(name).as_posix()
-
-
-def _is_wanted(name: str) -> bool:
-    from ..data.datasets.files import is_picture
-    from ..data.videos import is_video
-
-    return not Path(name).name.startswith(".") and (is_picture(name) or is_video(name))
-
-
-def _is_outside(name: str, argument: str, output: Path) -> bool:
-    if not Path(argument).is_dir():
-        return True
-    if output.resolve() == Path(argument).resolve():
-        raise ValueError(
-            f"--output {output} is the folder of the images; choose another, such as "
-            f"{output / 'predictions'}"
-        )
-    return output.resolve() not in Path(name).resolve().parents
-
-
-def _common_folder(names: Sequence[str]) -> Path:
-    """The deepest folder that holds all of them."""
-    parents = [Path(name).resolve().parent for name in names]
-    shared = parents[0]
-    while not all(parent.is_relative_to(shared) for parent in parents):
-        shared = shared.parent
-    return shared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -143,20 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     require_detectron2()
     from .. import load_model
-    from ..processes import (
-        is_main,
-        main_first,
-        shard,
-        to_main,
-    )
-    from .predict_run import (
-        JournalPart,
-        Work,
-        done_names,
-        join_parts,
-        open_journal,
-        options,
-    )
+    from ..processes import is_main, main_first, shard, to_main
+    from .predict_journal import JournalPart, done_names, join_parts, open_journal
+    from .predict_run import Work, find_inputs, options
 
     inputs = find_inputs(arguments.images, arguments.output)
     if is_launched():
@@ -165,12 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
     model.batch_predict([], **options(arguments))  # wrong options are told before the work
     _check_pictures(model, arguments)
     settings = _settings(arguments)
+    # parts that an earlier run left are joined before another process opens a new one
     with main_first():
         if is_main():
             open_journal(arguments.output, settings, arguments.overwrite)
         done = done_names(arguments.output)
     rank, processes = shard()
-    todo = [one for one in inputs if one.name not in done]
+    todo = [source for source in inputs if source.name not in done]
     journal = JournalPart(arguments.output, rank, settings)
     try:
         with _bar(len(todo[rank::processes])) as bar:
@@ -211,6 +116,7 @@ def _check_pictures(model: Any, arguments: argparse.Namespace) -> None:
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What decides the results."""
     with (Path(arguments.model) / "model.pth").open("rb") as file:
+        # 64 bits tell weights apart, and messages about other settings stay readable
         weights = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     tile = arguments.tile
     return {
@@ -231,13 +137,7 @@ def _bar(total: int) -> Any:
 
 
 def _write(model: Any, folder: Path, skipped: int) -> None:
-    from .predict_run import (
-        COCO,
-        CSV,
-        rows,
-        write_coco,
-        write_csv,
-    )
+    from .predict_journal import COCO, CSV, rows, write_coco, write_csv
 
     card = model.network.card
     images, objects = write_coco(folder, rows(folder), card.labels, card.category_ids)

@@ -1,20 +1,11 @@
-"""The work of ``predict``: inputs through a model, into a journal, pictures, COCO JSON and CSV.
-
-The journal holds what was found so far, one line of JSON an image, so that a stopped run can go on. Each
-process appends to a part of its own; the parts are joined into ``predictions.jsonl`` at the next start
-and at the end. A line that a crash cut off counts as not written, and so do the frames of a video whose
-last line is missing.
-"""
+"""The work of ``predict``: the images and videos it means, through a model, into journal and pictures."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import csv
-import json
-import os
+import glob
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,216 +15,92 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ..data.datasets.files import files_below
 from ..data.images import read_image
-from ..data.videos import Video, VideoFile
+from ..data.videos import Video, VideoFile, is_video
 from ..maskrcnn import MaskRCNN
 from ..report.pictures import draw_objects, visualize
-from .predict import Input
+from .predict_journal import JournalPart
 
-JOURNAL = "predictions.jsonl"
-_PARTS = "predictions.part-*.jsonl"
-
-Row = dict[str, Any]
-
-_COLUMNS = (
-    "file_name", "frame", "category", "score", "xmin", "ymin", "width", "height", "mask_area",
-)  # fmt: skip
 _READERS = 2
 
 
-def open_journal(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> set[str]:
-    """Prepare the journal of a folder; by one process, before the others read it.
+@dataclass(frozen=True)
+class Input:
+    """An image or video.
+
+    Attributes:
+        name: the path as it was given or found; what the output calls it.
+        folder: where its picture goes, below the output folder.
+    """
+
+    name: str
+    folder: Path
+
+    @property
+    def is_video(self) -> bool:
+        """By its name."""
+        return is_video(self.name)
+
+
+def find_inputs(arguments: Sequence[str], output: Path) -> list[Input]:
+    """Images and videos of files, folders (all below them) and glob patterns, each once.
 
     Args:
-        settings: plain values that decide what is found.
-        overwrite: begin anew.
-
-    Returns:
-        names of the inputs that are done.
+        output: folder that is written to; what lies in it is no input.
 
     Raises:
-        ValueError: when there are results of other settings.
+        ValueError: for a folder or pattern without any, or an output folder that is an input.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if overwrite:
-        for path in _files(folder):
-            path.unlink()
-    for path in _files(folder):
-        _check_settings(path, settings)
-    join_parts(folder, settings)
-    return done_names(folder)
+    inputs: dict[str, None] = {}
+    for argument in arguments:
+        names = [name for name in _inputs_of(argument) if _is_outside(name, argument, output)]
+        if not names:
+            raise ValueError(f"there is no image or video in {argument}")
+        inputs.update(dict.fromkeys(names))
+    below = _common_folder(list(inputs))
+    return [Input(name, Path(name).resolve().parent.relative_to(below)) for name in inputs]
 
 
-def done_names(folder: Path) -> set[str]:
-    """Names of the inputs that a joined journal holds."""
-    return {row["file_name"] for row in rows(folder)}
+def _inputs_of(argument: str) -> Iterator[str]:
+    path = Path(argument)
+    if path.is_dir():
+        yield from (file.as_posix() for file in files_below(path) if _is_wanted(file.name))
+    elif path.exists() or not glob.has_magic(argument):
+        yield path.as_posix()  # a missing file too: it is reported with those that cannot be read
+    else:
+        for name in sorted(glob.glob(argument, recursive=True)):
+            if Path(name).is_dir():
+                yield from _inputs_of(name)
+            elif _is_wanted(name):
+                yield Path(name).as_posix()
 
 
-def rows(folder: Path) -> Iterator[Row]:
-    """What was found, image by image: `file_name`, `height`, `width`, `objects`, of videos `frame`."""
-    return (row for _, row in _lines(folder / JOURNAL) if "objects" in row)
+def _is_wanted(name: str) -> bool:
+    from ..data.datasets.files import is_picture
+    from ..data.videos import is_video
+
+    return not Path(name).name.startswith(".") and (is_picture(name) or is_video(name))
 
 
-def join_parts(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Join the parts of all processes into one file, by name, written under another name first."""
-    found: list[tuple[str, int, Path, int]] = []
-    finished: dict[str, int] = {}
-    for path in _files(folder):
-        for start, row in _lines(path):
-            if "frames" in row:
-                finished[row["file_name"]] = row["frames"]
-            elif "objects" in row:
-                found.append((row["file_name"], row.get("frame", -1), path, start))
-    with written_atomically(folder / JOURNAL) as file:
-        file.write(json.dumps({"settings": dict(settings)}) + "\n")
-        for name, frame, path, start in sorted(found):
-            if frame < 0 or name in finished:
-                file.write(_line_at(path, start))
-        for name, frames in finished.items():
-            file.write(json.dumps({"file_name": name, "frames": frames}) + "\n")
-    for path in folder.glob(_PARTS):
-        path.unlink()
-
-
-class JournalPart:
-    """The lines of one process."""
-
-    def __init__(self, folder: Path, rank: int, settings: Mapping[str, Any]) -> None:
-        self._file = (folder / _PARTS.replace("*", str(rank))).open("a", encoding="utf-8")
-        self._write({"settings": dict(settings)})
-
-    def add(self, name: str, size: tuple[int, int], objects: Sequence[Row], **more: Any) -> None:
-        """Keep what was found in one image.
-
-        Args:
-            size: (height, width) in pixels.
-            objects: as `predict` returns them with mask_format rle.
-            more: for a frame, `frame`, its number from 0.
-        """
-        row = {"file_name": name, "height": size[0], "width": size[1], **more}
-        self._write({**row, "objects": list(objects)})
-
-    def finish_video(self, name: str, frames: int) -> None:
-        """Note that all frames of a video are there."""
-        self._write({"file_name": name, "frames": frames})
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _write(self, row: Row) -> None:
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
-
-
-@contextlib.contextmanager
-def written_atomically(path: Path) -> Iterator[Any]:
-    """A text file that gets its name when it is complete."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with unfinished.open("w", encoding="utf-8", newline="") as file:
-        yield file
-    os.replace(unfinished, path)
-
-
-def _files(folder: Path) -> list[Path]:
-    joined = folder / JOURNAL
-    return [joined] * joined.is_file() + sorted(folder.glob(_PARTS))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, Row]]:
-    """(where it starts, what it says) of each line that is complete."""
-    start = 0
-    with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield start, json.loads(line)
-            start += len(line)
-
-
-def _line_at(path: Path, start: int) -> str:
-    with path.open("rb") as file:
-        file.seek(start)
-        return file.readline().decode("utf-8")
-
-
-def _check_settings(path: Path, now: Mapping[str, Any]) -> None:
-    _, first = next(_lines(path), (0, {"settings": dict(now)}))
-    before = first.get("settings", {})
-    changed = [
-        f"{key} {before.get(key)!r}, now {value!r}"
-        for key, value in now.items()
-        if before.get(key) != value
-    ]
-    if changed:
+def _is_outside(name: str, argument: str, output: Path) -> bool:
+    if not Path(argument).is_dir():
+        return True
+    if output.resolve() == Path(argument).resolve():
         raise ValueError(
-            f"--output {path.parent} holds predictions made with other settings "
-            f"({'; '.join(changed)}); choose another folder, or begin anew with --overwrite"
+            f"--output {output} is the folder of the images; choose another, such as "
+            f"{output / 'predictions'}"
         )
+    return output.resolve() not in Path(name).resolve().parents
 
 
-COCO, CSV = "predictions.json", "predictions.csv"
-
-
-def write_coco(
-    folder: Path, found: Iterable[Row], labels: Sequence[str], category_ids: Sequence[int]
-) -> tuple[int, int]:
-    """A COCO file: `images`, `categories`, and `annotations` with `score` and RLE masks.
-
-    Args:
-        found: rows of the journal.
-        category_ids: the training data's ids of the labels.
-
-    Returns:
-        numbers of images and of objects.
-    """
-    images: list[dict[str, Any]] = []
-    number = 0
-    with written_atomically(folder / COCO) as file:
-        file.write('{"annotations": [')
-        for row in found:
-            images.append(_image(len(images) + 1, row))
-            for one in row["objects"]:
-                number += 1
-                file.write(",\n" if number > 1 else "\n")
-                category = category_ids[one["category_id"] - 1]
-                file.write(json.dumps(_annotation(number, len(images), category, one)))
-        categories = [{"id": i, "name": name} for i, name in zip(category_ids, labels, strict=True)]
-        file.write(f'\n],\n"images": {json.dumps(images)},\n')
-        file.write(f'"categories": {json.dumps(categories, ensure_ascii=False)}}}\n')
-    return len(images), number
-
-
-def write_csv(folder: Path, found: Iterable[Row]) -> None:
-    """A table of the objects, one a line; bbox in pixels."""
-    with written_atomically(folder / CSV) as file:
-        table = csv.writer(file)
-        table.writerow(_COLUMNS)
-        for row in found:
-            table.writerows(_table_rows(row))
-
-
-def _image(number: int, row: Row) -> dict[str, Any]:
-    image = {key: row[key] for key in ("file_name", "height", "width")}
-    return {"id": number, **image, **({"frame": row["frame"]} if "frame" in row else {})}
-
-
-def _annotation(number: int, image: int, category: int, one: Row) -> dict[str, Any]:
-    return {
-        "id": number,
-        "image_id": image,
-        "category_id": category,
-        "bbox": one["bbox"],
-        "area": one["mask_area"],
-        "segmentation": one["mask"],
-        "iscrowd": 0,
-        "score": one["score"],
-    }
-
-
-def _table_rows(row: Row) -> Iterator[list[Any]]:
-    for one in row["objects"]:
-        numbers = [f"{one['score']:.6g}", *(f"{side:.2f}" for side in one["bbox"])]
-        yield [row["file_name"], row.get("frame", ""), one["category"], *numbers, one["mask_area"]]
+def _common_folder(names: Sequence[str]) -> Path:
+    """The deepest folder that holds all of them."""
+    parents = [Path(name).resolve().parent for name in names]
+    shared = parents[0]
+    while not all(parent.is_relative_to(shared) for parent in parents):
+        shared = shared.parent
+    return shared
 
 
 @dataclass
@@ -253,19 +120,19 @@ class Work:
 
     def run(self, inputs: Sequence[Input]) -> None:
         """Predict all of them; what cannot be read is noted and left out."""
-        self._images([one for one in inputs if not one.is_video])
-        for one in inputs:
-            if one.is_video:
-                self._attempt(one.name, partial(self._video, one))
+        self._images([source for source in inputs if not source.is_video])
+        for source in inputs:
+            if source.is_video:
+                self._attempt(source.name, partial(self._video, source))
 
     def _images(self, images: Sequence[Input]) -> None:
         for batch in in_batches(self._read(images), self.arguments.batch_size):
-            for (one, pixels), objects in self._predict_one_or_all(batch):
+            for (source, pixels), objects in self._predict_batch(batch):
                 shown = self._shown(objects)
                 if not self.arguments.no_pictures:
-                    folder = self.arguments.output / one.folder
-                    visualize(one.name, shown, self.arguments.threshold, folder)
-                self.journal.add(one.name, pixels.shape[:2], _plain(objects))
+                    folder = self.arguments.output / source.folder
+                    visualize(source.name, shown, self.arguments.threshold, folder)
+                self.journal.add(source.name, pixels.shape[:2], _plain(objects))
                 self.bar.update()
 
     def _read(self, images: Sequence[Input]) -> Iterator[tuple[Input, np.ndarray]]:
@@ -277,51 +144,56 @@ class Work:
             num_channels=self.model.params.input_channel,
             keep_values=transforms is not None and transforms.keeps_values,
         )
-        jobs = [(one, partial(read, one.name)) for one in images]
-        for one, pixels in read_ahead(jobs, self.arguments.batch_size):
+        jobs = [(source, partial(read, source.name)) for source in images]
+        for source, pixels in read_ahead(jobs, self.arguments.batch_size):
             try:
-                yield one, pixels.result()
+                yield source, pixels.result()
             except (OSError, ValueError) as error:
-                self._note(one.name, error)
+                self._note(source.name, error)
 
-    def _predict_one_or_all(
+    def _predict_batch(
         self, batch: Sequence[tuple[Input, np.ndarray]]
     ) -> Iterator[tuple[tuple[Input, np.ndarray], list[dict[str, Any]]]]:
         """A batch, or one by one where one of them does not suit the model's transforms."""
         try:
-            found = self._predict([pixels for _, pixels in batch])
+            objects = self._predict([pixels for _, pixels in batch])
         except ValueError as error:
             if len(batch) == 1:
                 self._note(batch[0][0].name, error)
                 return
-            for one in batch:
-                yield from self._predict_one_or_all([one])
+            for entry in batch:
+                yield from self._predict_batch([entry])
             return
-        yield from zip(batch, found, strict=True)
+        yield from zip(batch, objects, strict=True)
 
-    def _video(self, one: Input) -> None:
-        video = Video(one.name)
-        path = self.arguments.output / one.folder / f"visualize_{Path(one.name).name}"
+    def _video(self, source: Input) -> None:
+        video = Video(source.name)
+        path = self.arguments.output / source.folder / f"visualize_{Path(source.name).name}"
         file = VideoFile(path, video.pace)
+        # the video counted as one input so far
         self.bar.total += max(0, video.num_frames - 1)
         number = 0
         for frames in in_batches(video, self.arguments.batch_size):
             for frame, objects in zip(frames, self._predict(frames), strict=True):
                 if not self.arguments.no_pictures:
                     file.add(draw_objects(frame, self._shown(objects)))
-                self.journal.add(one.name, frame.shape[:2], _plain(objects), frame=number)
+                self.journal.add(source.name, frame.shape[:2], _plain(objects), frame=number)
                 number += 1
                 self.bar.update()
         if number == 0:
-            raise ValueError(f"video {one.name!r} has no frame that can be read")
+            raise ValueError(f"video {source.name!r} has no frame that can be read")
         file.finish()
-        self.journal.finish_video(one.name, number)
+        self.journal.finish_video(source.name, number)
 
     def _predict(self, images: list[np.ndarray]) -> list[list[dict[str, Any]]]:
         return self.model.batch_predict(images, **options(self.arguments))
 
     def _shown(self, objects: Iterable[Any]) -> list[dict[str, Any]]:
-        return [one.as_box() for one in objects if one["score"] >= self.arguments.threshold]
+        return [
+            detection.as_box()
+            for detection in objects
+            if detection["score"] >= self.arguments.threshold
+        ]
 
     def _attempt(self, name: str, work: Callable[[], None]) -> None:
         try:
@@ -368,4 +240,4 @@ def read_ahead(
 
 def _plain(objects: Iterable[Any]) -> list[dict[str, Any]]:
     """For the journal: RLE masks and their areas."""
-    return [{**one.as_rle(), "mask_area": one.mask_area} for one in objects]
+    return [{**detection.as_rle(), "mask_area": detection.mask_area} for detection in objects]

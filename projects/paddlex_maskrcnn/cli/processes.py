@@ -62,12 +62,13 @@ def _wait(started: subprocess.Popen[bytes]) -> int:
         asked.append(number)
         started.send_signal(signal.SIGTERM)
 
-    before = {one: signal.signal(one, pass_on) for one in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         status = started.wait()
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    # as shells report a process that a signal ended; torchrun itself says 1
     return 128 + asked[0] if asked and status else status
 
 

@@ -74,11 +74,13 @@ def _shares(val: float, test: float) -> dict[str, float]:
 def _table(source: SplitSource, parts: dict[str, list[Group]]) -> str:
     """Images, groups and objects of each class in each part."""
     rows = [["", *parts]]
-    rows.append(["images", *(str(sum(len(one.images) for one in part)) for part in parts.values())])
+    rows.append(
+        ["images", *(str(sum(len(group.images) for group in part)) for part in parts.values())]
+    )
     if any(len(group.images) > 1 for group in source.groups):
         rows.append(["groups", *(str(len(part)) for part in parts.values())])
     counts = {
-        name: sum((one.objects for one in part), Counter[int]()) for name, part in parts.items()
+        name: sum((group.objects for group in part), Counter[int]()) for name, part in parts.items()
     }
     for number, name in source.names.items():
         rows.append([name, *(str(counts[part][number]) for part in parts)])

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..requirements import require_detectron2
-from .eval_data import evaluated, open_dataset
-from .overrides import add_overrides
+from .experiment import add_overrides, evaluated, open_dataset
 from .processes import is_launched, join, launch, was_restarted
 
 if TYPE_CHECKING:
@@ -52,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..config.load import load_experiment
 
     overrides = list(arguments.overrides)
+    # torchrun starts the processes again with the same arguments: they go on from what was saved
     if arguments.resume or was_restarted():
         overrides.append("train.resume_checkpoint=auto")
     if arguments.allow_changes:
@@ -110,7 +110,6 @@ def _train(loaded: LoadedExperiment, dry: bool) -> int:
 
 def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     from .. import load_model
-    from ..config.show import section_as_plain
     from ..processes import is_main
 
     experiment = loaded.experiment
@@ -122,7 +121,7 @@ def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     if experiment.predict.report:
         _report(model, dataset, Path(save_dir), Path(model_dir) if model_dir else None, loaded)
     else:
-        evaluation = evaluated(model, dataset, **section_as_plain(experiment.evaluate))
+        evaluation = evaluated(model, dataset, experiment.evaluate)
         if evaluation is not None:
             evaluation.write(Path(save_dir) / "evaluation", dataset)
     if is_main():
@@ -161,10 +160,9 @@ def _report(
     model_dir: Path | None,
     loaded: LoadedExperiment,
 ) -> None:
-    from ..config.show import section_as_plain
     from ..report.run_report import write_evaluation
 
-    evaluation = evaluated(model, dataset, **section_as_plain(loaded.experiment.evaluate))
+    evaluation = evaluated(model, dataset, loaded.experiment.evaluate)
     if evaluation is not None:
         page = write_evaluation(evaluation, dataset, run_dir, model_dir=model_dir)
         print(f"The page is {page}")
@@ -173,7 +171,7 @@ def _report(
 def _new_model(loaded: LoadedExperiment) -> MaskRCNN:
     from .. import MaskRCNN
 
-    given = {key.partition(".")[2] for key in loaded.places if key.startswith("model.")}
+    given = {key.partition(".")[2] for key in loaded.origins if key.startswith("model.")}
     return MaskRCNN.from_experiment(loaded.experiment, given)
 
 

@@ -1,20 +1,20 @@
-"""One value or one section against its parameters, with every problem collected."""
+"""Values and sections against their parameters; mistakes are collected, so that all are told at once."""
 
 from __future__ import annotations
 
+import difflib
 import functools
 import logging
 import math
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import Field, dataclass, fields
 from itertools import pairwise
 from typing import Any
 
 from .params import REQUIRED, Param, default_of, param_of
-from .problems import ConfigError, Problem, suggestion
 from .schema import RETIRED
 
 logger = logging.getLogger(__name__)
@@ -23,16 +23,58 @@ logger = logging.getLogger(__name__)
 Locate = Callable[[str], str]
 
 
+@dataclass(frozen=True)
+class Problem:
+    """One mistake.
+
+    Attributes:
+        key: the key as the user wrote it, `model.backbone` in a file, `backbone` in Python.
+        message: what follows the key, for example "is 'Resnet50'; choose one of ...".
+        origin: file and line, or where else the value came from; empty in Python.
+    """
+
+    key: str
+    message: str
+    origin: str = ""
+
+    def __str__(self) -> str:
+        origin = f"{self.origin}: " if self.origin else ""
+        return f"{origin}{self.key} {self.message}"
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; `problems` holds every mistake found."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__(_as_text(self.problems))
+
+
+def _as_text(problems: list[Problem]) -> str:
+    if len(problems) == 1:
+        return str(problems[0])
+    return "\n".join([f"{len(problems)} problems", *(f"  {problem}" for problem in problems)])
+
+
+def suggestion(word: object, choices: Iterable[str]) -> str:
+    """ "; did you mean 'x'?" for the nearest known spelling, or nothing."""
+    names = list(choices)
+    by_lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
+
+
 def check_value(this: Field, value: Any) -> tuple[Any, str]:
     """The value as its parameter's type, and what is wrong with it (empty when nothing is)."""
     param = param_of(this)
     if param.python_only or this.type is Any:
         return value, ""
-    for kind in _alternatives(this.type):
+    # in the order they are written: of `int | list[int]` the number first
+    for kind in alternatives(this.type):
         converted, fits = _convert(value, kind)
         if fits:
             return converted, _out_of_bounds(converted, param)
-    return value, f"is {value!r}; {type_in_words(this.type)} is needed{_hint(param, value)}"
+    return value, f"is {value!r}; {_needed(this, value)}"
 
 
 def check_section(
@@ -45,7 +87,7 @@ def check_section(
 
     Args:
         kind: the dataclass whose fields are parameters. Rules between them are its method `broken_rules`,
-            which yields (name, what is wrong) and is asked when each value is right by itself.
+            which yields (name, what is wrong).
         given: key -> value, as parsed.
         prefix: what stands before the key in the user's file, `model.` for instance.
         locate: where a full key was written.
@@ -55,7 +97,7 @@ def check_section(
     given = without_retired(kind, given, prefix, locate)
     for key, value in given.items():
         if key not in by_name:
-            near = suggestion(key, by_name) or f"; keys are {', '.join(by_name)}"
+            near = suggestion(key, by_name) or f"; choose one of {', '.join(by_name)}"
             message = f"is not a known key{near}"
         else:
             converted, message = check_value(by_name[key], value)
@@ -68,10 +110,12 @@ def check_section(
     if not required <= values.keys():
         return None, problems
     section = kind(**values)
-    if not problems and hasattr(section, "broken_rules"):
-        problems = [
+    if hasattr(section, "broken_rules"):
+        wrong = given.keys() - values.keys()  # their defaults stand in the section
+        problems += [
             Problem(prefix + name, message, locate(prefix + name))
             for name, message in section.broken_rules()
+            if name not in wrong
         ]
     return section, problems
 
@@ -110,15 +154,16 @@ def check_arguments(kind: type, given: Mapping[str, Any], prefix: str = "") -> A
 def _missing(
     by_name: dict[str, Field], given: Mapping[str, Any], prefix: str, locate: Locate
 ) -> list[Problem]:
-    place = locate(prefix.rstrip("."))
+    origin = locate(prefix.rstrip("."))
     return [
-        Problem(prefix + name, "is missing; it has no default", place)
+        Problem(prefix + name, "is missing; it has no default", origin)
         for name, this in by_name.items()
         if default_of(this) is REQUIRED and name not in given
     ]
 
 
-def _alternatives(kind: Any) -> tuple[Any, ...]:
+def alternatives(kind: Any) -> tuple[Any, ...]:
+    """The types that a field may have: both of `int | None`."""
     union = isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union
     return typing.get_args(kind) if union else (kind,)
 
@@ -147,6 +192,7 @@ def _convert_list(value: Any, item: Any) -> tuple[Any, bool]:
 
 def _convert_number(value: Any, kind: Any) -> tuple[Any, bool]:
     # numbers.Number would admit complex; numpy scalars have __index__ or __float__
+    # True is an int to Python, and float() reads texts
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
         return value, False
     try:
@@ -161,8 +207,8 @@ def _convert_number(value: Any, kind: Any) -> tuple[Any, bool]:
 def _out_of_bounds(value: Any, param: Param) -> str:
     if param.values is not None and value is not None:
         chosen = value if isinstance(value, list) else [value]
-        for one in (one for one in chosen if one not in param.values):
-            return f"is {value!r}; choose one of {param.allowed()}{suggestion(one, param.values)}"
+        for entry in (entry for entry in chosen if entry not in param.values):
+            return f"is {value!r}; choose one of {param.allowed()}{suggestion(entry, param.values)}"
         return ""
     is_list = isinstance(value, list)
     numbers = [
@@ -171,7 +217,7 @@ def _out_of_bounds(value: Any, param: Param) -> str:
     wrong = not all(_inside(number, param) for number in numbers)
     wrong |= is_list and _is_misshapen(value, param)
     if isinstance(value, str) and param.values is None and param.allowed() and value != "auto":
-        return f"is {value!r}; a number {param.allowed()} or 'auto' is needed"
+        return f"is {value!r}; allowed: a number {param.allowed()} or 'auto'"
     return f"is {value!r}; allowed: {param.allowed(in_list=is_list)}" if wrong else ""
 
 
@@ -204,13 +250,13 @@ _PLURALS = {int: "whole numbers", float: "numbers", str: "texts", dict: "mapping
 def type_in_words(kind: Any) -> str:
     """A type as people say it: `a list of numbers`, `a whole number or null`."""
     words = []
-    for one in _alternatives(kind):
-        if one == list[Any]:
+    for part in alternatives(kind):
+        if part == list[Any]:
             words.append("a list")
-        elif typing.get_origin(one) is list:
-            words.append(f"a list of {_plural(typing.get_args(one)[0])}")
+        elif typing.get_origin(part) is list:
+            words.append(f"a list of {_plural(typing.get_args(part)[0])}")
         else:
-            words.append(_WORDS.get(one, "anything"))
+            words.append(_WORDS.get(part, "anything"))
     return " or ".join(words)
 
 
@@ -220,7 +266,10 @@ def _plural(kind: Any) -> str:
     return _PLURALS[kind]
 
 
-def _hint(param: Param, value: Any) -> str:
+def _needed(this: Field, value: Any) -> str:
+    """What a value of another type should have been."""
+    param = param_of(this)
     if param.values is not None:
-        return f"; choose one of {param.allowed()}{suggestion(value, param.values)}"
-    return f" ({param.allowed()})" if param.allowed() else ""
+        return f"choose one of {param.allowed()}{suggestion(value, param.values)}"
+    bounds = f", {param.allowed()}" if param.allowed() else ""
+    return f"allowed: {type_in_words(this.type)}{bounds}"

@@ -16,10 +16,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from . import profiles, schema, yaml_io
-from .check import check_section, without_retired
+from .check import ConfigError, Problem, check_section, suggestion, without_retired
 from .dataset_params import DATASETS, JOINED, DatasetChoice
 from .operator_params import TRANSFORMS, OperatorChoice
-from .problems import ConfigError, Problem, suggestion
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +30,13 @@ class LoadedExperiment:
     Attributes:
         experiment: the checked sections.
         given: the raw values as written, interpolations resolved.
-        places: full key -> "file:line" or "command line", for every key that was written.
+        origins: full key -> "file:line" or "command line", for every key that was written.
         profiled: full key -> profile, for every parameter that has its value from one.
     """
 
     experiment: schema.Experiment
     given: dict[str, Any]
-    places: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
     profiled: dict[str, str] = field(default_factory=dict)
 
 
@@ -56,35 +55,37 @@ def load_experiment(
     """
     file = Path(path)
     given, lines = yaml_io.read(file)
-    places = {key: f"{file}:{line}" for key, line in lines.items()}
-    problems = _override(given, places, overrides)
-    given = _resolve(given, places, problems)
-    sections, profiled = profiles.fill_in(given, places.get(profiles.KEY, ""), problems)
-    experiment = check_experiment(sections, places, problems)
+    origins = {key: f"{file}:{line}" for key, line in lines.items()}
+    problems = _override(given, origins, overrides)
+    given = _resolve(given, origins, problems)
+    sections, profiled = profiles.fill_in(given, origins.get(profiles.KEY, ""), problems)
+    experiment = check_experiment(sections, origins, problems)
     if problems or experiment is None:
+        # the first problem of a key: what cannot be resolved is also a wrong value afterwards
         raise ConfigError({problem.key: problem for problem in reversed(problems)}.values())
     name = given.get(profiles.KEY, "default")
     if why := profiles.without_effect(name, sections, profiled):
         logger.warning("profile %s has no effect: %s", name, why)
-    return LoadedExperiment(experiment, given, places, profiled)
+    return LoadedExperiment(experiment, given, origins, profiled)
 
 
 def check_experiment(
-    given: Mapping[str, Any], places: Mapping[str, str], problems: list[Problem]
+    given: Mapping[str, Any], origins: Mapping[str, str], problems: list[Problem]
 ) -> schema.Experiment | None:
     """The experiment in plain data, or None with `problems` extended."""
     before = len(problems)
     for section in given.keys() - set(schema.SECTIONS):
-        text = f"is not a section; sections are {', '.join(schema.SECTIONS)}"
+        text = f"is not a section; choose one of {', '.join(schema.SECTIONS)}"
         text += suggestion(section, (*schema.SECTIONS, profiles.KEY))
-        problems.append(Problem(str(section), text, places.get(str(section), "")))
-    reader = _Sections(given, places, problems)
+        problems.append(Problem(str(section), text, origins.get(str(section), "")))
+    reader = _Sections(given, origins, problems)
     model = reader.section("model", schema.ModelParams)
     data = reader.data()
     train = reader.train()
     evaluate = reader.section("evaluate", schema.EvaluateParams, eval_dataset=None)
     predict = reader.section("predict", schema.PredictParams)
     if model is not None and "num_classes" not in reader.mapping_of("model"):
+        # left out of a file it comes from the data; the default is that of PaddleX's constructor
         model.num_classes = None
     if len(problems) > before:
         return None
@@ -97,18 +98,18 @@ class _Sections:
     """Reads one section after the other and collects their problems."""
 
     def __init__(
-        self, given: Mapping[str, Any], places: Mapping[str, str], problems: list[Problem]
+        self, given: Mapping[str, Any], origins: Mapping[str, str], problems: list[Problem]
     ) -> None:
-        self.given, self.places, self.problems = given, places, problems
+        self.given, self.origins, self.problems = given, origins, problems
 
     def locate(self, key: str) -> str:
-        return self.places.get(key, "")
+        return self.origins.get(key, "")
 
     def mapping(self, key: str, value: Any) -> dict[str, Any]:
         """The value as a mapping; None (an empty section) is one too."""
         if value is None or isinstance(value, Mapping):
             return dict(value or {})
-        text = f"is {value!r}; a mapping of keys to values is needed"
+        text = f"is {value!r}; allowed: a mapping of keys to values"
         self.problems.append(Problem(key, text, self.locate(key)))
         return {}
 
@@ -143,9 +144,9 @@ class _Sections:
     def data(self) -> schema.DataParams:
         """Section data: two data sets and two lists of operators."""
         values = self.mapping("data", self.given.get("data"))
-        known = ("train", "eval", "transforms")
-        for key in values.keys() - set(known):
-            text = f"is not a known key{suggestion(key, known)}"
+        keys = ("train", "eval", "transforms")
+        for key in values.keys() - set(keys):
+            text = f"is not a known key{suggestion(key, keys)}"
             self.problems.append(Problem(f"data.{key}", text, self.locate(f"data.{key}")))
         return schema.DataParams(
             train=self.dataset("data.train", values.get("train")),
@@ -174,11 +175,11 @@ class _Sections:
         """Several data sets; `parts` is the key that holds their list."""
         given = values.get("parts")
         if "parts" in values and not _is_list_of_mappings(given):
-            text = f"is {given!r}; a list of mappings is needed"
+            text = f"is {given!r}; allowed: a list of mappings"
             self.problems.append(Problem(f"{prefix}.parts", text, self.locate(f"{prefix}.parts")))
             return DatasetChoice(type=JOINED, arguments=None)
         if given == []:
-            text = "is []; at least one data set is needed"
+            text = "is []; allowed: at least one data set"
             self.problems.append(Problem(parts, text, self.locate(parts)))
             return DatasetChoice(type=JOINED, arguments=None)
         if given is not None:
@@ -189,6 +190,7 @@ class _Sections:
     def choice(self, kind: str, values: dict, prefix: str) -> DatasetChoice:
         arguments = self.checked(DATASETS[kind], values, prefix)
         if prefix == "data.train" and arguments is not None and "shuffle" not in values:
+            # the default in Python is PaddleX's, which its scripts rely on
             arguments.shuffle = True
         return DatasetChoice(type=kind, arguments=arguments)
 
@@ -200,10 +202,12 @@ class _Sections:
                 text = f"is not a known key{suggestion(name, ('train', 'eval'))}"
                 self.problems.append(Problem(key, text, self.locate(key)))
             elif not isinstance(operators, list) or not operators:
-                text = f"is {operators!r}; a list of operators is needed"
+                text = f"is {operators!r}; allowed: a list of operators"
                 self.problems.append(Problem(key, text, self.locate(key)))
             else:
-                checked = [self.operator(f"{key}[{i}]", one) for i, one in enumerate(operators)]
+                checked = [
+                    self.operator(f"{key}[{i}]", operator) for i, operator in enumerate(operators)
+                ]
                 setattr(lists, name, [choice for choice in checked if choice is not None])
         return lists
 
@@ -212,12 +216,12 @@ class _Sections:
         if isinstance(value, str):
             value = {value: None}
         if not isinstance(value, Mapping) or len(value) != 1:
-            text = f"is {value!r}; write '- Name' or '- Name: {{argument: value}}'"
+            text = f"is {value!r}; allowed: '- Name' or '- Name: {{argument: value}}'"
             self.problems.append(Problem(key, text, self.locate(key)))
             return None
         ((name, arguments),) = value.items()
         if name not in TRANSFORMS:
-            text = f"is {name!r}; operators are {', '.join(TRANSFORMS)}"
+            text = f"is {name!r}; choose one of {', '.join(TRANSFORMS)}"
             text += suggestion(name, TRANSFORMS)
             self.problems.append(Problem(key, text, self.locate(key)))
             return None
@@ -237,7 +241,7 @@ def _python_only(kind: type, key: str) -> bool:
     return this is not None and this.metadata["param"].python_only
 
 
-def _override(given: dict, places: dict[str, str], overrides: Sequence[str]) -> list[Problem]:
+def _override(given: dict, origins: dict[str, str], overrides: Sequence[str]) -> list[Problem]:
     """Write the overrides into `given`; the texts that are no `key=value`."""
     problems = []
     for text in overrides:
@@ -250,9 +254,11 @@ def _override(given: dict, places: dict[str, str], overrides: Sequence[str]) -> 
             _write(given, key.split("."), yaml_io.parse_value(value))
         except (TypeError, ValueError) as error:
             problems.append(Problem(key, f"cannot be set: {error}", "command line"))
-        for old in [place for place in places if place == key or place.startswith(f"{key}.")]:
-            del places[old]
-        places[key] = "command line"
+        for old in [
+            written for written in origins if written == key or written.startswith(f"{key}.")
+        ]:
+            del origins[old]
+        origins[key] = "command line"
     return problems
 
 
@@ -266,7 +272,7 @@ def _write(given: dict, path: list[str], value: Any) -> None:
     given[path[-1]] = value
 
 
-def _resolve(given: dict, places: dict[str, str], problems: list[Problem]) -> dict:
+def _resolve(given: dict, origins: dict[str, str], problems: list[Problem]) -> dict:
     """Interpolations such as ${oc.env:HOME} and ${train.save_dir} replaced by what they name."""
     config = OmegaConf.create(given)
     while True:
@@ -275,7 +281,7 @@ def _resolve(given: dict, places: dict[str, str], problems: list[Problem]) -> di
         except OmegaConfBaseException as error:
             key = str(getattr(error, "full_key", "") or "")
             text = str(error).splitlines()[0].partition("interpolation: ")[2] or str(error)
-            problems.append(Problem(key, f"cannot be resolved: {text}", places.get(key, "")))
+            problems.append(Problem(key, f"cannot be resolved: {text}", origins.get(key, "")))
             if not key:
                 return given
             OmegaConf.update(config, key, None)  # go on to the next one that cannot be resolved

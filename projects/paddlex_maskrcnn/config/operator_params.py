@@ -46,7 +46,7 @@ class NormalizeParams:
         lengths = [*_other_length(self.mean, std=self.std, min_val=low, max_val=high)]
         yield from lengths
         if not lengths and any(b <= a for a, b in zip(low, high, strict=True)):
-            yield "max_val", f"is {high}; numbers above those of min_val, {low}, are needed"
+            yield "max_val", f"is {high}; allowed: numbers above those of min_val, {low}"
 
 
 @dataclass(kw_only=True)
@@ -111,7 +111,7 @@ class RandomCropParams:
         if not self.aspect_ratio[0] <= 1 <= self.aspect_ratio[1]:
             yield (
                 "aspect_ratio",
-                f"is {self.aspect_ratio}; [lowest, highest] with 1 between them is needed",
+                f"is {self.aspect_ratio}; allowed: [lowest, highest] with 1 between them",
             )
 
 
@@ -137,7 +137,7 @@ class ComposedRCNNTransformsParams:
 
     def broken_rules(self) -> Iterator[tuple[str, str]]:
         if self.min_max_size[0] < 1:
-            yield "min_max_size", f"is {self.min_max_size}; a short_size >= 1 is needed"
+            yield "min_max_size", f"is {self.min_max_size}; allowed: a short_size >= 1"
         yield from _other_length(self.mean, std=self.std)
 
 
@@ -154,7 +154,7 @@ class LargeScaleJitterParams:
         if self.max_scale < self.min_scale:
             yield (
                 "max_scale",
-                f"is {self.max_scale}; at least min_scale, {self.min_scale}, is needed",
+                f"is {self.max_scale}; allowed: at least min_scale, {self.min_scale}",
             )
 
 
@@ -274,7 +274,7 @@ def _other_length(mean: Sequence[float], **others: Sequence[float]) -> Iterator[
     """What has another number of channels than mean."""
     for name, values in others.items():
         if len(values) != len(mean):
-            yield name, f"is {values}; as many entries as mean has, {len(mean)}, are needed"
+            yield name, f"is {values}; allowed: as many entries as mean has, {len(mean)}"
 
 
 def _bad_pairs(pairs: list[list[str]] | None) -> Iterator[tuple[str, str]]:
@@ -283,5 +283,5 @@ def _bad_pairs(pairs: list[list[str]] | None) -> Iterator[tuple[str, str]]:
         example = [["left_shoe", "right_shoe"]]
         yield (
             "swap_labels",
-            f"is {pairs}; pairs of class names, each name once, are needed, such as {example}",
+            f"is {pairs}; allowed: pairs of class names, each name once, such as {example}",
         )

@@ -60,10 +60,11 @@ class Param:
         return f"{form}, each {' and '.join(words)}" if words else form
 
 
-def param(default: Any, doc: str, **known: Any) -> Any:
+def param(default: Any, doc: str, **details: Any) -> Any:
     """A dataclass field that is a parameter; `default` REQUIRED means that the user must say it."""
-    metadata = {"param": Param(doc=doc, **_with_identity(known))}
+    metadata = {"param": Param(doc=doc, **_with_identity(details))}
     if isinstance(default, (list, dict)):
+        # a copy for each object: dataclasses refuse lists as defaults
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
@@ -78,9 +79,9 @@ def default_of(this: Field) -> Any:
     return this.default_factory() if this.default_factory is not MISSING else this.default
 
 
-def _with_identity(known: dict[str, Any]) -> dict[str, Any]:
+def _with_identity(details: dict[str, Any]) -> dict[str, Any]:
     """Choices given as a plain list mean themselves."""
-    values = known.get("values")
+    values = details.get("values")
     if isinstance(values, Sequence):
-        known = {**known, "values": {name: name for name in values}}
-    return known
+        details = {**details, "values": {name: name for name in values}}
+    return details

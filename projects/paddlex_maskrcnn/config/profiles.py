@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .check import ConfigError, Problem, suggestion
 from .params import default_of
-from .problems import ConfigError, Problem, suggestion
 from .schema import ModelParams, TrainParams
 
 KEY = "profile"
@@ -99,20 +99,20 @@ def profile(name: str, section: str = "model", /, **given: Any) -> dict[str, Any
 
 
 def fill_in(
-    given: Mapping[str, Any], place: str, problems: list[Problem]
+    given: Mapping[str, Any], origin: str, problems: list[Problem]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """An experiment's sections with what its profile adds, and full key -> profile of what it added.
 
     Args:
         given: plain data as written, key `profile` included.
-        place: where that key was written.
+        origin: where that key was written.
         problems: extended when there is no such profile.
     """
     sections = {key: value for key, value in given.items() if key != KEY}
     if KEY not in given:
         return sections, {}
     name = given[KEY]
-    if problem := _unknown(KEY, name, PROFILES, place):
+    if problem := _unknown(KEY, name, PROFILES, origin):
         problems.append(problem)
         return sections, {}
     added = {}
@@ -153,13 +153,13 @@ def _mapping(sections: Mapping[str, Any], name: str) -> Mapping[str, Any] | None
 
 
 def _unknown(
-    key: str, value: object, known: Mapping[str, object], place: str = ""
+    key: str, value: object, choices: Mapping[str, object], origin: str = ""
 ) -> Problem | None:
-    if isinstance(value, str) and value in known:
+    if isinstance(value, str) and value in choices:
         return None
     shown = "is empty" if value is None else f"is {value!r}"
-    text = f"{shown}; choose one of {', '.join(known)}{suggestion(value, known)}"
-    return Problem(key, text, place)
+    text = f"{shown}; choose one of {', '.join(choices)}{suggestion(value, choices)}"
+    return Problem(key, text, origin)
 
 
 def _defaults(kind: type) -> dict[str, Any]:

@@ -66,17 +66,20 @@ class ModelParams:
             yield (
                 "anchor_sizes",
                 (
-                    f"has {len(self.anchor_sizes)} entries; with FPN {FPN_ANCHOR_LEVELS} are needed, one for "
-                    "each pyramid level P2 to P6, for example [32, 64, 128, 256, 512]"
+                    f"is {self.anchor_sizes}; allowed: {FPN_ANCHOR_LEVELS} entries with FPN, one for each "
+                    "pyramid level P2 to P6, such as [32, 64, 128, 256, 512]"
                 ),
             )
         for name in ("anchor_sizes", "aspect_ratios"):
             if not getattr(self, name):
-                yield name, "is []; at least one number is needed"
+                yield name, "is []; allowed: at least one number"
         if is_hrnet and not self.with_fpn:
-            yield "with_fpn", "is false, but HRNet_W18 always has its pyramid; set it to true"
+            yield "with_fpn", "is false; allowed: true, as HRNet_W18 always has its pyramid"
         if is_hrnet and self.with_dcn:
-            yield "with_dcn", "is true, but HRNet_W18 has no deformable convolutions; use a ResNet"
+            yield (
+                "with_dcn",
+                "is true; allowed: false, as HRNet_W18 has no deformable convolutions (the ResNets have)",
+            )
 
     def without_effect(self, given: Collection[str]) -> list[str]:
         """A sentence for each given setting that changes nothing in this combination.

@@ -127,6 +127,7 @@ def _input(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
 
 
 def _backbone(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
+    # statistics of a few images are worse than pretrained ones; without those none can be frozen
     norm = {"auto": "FrozenBN" if facts.pretrained else "BN"}.get(model.norm, model.norm)
     if norm == "SyncBN" and facts.device == "cpu":
         norm = "naiveSyncBN"  # torch's own needs a GPU; the parameters are the same
@@ -157,6 +158,7 @@ def _resnet(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
         "MODEL.RESNETS.STRIDE_IN_1X1": facts.stride_in_1x1,
         "MODEL.RESNETS.RES2_OUT_CHANNELS": 64 if depth == 18 else 256,
         "MODEL.RESNETS.OUT_FEATURES": stages,
+        # never in res2; without FPN res5 belongs to the region head
         "MODEL.RESNETS.DEFORM_ON_PER_STAGE": [
             False,
             *[model.with_dcn] * 2,
@@ -204,6 +206,7 @@ def _conventions(model: ModelParams, facts: BuildFacts) -> dict[str, Any]:
     if facts.conventions == "detectron2":
         return {}
     paddlex = facts.conventions == "paddlex"
+    # points a bin and side; 0: as many as the region has pixels in a bin
     sampling = 2 if model.with_fpn else 0
     return {
         "MODEL.ANCHOR_GENERATOR.NAME": _ANCHOR_GENERATORS[facts.conventions],

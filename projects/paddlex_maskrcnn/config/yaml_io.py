@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from .problems import ConfigError, Problem
+from .check import ConfigError, Problem
 
 Lines = dict[str, int]
 
@@ -41,6 +41,7 @@ def dump(data: Any, flow: bool = False) -> str:
         default_flow_style=flow,
         width=10_000 if flow else 100,
     )
+    # PyYAML ends a lone scalar with the mark of a document's end
     return text.strip().removesuffix("...").strip() if flow else text
 
 
@@ -59,6 +60,7 @@ def read(path: Path) -> tuple[dict[str, Any], Lines]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no configuration file {path}")
     try:
+        # nodes know their lines, plain data does not
         loader = _Loader(path.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         content = loader.construct_document(node) if node else {}
@@ -67,7 +69,13 @@ def read(path: Path) -> tuple[dict[str, Any], Lines]:
     if node is None:
         return {}, {}
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError([Problem(str(path), "must hold sections such as 'model:' and 'train:'")])
+        raise ConfigError(
+            [
+                Problem(
+                    str(path), "is not a mapping; allowed: sections such as 'model:' and 'train:'"
+                )
+            ]
+        )
     lines: Lines = {}
     repeated: list[Problem] = []
     _walk(node, "", lines, repeated, path)
@@ -86,7 +94,7 @@ def _walk(node: yaml.Node, prefix: str, lines: Lines, repeated: list[Problem], p
             key = f"{prefix}.{name.value}" if prefix else str(name.value)
             line = name.start_mark.line + 1
             if key in lines:
-                place = f"{path}:{line}"
-                repeated.append(Problem(key, f"stands twice, first in line {lines[key]}", place))
+                origin = f"{path}:{line}"
+                repeated.append(Problem(key, f"stands twice, first in line {lines[key]}", origin))
             lines[key] = line
             _walk(value, key, lines, repeated, path)

@@ -14,7 +14,7 @@ import json
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,17 @@ _MOST_PIXELS = 2**30  # OpenCV's limit
 
 @dataclass(frozen=True)
 class Header:
-    """The sizes of a picture, equal unless its EXIF orientation swaps its sides."""
+    """The sizes of a picture, equal unless its EXIF orientation swaps its sides.
+
+    Attributes:
+        upright: (height, width) in pixels with the orientation applied.
+        stored: (height, width) in pixels without it.
+        orientation: EXIF's, 1 (upright) where there is none.
+    """
 
     upright: Size
     stored: Size
+    orientation: int = field(default=1, compare=False)
 
     def fits(self, size: Size) -> bool:
         """Whether annotations made for this size can be those of the picture."""
@@ -143,7 +150,8 @@ def _header_of(file: Any) -> Header:
     if _lacks_end(file.read(8), _tail(file)) and _breaks_off(file):
         raise ValueError("the file is cut off: its end is missing")
     stored = (height, width)
-    return Header((width, height) if swaps_sides(orientation) else stored, stored)
+    upright = (width, height) if swaps_sides(orientation) else stored
+    return Header(upright, stored, orientation)
 
 
 def _with_pillow(file: Any, ask: Callable[[Image.Image], Any]) -> Any:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from fvcore.transforms.transform import Transform
 
-from .image_headers import decode, file_bytes, orientation_of, read_header, swaps_sides
+from .image_headers import decode, file_bytes, read_header, swaps_sides
 from .images import turned
 from .transforms.operator import Operator
 from .transforms.resize import picked
@@ -126,7 +126,7 @@ def read_reduced(
         return None
     if data[:3].tobytes() != _JPEG or not header.fits(size):
         return None
-    orientation = orientation_of(data)
+    orientation = header.orientation
     if swaps_sides(orientation) and size != header.upright:
         orientation = 1  # the annotations were made for the pixels as they are stored
     image = decode(data, _FLAGS[factor] | cv2.IMREAD_IGNORE_ORIENTATION)

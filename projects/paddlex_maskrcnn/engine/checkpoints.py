@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.schema import TrainParams
+from ..errors import TrainingTroubleError
 from ..inference.model_directory import (
     STATE,
     SUCCESS,
@@ -22,7 +23,6 @@ from ..inference.model_directory import (
 )
 from ..inference.network import Network
 from ..processes import is_main
-from ..user_errors import TrainingTroubleError
 from .optimizer import Ema
 
 # A state from the middle of an epoch: after a signal or an error, or every so many steps.
@@ -67,14 +67,17 @@ class Checkpoints:
         if not is_main():
             return directory
         state = self._state()  # of the live weights, before the average takes their place
-        with _told(directory), self._ema.in_place() if self._ema else contextlib.nullcontext():
+        with (
+            _disk_errors_explained(directory),
+            self._ema.averaged() if self._ema else contextlib.nullcontext(),
+        ):
             save_model_directory(directory, self._network, experiment=self._experiment, state=state)
         return directory
 
     def copy(self, source: str, name: str) -> None:
         """The directory `source` once more under another name."""
         if is_main():
-            with _told(self.save_dir / name):
+            with _disk_errors_explained(self.save_dir / name):
                 copy_model_directory(self.save_dir / source, self.save_dir / name)
 
     def remove(self, name: str) -> None:
@@ -84,7 +87,7 @@ class Checkpoints:
 
 
 @contextlib.contextmanager
-def _told(directory: Path) -> Iterator[None]:
+def _disk_errors_explained(directory: Path) -> Iterator[None]:
     """Errors of the disk in words; torch hides a full one behind a RuntimeError of its own."""
     try:
         yield
@@ -120,10 +123,10 @@ def find_checkpoint(params: TrainParams) -> Path | None:
     if wanted is None:
         return None
     if wanted == "auto":
-        found = _newest(Path(params.save_dir))
-        if found is None:
+        newest = _newest(Path(params.save_dir))
+        if newest is None:
             logger.info("Nothing to resume from in %s: starting anew", params.save_dir)
-        return found
+        return newest
     directory = Path(wanted)
     read_card(directory)
     if not (directory / STATE).is_file():

@@ -97,9 +97,9 @@ class CompiledMethod:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            found = self._plain(*args, **kwargs)  # an error that is not the compiler's comes again
+            result = self._plain(*args, **kwargs)  # an error that is not the compiler's comes again
             self._give_up(error)
-            return found
+            return result
 
     def _give_up(self, error: Exception) -> None:
         if not self.failure:
@@ -160,9 +160,9 @@ def compile_parts(
         if part == "backbone" and checkpointed:
             logger.info("train.compile leaves out the backbone, as gradient_checkpointing is on")
             continue
-        one = CompiledMethod(part, module, owner, method, backend)
-        setattr(owner, method, one)
-        placed.append(one)
+        compiled = CompiledMethod(part, module, owner, method, backend)
+        setattr(owner, method, compiled)
+        placed.append(compiled)
     logger.info(
         "train.compile: compiling while the first steps run, which takes minutes; once more for the "
         "first image of another size"
@@ -214,8 +214,8 @@ def _small(x: torch.Tensor) -> torch.Tensor:
 
 def _isolated() -> dict[str, Any]:
     """Several networks in one process do not use up each other's recompilations, where torch can."""
-    known = inspect.signature(torch.compile).parameters
-    return {"isolate_recompiles": True} if "isolate_recompiles" in known else {}
+    options = inspect.signature(torch.compile).parameters
+    return {"isolate_recompiles": True} if "isolate_recompiles" in options else {}
 
 
 def _backward_at_once() -> Any:

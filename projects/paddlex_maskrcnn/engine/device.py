@@ -64,8 +64,8 @@ class Precision:
             the norm () before clipping, on the device.
         """
         self._scaler.unscale_(optimizer)
-        trained = [one for one in parameters if one.grad is not None]
-        norm = torch.nn.utils.get_total_norm([one.grad for one in trained])  # type: ignore[misc]
+        trained = [parameter for parameter in parameters if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in trained])  # type: ignore[misc]
         if max_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(trained, max_norm, norm)
         self._scaler.step(optimizer)
@@ -97,7 +97,7 @@ def channels_first(module: nn.Module) -> None:
 @contextlib.contextmanager
 def usual_layout(module: nn.Module) -> Iterator[None]:
     """Weights as torch orders them while the block runs: evaluation computes in 32 bits."""
-    changed = any(not one.is_contiguous() for one in module.parameters())
+    changed = any(not parameter.is_contiguous() for parameter in module.parameters())
     if changed:
         channels_first(module)
     try:
@@ -112,11 +112,11 @@ def match_layouts(optimizer: Optimizer) -> None:
 
     A checkpoint may be of a run in another order.
     """
-    for parameter, kept in optimizer.state.items():
-        for name, value in kept.items():
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
             of_weight = isinstance(value, torch.Tensor) and value.shape == parameter.shape
             if of_weight and value.stride() != parameter.stride():
-                kept[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 class Lane(Protocol):

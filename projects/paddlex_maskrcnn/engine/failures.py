@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
+from ..errors import TrainingTroubleError
 from ..inference.network import Network
 from ..processes import shard
-from ..user_errors import TrainingTroubleError
 
 DIVERGED = "diverged.json"
 
@@ -67,7 +67,7 @@ class FailedStep:
         """
         values = {name: loss.item() for name, loss in losses.items()}
         shown = cause or ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        ids = [one["image_id"] for one in self.batch]
+        ids = [sample["image_id"] for sample in self.batch]
         mine = "" if cause or not _finite(values) else " in another process"
         message = (
             f"the loss is not finite{mine} at step {self.step} ({shown}); images {ids}, learning rate "
@@ -78,8 +78,9 @@ class FailedStep:
     def out_of_memory(self, error: Exception) -> TrainingTroubleError:
         """The error for a device whose memory is full."""
         images = ", ".join(
-            f"{one['image'].shape[-1]}x{one['image'].shape[-2]} with {len(one['instances'])} objects"
-            for one in self.batch
+            f"{sample['image'].shape[-1]}x{sample['image'].shape[-2]} with "
+            f"{len(sample['instances'])} objects"
+            for sample in self.batch
         )
         device = "the GPU" if self.network.device.type == "cuda" else "this machine"
         parts = min(len(self.batch), self.accumulate * 2)
@@ -90,7 +91,9 @@ class FailedStep:
             "set train.amp: bf16 and model.gradient_checkpointing: true (the same results to rounding)",
             "lower the short side in ResizeByShort, or train_batch_size with learning_rate in proportion",
         ]
-        listed = "; ".join(f"{n}. {one}" for n, one in enumerate(filter(None, remedies), start=1))
+        listed = "; ".join(
+            f"{n}. {remedy}" for n, remedy in enumerate(filter(None, remedies), start=1)
+        )
         return TrainingTroubleError(
             f"{device} has not enough memory for step {self.step}: {len(self.batch)} images "
             f"(width x height {images}){_amounts(error)}. In this order: {listed}"
@@ -102,24 +105,27 @@ class FailedStep:
             "learning_rate": self.lr,
             "losses": {name: _plain(value) for name, value in losses.items()},
             "before": [
-                {"loss": one.losses["loss"], "gradient_norm": _plain(float(one.gradient_norm))}
-                for one in self.recent
+                {
+                    "loss": record.losses["loss"],
+                    "gradient_norm": _plain(float(record.gradient_norm)),
+                }
+                for record in self.recent
             ],
             "gradient_norms": _gradient_norms(self.network.module),
             "images": [
                 {
-                    "image_id": one["image_id"],
-                    "file_name": one.get("file_name"),
-                    "size": list(one["image"].shape[-2:]) if "image" in one else None,
-                    "objects": len(one["instances"]) if "instances" in one else None,
+                    "image_id": sample["image_id"],
+                    "file_name": sample.get("file_name"),
+                    "size": list(sample["image"].shape[-2:]) if "image" in sample else None,
+                    "objects": len(sample["instances"]) if "instances" in sample else None,
                 }
-                for one in self.batch
+                for sample in self.batch
             ],
         }
 
 
 @contextlib.contextmanager
-def told(failed: FailedStep) -> Iterator[None]:
+def explained(failed: FailedStep) -> Iterator[None]:
     """Turn the errors a step can die of into messages with a remedy."""
     try:
         yield

@@ -107,7 +107,7 @@ def _defaults(kind: type) -> dict[str, Any]:
 
 
 def _section(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{name}.{key}": one for key, one in values.items() if key not in _FREE[name]}
+    return {f"{name}.{key}": value for key, value in values.items() if key not in _FREE[name]}
 
 
 def _dataset(key: str, dataset: DetectionDataset) -> dict[str, Any]:
@@ -126,9 +126,9 @@ def _fingerprint(dataset: DetectionDataset) -> str:
     digest = hashlib.sha256()
     for record in dataset.records:
         digest.update(repr((record["image_id"], record["width"], record["height"])).encode())
-        for one in record["annotations"]:
-            digest.update(repr((one["category_id"], one["iscrowd"])).encode())
-            digest.update(_outline(one["segmentation"]))
+        for annotation in record["annotations"]:
+            digest.update(repr((annotation["category_id"], annotation["iscrowd"])).encode())
+            digest.update(_outline(annotation["segmentation"]))
     return digest.hexdigest()[:16]
 
 

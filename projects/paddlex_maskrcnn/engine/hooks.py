@@ -20,8 +20,8 @@ import torch
 from detectron2.engine import HookBase
 from tqdm import tqdm
 
+from ..errors import RunInterruptedError, TrainingTroubleError
 from ..metrics.evaluation import Evaluation
-from ..user_errors import RunInterruptedError, TrainingTroubleError
 from .checkpoints import DIVERGED, LATEST, Checkpoints
 from .failures import TrainingDivergedError
 from .logs import MetricsLog
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 BEST_MODEL = "best_model"
 # What one evaluation found: all of COCO's numbers, and the validation losses if asked for.
-Found = tuple[Evaluation, dict[str, float]]
+EpochResult = tuple[Evaluation, dict[str, float]]
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -84,7 +84,7 @@ class EpochEnd(HookBase):
         best: Best,
         best_metric: str,
         metrics: MetricsLog,
-        evaluate: Callable[[], Found] | None,
+        evaluate: Callable[[], EpochResult] | None,
         patience: int | None,
         keep_last: int | None = None,
     ) -> None:
@@ -278,7 +278,7 @@ class SaveWhenStopped(HookBase):
 
     def before_train(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            self._before = {one: signal.signal(one, self._ask) for one in SIGNALS}
+            self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
 
     def after_step(self) -> None:
         progress = self.trainer.progress
@@ -288,8 +288,8 @@ class SaveWhenStopped(HookBase):
             logger.info("State saved in %s", self._checkpoints.save(LATEST))
 
     def after_train(self) -> None:
-        for one, handler in self._before.items():
-            signal.signal(one, handler)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         error = sys.exception()
         if self._asked and isinstance(error, TrainingTroubleError) and self.trainer.is_whole:
             # the signal went to the processes that load images too

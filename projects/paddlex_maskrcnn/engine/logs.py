@@ -49,12 +49,12 @@ class MetricsLog:
             writers: services that get every number too.
         """
         self._lines, self._table = save_dir / JSON_LINES, save_dir / TABLE
-        kept = _rows_up_to(self._lines, progress)
-        self._lines.write_text("".join(f"{json.dumps(row)}\n" for row in kept), encoding="utf-8")
+        rows = _rows_up_to(self._lines, progress)
+        self._lines.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
         with self._table.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
             writer.writeheader()
-            writer.writerows(kept)
+            writer.writerows(rows)
         events = SummaryWriter(str(save_dir / "tensorboard"), purge_step=progress.step + 1)
         self._writers: list[ScalarWriter] = [events, *writers]
 
@@ -111,7 +111,7 @@ def _whole_lines(path: Path) -> list[str]:
 def _without_nan(value: Any) -> Any:
     """JSON has no NaN: null says the same."""
     if isinstance(value, dict):
-        return {key: _without_nan(one) for key, one in value.items()}
+        return {key: _without_nan(item) for key, item in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
@@ -163,11 +163,11 @@ class _MLflow:
         import mlflow
 
         self._mlflow = mlflow
-        known = save_dir / ".mlflow_run_id"
-        before = known.read_text(encoding="utf-8").split() if known.is_file() else []
+        id_file = save_dir / ".mlflow_run_id"
+        before = id_file.read_text(encoding="utf-8").split() if id_file.is_file() else []
         again = before[1] if before[:1] == [run_id] else None
         run = mlflow.start_run(run_id=again, run_name=None if again else save_dir.name)
-        known.write_text(f"{run_id} {run.info.run_id}", encoding="utf-8")
+        id_file.write_text(f"{run_id} {run.info.run_id}", encoding="utf-8")
         if again is None:
             mlflow.log_params({key: str(value)[:500] for key, value in settings.items()})
 

@@ -20,7 +20,7 @@ from detectron2.solver import get_default_optimizer_params
 from torch import nn
 from torch.optim import Optimizer
 
-from ..config.problems import suggestion
+from ..config.check import suggestion
 from ..config.schema import TrainParams
 from ..modeling.backbone import lr_multiplier
 
@@ -54,10 +54,10 @@ def build_optimizer(
         return _by_name(module, params, dict(chosen), stages)
     if not callable(chosen):
         raise ValueError(
-            f"optimizer is {chosen!r}; give null, {{name: AdamW, ...}}, or in Python a function "
+            f"optimizer is {chosen!r}; allowed: null, {{name: AdamW, ...}}, or in Python a function "
             "params -> torch.optim.Optimizer"
         )
-    optimizer = chosen([one for one in module.parameters() if one.requires_grad])
+    optimizer = chosen([parameter for parameter in module.parameters() if parameter.requires_grad])
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"optimizer returned {optimizer!r}, not a torch.optim.Optimizer")
     return optimizer
@@ -67,10 +67,10 @@ def _by_name(
     module: nn.Module, params: TrainParams, arguments: dict[str, Any], stages: Mapping[str, float]
 ) -> Optimizer:
     name = arguments.pop("name", None)
-    known = [one for one in dir(torch.optim) if _is_optimizer(one)]
-    if name not in known:
+    names = [member for member in dir(torch.optim) if _is_optimizer(member)]
+    if name not in names:
         raise ValueError(
-            f"optimizer.name is {name!r}; choose one of {', '.join(known)}{suggestion(name, known)}"
+            f"optimizer.name is {name!r}; choose one of {', '.join(names)}{suggestion(name, names)}"
         )
     if "lr" in arguments:
         raise ValueError("optimizer.lr is given; the rate is set by learning_rate")
@@ -83,8 +83,8 @@ def _by_name(
 
 
 def _is_optimizer(name: str) -> bool:
-    one = getattr(torch.optim, name)
-    return isinstance(one, type) and issubclass(one, Optimizer) and one is not Optimizer
+    member = getattr(torch.optim, name)
+    return isinstance(member, type) and issubclass(member, Optimizer) and member is not Optimizer
 
 
 def _groups(
@@ -177,7 +177,7 @@ class Ema:
         """
         self._decay = decay
         self._names, self._live = _floating(module)
-        self._average = [one.detach().clone() for one in self._live]
+        self._average = [tensor.detach().clone() for tensor in self._live]
         self.steps = 0
 
     @torch.no_grad()
@@ -188,7 +188,7 @@ class Ema:
         self.steps += 1
 
     @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
+    def averaged(self) -> Iterator[None]:
         """The module has the average for its weights while the block runs."""
         self.swap()
         try:
@@ -205,12 +205,12 @@ class Ema:
     def restart_from(self, average: Mapping[str, torch.Tensor], steps: int) -> None:
         """Go on from a saved average, the state dict of a module."""
         self.steps = steps
-        for name, one in zip(self._names, self._average, strict=True):
-            one.copy_(average[name])
+        for name, tensor in zip(self._names, self._average, strict=True):
+            tensor.copy_(average[name])
 
 
 def _floating(module: nn.Module) -> tuple[list[str], list[torch.Tensor]]:
     """Names and tensors themselves of what a saved model has in floating point."""
     tensors = module.state_dict(keep_vars=True)
-    kept = {name: one for name, one in tensors.items() if one.is_floating_point()}
-    return list(kept), list(kept.values())
+    floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    return list(floating), list(floating.values())

@@ -19,13 +19,20 @@ from ..inference.model_directory import (
 from ..inference.network import ModelCard
 from .fingerprint import differences
 from .hooks import Best
-from .setup import Run
+from .setup import TrainingRun
 from .trainer import StepRecord
 
 logger = logging.getLogger(__name__)
 
+# What the optimizers of torch.optim keep for each element of a parameter. Other entries have shapes of
+# their own: step counts, Adafactor's row_var and col_var, LBFGS's flat vectors.
+_SHAPED_LIKE_PARAMETER = {
+    "momentum_buffer", "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "square_avg", "grad_avg",
+    "acc_delta", "sum", "prev", "step_size", "ax",
+}  # fmt: skip
 
-def resume_state(run: Run, best: Best, run_id: str) -> dict[str, Any]:
+
+def resume_state(run: TrainingRun, best: Best, run_id: str) -> dict[str, Any]:
     """All that decides the future of a run besides its weights; tensors and plain values."""
     progress = run.progress
     state = {
@@ -46,7 +53,7 @@ def resume_state(run: Run, best: Best, run_id: str) -> dict[str, Any]:
     return state
 
 
-def restore(run: Run, best: Best, directory: Path) -> str:
+def restore(run: TrainingRun, best: Best, directory: Path) -> str:
     """Put a run where the checkpoint left it; returns the id of the run it belongs to.
 
     Raises:
@@ -83,7 +90,9 @@ def restore_random_state(state: dict[str, Any] | None) -> None:
             torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def _check_same(run: Run, card: ModelCard, state: Mapping[str, Any], directory: Path) -> None:
+def _check_same(
+    run: TrainingRun, card: ModelCard, state: Mapping[str, Any], directory: Path
+) -> None:
     network = _different_cards(card, run.network.card)
     if network:
         raise ValueError(f"cannot resume from {directory}: {'; '.join(network)}")
@@ -111,7 +120,7 @@ def _restore_optimizer(optimizer: Optimizer, saved: dict[str, Any], directory: P
     sizes = [
         [len(group["params"]) for group in groups] for groups in (saved["param_groups"], current)
     ]
-    if sizes[0] != sizes[1]:
+    if sizes[0] != sizes[1] or not _shapes_fit(optimizer, saved["state"]):
         raise ValueError(
             f"cannot resume from {directory}: another set of parameters trains now (freezing or "
             "optimizer changed); start a new run with its weights as pretrain_weights"
@@ -119,7 +128,21 @@ def _restore_optimizer(optimizer: Optimizer, saved: dict[str, Any], directory: P
     optimizer.load_state_dict({"state": saved["state"], "param_groups": current})
 
 
-def _restore_progress(run: Run, state: Mapping[str, Any]) -> None:
+def _shapes_fit(optimizer: Optimizer, saved: Mapping[int, Mapping[str, Any]]) -> bool:
+    """Whether saved momenta have the shapes of the parameters that now take their numbers.
+
+    `load_state_dict` does not look, and a fused step over tensors of other shapes ends the process.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    return all(
+        value.shape == parameters[index].shape
+        for index, state in saved.items()
+        for name, value in state.items()
+        if name in _SHAPED_LIKE_PARAMETER and isinstance(value, torch.Tensor)
+    )
+
+
+def _restore_progress(run: TrainingRun, state: Mapping[str, Any]) -> None:
     """Where the run is; with another length of epoch, at the same share of it, without its records."""
     progress, length = run.progress, state["steps_per_epoch"]
     progress.step = state["step"]

@@ -58,7 +58,7 @@ _PREFIXES = {
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """A run that is ready to take its first step.
 
     Attributes:
@@ -124,12 +124,12 @@ class Run:
         self.schedule._last_lr = rates
 
 
-def start(
+def set_up(
     model: ModelParams,
     params: TrainParams,
     train_dataset: DetectionDataset,
     eval_dataset: DetectionDataset | None,
-) -> Run:
+) -> TrainingRun:
     """Check everything and build a fresh run.
 
     Raises:
@@ -174,7 +174,7 @@ def start(
         channels_last(network.module)
     optimizer = build_optimizer(network.module, params, _stage_factors(model))
     schedule = LambdaLR(optimizer, factor)
-    return Run(
+    return TrainingRun(
         network, optimizer, schedule, progress, params, train_dataset, eval_dataset,
         eval_transforms, weights,
         settings=settings_of(model, params, train_dataset, eval_dataset),
@@ -341,12 +341,12 @@ def freeze_parts(module: nn.Module, parts: Sequence[str]) -> list[nn.Module]:
     """
     frozen = []
     for part in parts:
-        found = [one for name, one in module.named_modules() if _belongs(name, part)]
-        if not found:
+        modules = [child for name, child in module.named_modules() if _belongs(name, part)]
+        if not modules:
             raise ValueError(f"freeze names {part!r}, which this network does not have")
-        frozen += found
-    for one in frozen:
-        one.requires_grad_(False)
+        frozen += modules
+    for frozen_module in frozen:
+        frozen_module.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise ValueError(f"freeze is {list(parts)}: nothing would be left to train")
     return frozen

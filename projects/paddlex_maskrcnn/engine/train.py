@@ -15,6 +15,7 @@ from detectron2.engine import HookBase
 
 from ..acceleration import PLAIN_VARIABLE, accelerate, asks_for_plain, plain
 from ..config.yaml_io import dump
+from ..inference.evaluate import evaluate_network
 from ..metrics.evaluation import Evaluation
 from ..processes import (
     across_processes,
@@ -26,12 +27,11 @@ from ..processes import (
 from .checkpoints import Checkpoints, new_run_id
 from .compiled import compile_parts, drop_compiled
 from .device import channels_first, match_layouts, on_device, usual_layout
-from .evaluate import evaluate_network
 from .failures import TrainingDivergedError
 from .hooks import (
     Best,
     EpochEnd,
-    Found,
+    EpochResult,
     LogLines,
     ProgressBar,
     SaveWhenStopped,
@@ -40,7 +40,7 @@ from .hooks import (
 )
 from .logs import MetricsLog, NoMetricsLog, open_loggers, open_visualdl, run_log
 from .resume import restore, restore_random_state, resume_state
-from .setup import Run, check_writable
+from .setup import TrainingRun, check_writable
 from .trainer import Trainer
 from .validation_loss import validation_losses
 
@@ -49,14 +49,14 @@ logger = logging.getLogger(__name__)
 CONFIG = "config.yaml"
 
 
-def train(run: Run, experiment: dict[str, Any]) -> Evaluation | None:
+def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
     """Train to the end; the network is left in evaluation mode, with averaged weights if asked for.
 
     Writes model directories, config.yaml, train.log and metrics into the run's save_dir. Returns the
     evaluation of the best model; None when this call did not evaluate it.
 
     Args:
-        run: as `start` returned it.
+        run: as `set_up` returned it.
         experiment: the resolved settings, written down for the record.
 
     Raises:
@@ -69,7 +69,7 @@ def train(run: Run, experiment: dict[str, Any]) -> Evaluation | None:
     if is_main():
         check_writable(save_dir)
     best = Best(lower_is_better=run.params.best_metric == "val_loss")
-    found = None
+    evaluation = None
     with run_log(save_dir) if is_main() else contextlib.nullcontext():
         run_id = _resumed(run, best) or from_main(new_run_id(save_dir) if is_main() else "")
         done = run.network.card.completed_epochs
@@ -80,7 +80,7 @@ def train(run: Run, experiment: dict[str, Any]) -> Evaluation | None:
         else:
             if is_main():
                 (save_dir / CONFIG).write_text(dump(experiment), encoding="utf-8")
-            found = _run_steps(run, best, run_id, experiment)
+            evaluation = _run_steps(run, best, run_id, experiment)
     drop_compiled(run.network.module)
     accelerate(run.network.module)
     if run.ema is not None:
@@ -88,10 +88,10 @@ def train(run: Run, experiment: dict[str, Any]) -> Evaluation | None:
     channels_first(run.network.module)
     run.network.set_training(False)
     wait_for_all()
-    return found
+    return evaluation
 
 
-def _resumed(run: Run, best: Best) -> str:
+def _resumed(run: TrainingRun, best: Best) -> str:
     """The id of the run that goes on, empty for a new one."""
     if run.resume_from is None:
         return ""
@@ -101,7 +101,9 @@ def _resumed(run: Run, best: Best) -> str:
     return run_id
 
 
-def _run_steps(run: Run, best: Best, run_id: str, experiment: dict[str, Any]) -> Evaluation | None:
+def _run_steps(
+    run: TrainingRun, best: Best, run_id: str, experiment: dict[str, Any]
+) -> Evaluation | None:
     _announce(run)
     metrics = _open_metrics(run, run_id)
     checkpoints = Checkpoints(
@@ -130,7 +132,7 @@ def _run_steps(run: Run, best: Best, run_id: str, experiment: dict[str, Any]) ->
     return epoch_end.best_evaluation
 
 
-def build_trainer(run: Run, batches: Iterator[list[dict[str, Any]]]) -> Trainer:
+def build_trainer(run: TrainingRun, batches: Iterator[list[dict[str, Any]]]) -> Trainer:
     """The trainer of a run, without hooks.
 
     Args:
@@ -147,7 +149,7 @@ def build_trainer(run: Run, batches: Iterator[list[dict[str, Any]]]) -> Trainer:
     )  # fmt: skip
 
 
-def _open_metrics(run: Run, run_id: str) -> MetricsLog:
+def _open_metrics(run: TrainingRun, run_id: str) -> MetricsLog:
     if not is_main():
         return NoMetricsLog()
     params, save_dir = run.params, Path(run.params.save_dir)
@@ -167,7 +169,7 @@ def _with_report(error: TrainingDivergedError, save_dir: Path) -> TrainingDiverg
 
 
 def _hooks(
-    run: Run, metrics: MetricsLog, checkpoints: Checkpoints, epoch_end: EpochEnd
+    run: TrainingRun, metrics: MetricsLog, checkpoints: Checkpoints, epoch_end: EpochEnd
 ) -> list[HookBase]:
     """In the order they act: the line of an epoch's last step stands before its evaluation."""
     params = run.params
@@ -181,7 +183,9 @@ def _hooks(
     return hooks
 
 
-def _epoch_end(run: Run, best: Best, metrics: MetricsLog, checkpoints: Checkpoints) -> EpochEnd:
+def _epoch_end(
+    run: TrainingRun, best: Best, metrics: MetricsLog, checkpoints: Checkpoints
+) -> EpochEnd:
     params = run.params
     return EpochEnd(
         checkpoints,
@@ -195,29 +199,29 @@ def _epoch_end(run: Run, best: Best, metrics: MetricsLog, checkpoints: Checkpoin
     )
 
 
-def _evaluator(run: Run) -> Callable[[], Found] | None:
+def _evaluator(run: TrainingRun) -> Callable[[], EpochResult] | None:
     dataset = run.eval_dataset
     if dataset is None:
         return None
     with_loss = run.params.validation_loss or run.params.best_metric == "val_loss"
 
-    def evaluate() -> Found:
+    def evaluate() -> EpochResult:
         metric = run.network.card.metric or "COCO"
         logger.info("Start to evaluate %d images...", dataset.num_samples)
-        averaged = run.ema.in_place() if run.ema else contextlib.nullcontext()
+        averaged = run.ema.averaged() if run.ema else contextlib.nullcontext()
         with averaged, usual_layout(run.network.module):
-            found = evaluate_network(run.network, dataset, run.eval_transforms, metric=metric)
+            evaluation = evaluate_network(run.network, dataset, run.eval_transforms, metric=metric)
             losses = {}
             if with_loss:
                 losses = validation_losses(
                     run.network, dataset, run.eval_transforms, run.params.seed
                 )
-        return found, losses
+        return evaluation, losses
 
     return evaluate
 
 
-def _announce(run: Run) -> None:
+def _announce(run: TrainingRun) -> None:
     for dataset in filter(None, (run.train_dataset, run.eval_dataset)):
         logger.info(dataset.describe())
     trainable = sum(p.numel() for p in run.network.module.parameters() if p.requires_grad)
@@ -274,7 +278,7 @@ class DryRun:
         )
 
 
-def dry_run(run: Run) -> DryRun:
+def dry_run(run: TrainingRun) -> DryRun:
     """Take one optimizer step of a prepared run."""
     trainer = Trainer(
         run.network, run.optimizer, run.schedule, run.batches(), run.progress,

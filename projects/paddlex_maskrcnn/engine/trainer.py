@@ -21,9 +21,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..inference.network import Network
-from ..processes import mean_of_all, on_the_way
+from ..processes import mean_of_all, to_host
 from .device import Precision
-from .failures import FailedStep, told
+from .failures import FailedStep, explained
 from .optimizer import Ema
 
 # Detectron2's names of the loss parts -> the documented ones
@@ -165,11 +165,11 @@ class Trainer(TrainerBase):
     def run_step(self) -> None:
         """One optimizer step."""
         start = time.perf_counter()
-        with told(self._failed([])):
+        with explained(self._failed([])):
             batch = next(self._batches)
         data_seconds = time.perf_counter() - start
         self.optimizer.zero_grad()
-        with told(self._failed(batch)):
+        with explained(self._failed(batch)):
             losses = self._backward(batch)
         self.after_backward()
         self.is_whole = False
@@ -223,7 +223,7 @@ class Trainer(TrainerBase):
         total = losses["loss"].detach()
         stop = torch.full_like(total, float(self.stop_asked))
         here = torch.stack([*(loss.detach() for loss in losses.values()), stop])
-        return on_the_way(mean_of_all(here))
+        return to_host(mean_of_all(here))
 
     def _checked(
         self,

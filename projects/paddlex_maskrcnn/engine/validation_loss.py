@@ -44,7 +44,7 @@ def validation_losses(
     _compute_losses_only(network.module)
     try:
         with EventStorage(), local_losses(), uncompiled():
-            rows = [_losses(network, one) for one in batches]
+            rows = [_losses(network, batch) for batch in batches]
     finally:
         network.set_training(training)
     return _mean(rows, dataset.num_samples, network.device)
@@ -71,6 +71,6 @@ def _names() -> tuple[str, ...]:
 def _compute_losses_only(module: nn.Module) -> None:
     """Training mode, in which the network returns losses, without touching running statistics."""
     module.train()
-    for one in module.modules():
-        if isinstance(one, _BatchNorm):
-            one.eval()
+    for layer in module.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.eval()

@@ -31,7 +31,7 @@ from .verification import TOLERANCE, Report, inputs_of, verify
 
 FORMAT_VERSION = 1
 
-_TOLD = 5
+_LISTED = 5
 _KINDS: dict[str, tuple[Any, Any]] = {
     "onnx": (write_onnx, OnnxRunner),
     "torchscript": (write_torchscript, TorchScriptRunner),
@@ -140,6 +140,7 @@ def export_network(
     """
     _check(to, tolerance)
     transforms = _transforms(network, transforms)
+    # a copy: what follows changes the module
     module = plain(copy.deepcopy(network.module)).cpu().eval()
     exportable = ExportableRCNN(module, transforms.padding)
     metadata = metadata_of(network.card, transforms, step_of(module))
@@ -151,7 +152,7 @@ def export_network(
     try:
         write(exportable, unverified, params.input_channel, params.score_threshold, metadata)
         report = verify(module, inputs, runner(unverified), tolerance)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: half a file must not look like a whole one
         unverified.unlink(missing_ok=True)
         raise
     if report.wrong:
@@ -183,10 +184,10 @@ def _transforms(network: Network, given: Compose | None) -> Compose:
 
 def _failure(report: Report, path: Path) -> str:
     """What the user reads."""
-    more = len(report.wrong) - _TOLD
+    more = len(report.wrong) - _LISTED
     lines = [
         "the exported file does not find what the network finds",
-        *report.wrong[:_TOLD],
+        *report.wrong[:_LISTED],
         *([f"and {more} more"] if more > 0 else []),
         str(report),
         f"the file is kept as {path}; a larger --tolerance accepts larger differences",

@@ -72,6 +72,7 @@ def _nms(graph: Any, boxes: Any, scores: Any, iou_threshold: float) -> Any:
     def constant(value: Any, dtype: torch.dtype = torch.int64) -> Any:
         return graph.op("Constant", value_t=torch.tensor(value, dtype=dtype))
 
+    # the third input is the most boxes of a class: all
     rows = graph.op(
         "NonMaxSuppression",
         symbolic_opset11.unsqueeze(graph, boxes, 0),
@@ -113,6 +114,7 @@ def write_onnx(
     register_operators()
     objects = {name: {0: "objects"} for name in OUTPUTS}
     with torch.no_grad(), quiet():
+        # dynamo=False: the functions of nms.py are TorchScript, whose loops this exporter turns into Loop
         torch.onnx.export(
             network, (example_image(channels), torch.tensor(threshold)), str(path),
             dynamo=False, opset_version=OPSET, input_names=["image", THRESHOLD],
@@ -120,6 +122,7 @@ def write_onnx(
             dynamic_axes={"image": {1: "height", 2: "width"}, **objects},
         )  # fmt: skip
     model = onnx.load(str(path))
+    # an input that has an initializer of its name is optional
     default = onnx.numpy_helper.from_array(np.array(threshold, np.float32), THRESHOLD)
     model.graph.initializer.append(default)
     onnx.helper.set_model_props(model, dict(metadata))
@@ -141,7 +144,7 @@ class OnnxRunner:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 3  # errors only
         options.intra_op_num_threads = torch.get_num_threads()
         try:
             self._session = onnxruntime.InferenceSession(
@@ -178,6 +181,7 @@ def write_torchscript(
 ) -> None:
     """Write a file; arguments as `write_onnx`, the metadata becomes extra files in it."""
     with torch.no_grad(), quiet():
+        # without torch's own check: `verify` compares on images of several shapes
         traced = torch.jit.trace(
             _OneInput(network, threshold).eval(), example_image(channels), check_trace=False
         )

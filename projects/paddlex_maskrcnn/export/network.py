@@ -64,6 +64,7 @@ class ExportableRCNN(nn.Module):
             foreground classes from 0, masks (N, M, M) probabilities of the box's region.
         """
         self._picker.score_threshold = score_threshold
+        # tensors, not numbers: the trace must not keep the size of its example
         size = torch.stack([torch.as_tensor(side) for side in image.shape[-2:]])
         below, right = self._padded_size(size) - size
         normed = (image - self.module.pixel_mean) / self.module.pixel_std
@@ -71,8 +72,13 @@ class ExportableRCNN(nn.Module):
         features = self.module.backbone(padded)
         images = ImageList(padded, [size])
         proposals, _ = self.module.proposal_generator(images, features, None)
-        [found], _ = self.module.roi_heads(images, features, proposals, None)
-        return found.pred_boxes.tensor, found.scores, found.pred_classes, found.pred_masks
+        [detections], _ = self.module.roi_heads(images, features, proposals, None)
+        return (
+            detections.pred_boxes.tensor,
+            detections.scores,
+            detections.pred_classes,
+            detections.pred_masks,
+        )
 
     def _padded_size(self, size: Tensor) -> Tensor:
         """Height and width that the backbone sees, as `PaddedRCNN.preprocess_image` makes them."""
@@ -115,10 +121,10 @@ class _ProposalPicker:
     ) -> list[Instances]:
         rpn, [size] = self._rpn, image_sizes
         picked = [
-            self._best_of(level, *one)
-            for level, one in enumerate(zip(anchors, logits, deltas, strict=True))
+            self._best_of(level, *tensors)
+            for level, tensors in enumerate(zip(anchors, logits, deltas, strict=True))
         ]
-        boxes, score, level = (torch.cat(one) for one in zip(*picked, strict=True))
+        boxes, score, level = (torch.cat(tensors) for tensors in zip(*picked, strict=True))
         candidates = Boxes(boxes)
         candidates.clip(size)
         full = candidates.nonempty(threshold=rpn.min_box_size)
@@ -134,6 +140,7 @@ class _ProposalPicker:
         self, level: int, anchors: Boxes, logits: Tensor, deltas: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes, scores and level of the best anchors of a level, before NMS."""
+        # a tensor, so that the graph takes the smaller number for every size of image
         most: Any = torch.as_tensor(logits.shape[1]).clamp(max=self._rpn.pre_nms_topk[False])
         scores, best = logits[0].topk(most)
         boxes = self._rpn.box2box_transform.apply_deltas(deltas[0][best], anchors.tensor[best])
@@ -160,6 +167,7 @@ class _BoxPicker:
         boxes = self._predictor.box2box_transform.apply_deltas(
             deltas, proposed.proposal_boxes.tensor
         )
+        # the last column is background
         scores = logits.softmax(dim=-1)[:, :-1]
         rows, classes = torch.nonzero(scores > self.score_threshold, as_tuple=True)
         # a plain number, so that the graph can reshape no rows as well
@@ -167,11 +175,11 @@ class _BoxPicker:
         columns = classes if num_boxes > 1 else torch.zeros_like(classes)
         candidates = Boxes(boxes.reshape(-1, num_boxes, 4)[rows, columns])
         candidates.clip(proposed.image_size)
-        keep, kept_scores = self._pick(candidates.tensor, scores[rows, classes], classes)
-        found = Instances(proposed.image_size)
-        found.pred_boxes = candidates[keep]
-        found.scores, found.pred_classes = kept_scores, classes[keep]
-        return [found], [rows[keep]]
+        keep, final_scores = self._pick(candidates.tensor, scores[rows, classes], classes)
+        detections = Instances(proposed.image_size)
+        detections.pred_boxes = candidates[keep]
+        detections.scores, detections.pred_classes = final_scores, classes[keep]
+        return [detections], [rows[keep]]
 
     def _pick(self, boxes: Tensor, scores: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         settings, num_classes = self._predictor.nms_settings, self._predictor.num_classes
@@ -195,11 +203,11 @@ class _MaskPicker:
         self._head = head
 
     def __call__(self, x: Tensor, instances: list[Instances]) -> list[Instances]:
-        [found] = instances
+        [detections] = instances
         logits = self._head.layers(x)
         if logits.shape[1] == 1:
             chosen = logits[:, 0]
         else:
-            chosen = logits[torch.arange(logits.shape[0], device=x.device), found.pred_classes]
-        found.pred_masks = chosen.sigmoid()
+            chosen = logits[torch.arange(logits.shape[0], device=x.device), detections.pred_classes]
+        detections.pred_masks = chosen.sigmoid()
         return instances

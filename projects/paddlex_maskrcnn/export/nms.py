@@ -38,16 +38,17 @@ def grouped_nms(
     if boxes.numel() == 0:
         keep = torch.zeros_like(groups)
     elif boxes.numel() <= few:
+        # boxes of different groups do not meet when each group has an area of its own
         apart = groups.to(boxes) * (boxes.max() + 1)
         keep = torch.ops.torchvision.nms(boxes + apart[:, None], scores, iou_threshold)
     else:
-        kept = torch.zeros_like(scores)
+        survives = torch.zeros_like(scores)
         for group in range(num_groups):
             rows = torch.nonzero(groups == group).flatten()
             if rows.numel() > 0:
                 best = torch.ops.torchvision.nms(boxes[rows], scores[rows], iou_threshold)
-                kept[rows[best]] = 1.0
-        rows = torch.nonzero(kept).flatten()
+                survives[rows[best]] = 1.0
+        rows = torch.nonzero(survives).flatten()
         keep = rows[torch.sort(scores[rows], dim=0, descending=True)[1]]
     return keep
 
@@ -64,6 +65,7 @@ def soft_nms(
         threshold: () which a pick's score exceeds.
         top_k: number of boxes to keep at most, -1 = all.
     """
+    # -1 is below every score: a box that is taken, or was never picked
     left, picked = scores, torch.full_like(scores, -1.0)
     limit = scores.numel() if top_k < 0 else min(top_k, scores.numel())
     picks, going = 0, limit > 0

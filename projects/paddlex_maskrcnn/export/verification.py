@@ -39,7 +39,7 @@ _SIZES = ((480, 640), (640, 480), (240, 720), (512, 512), (203, 157))  # height,
 
 
 @dataclass
-class Found:
+class Objects:
     """Objects of one image, best first.
 
     Attributes:
@@ -92,7 +92,7 @@ class Match:
     differences: Differences = field(default_factory=Differences)
 
 
-def match(first: Found, second: Found, tolerance: float) -> Match:
+def match(first: Objects, second: Objects, tolerance: float) -> Match:
     """Pair objects of one class whose scores and masks differ by no more than the tolerance.
 
     Boxes may differ by PIXELS times it. Pairs are made from the closest on; each object is in one.
@@ -102,43 +102,48 @@ def match(first: Found, second: Found, tolerance: float) -> Match:
     while distance.size and distance.min() <= 1:
         row, column = np.unravel_index(distance.argmin(), distance.shape)
         pairs.append((int(row), int(column)))
+        # both are taken
         distance[row], distance[:, column] = np.inf, np.inf
     rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
     return Match(
         pairs,
-        [one for one in range(len(first)) if one not in rows],
-        [one for one in range(len(second)) if one not in columns],
+        [index for index in range(len(first)) if index not in rows],
+        [index for index in range(len(second)) if index not in columns],
         _largest(first, second, pairs),
     )
 
 
-def nearest(one: int, of: Found, among: Found) -> str:
+def nearest(index: int, of: Objects, among: Objects) -> str:
     """What an object without a counterpart is like, for a message."""
-    told = f"class {of.labels[one]}, score {of.scores[one]:.4f}, box {_rounded(of.boxes[one])}"
-    rows = np.flatnonzero(among.labels == of.labels[one])
+    description = (
+        f"class {of.labels[index]}, score {of.scores[index]:.4f}, box {_rounded(of.boxes[index])}"
+    )
+    rows = np.flatnonzero(among.labels == of.labels[index])
     if not len(rows):
-        return f"{told}; the other has none of this class"
-    row = rows[np.abs(among.boxes[rows] - of.boxes[one]).max(axis=1).argmin()]
-    return f"{told}; nearest score {among.scores[row]:.4f}, box {_rounded(among.boxes[row])}"
+        return f"{description}; the other has none of this class"
+    row = rows[np.abs(among.boxes[rows] - of.boxes[index]).max(axis=1).argmin()]
+    return f"{description}; nearest score {among.scores[row]:.4f}, box {_rounded(among.boxes[row])}"
 
 
-def _distances(first: Found, second: Found, tolerance: float) -> np.ndarray:
+def _distances(first: Objects, second: Objects, tolerance: float) -> np.ndarray:
     """(N, M): 1 is as far apart as allowed, infinite for other classes."""
     boxes = np.abs(first.boxes[:, None] - second.boxes[None]).max(axis=2, initial=0) / PIXELS
     scores = np.abs(first.scores[:, None] - second.scores[None])
     distance = np.maximum(boxes, scores) / tolerance
     distance[first.labels[:, None] != second.labels[None]] = np.inf
+    # masks of the pairs that are still possible: all of them would be N x M x pixels
     for row, column in np.argwhere(distance <= 1):
         masks = _mask_difference(first, second, row, column) / tolerance
         distance[row, column] = max(distance[row, column], masks)
+    # the least of numbers among which one is nan is nan, and the search for pairs would end
     return np.where(np.isnan(distance), np.inf, distance)
 
 
-def _mask_difference(first: Found, second: Found, row: int, column: int) -> float:
+def _mask_difference(first: Objects, second: Objects, row: int, column: int) -> float:
     return float(np.abs(first.masks[row] - second.masks[column]).max(initial=0))
 
 
-def _largest(first: Found, second: Found, pairs: Sequence[tuple[int, int]]) -> Differences:
+def _largest(first: Objects, second: Objects, pairs: Sequence[tuple[int, int]]) -> Differences:
     largest = Differences()
     for row, column in pairs:
         box = float(np.abs(first.boxes[row] - second.boxes[column]).max())
@@ -202,11 +207,11 @@ def verify(
         ValueError: when the network finds nothing that could be compared.
     """
     reference = _Reference(module)
-    threshold, expected = _expected(reference, [one for _, one in inputs])
+    threshold, expected = _expected(reference, [sample for _, sample in inputs])
     report = Report(threshold, len(inputs))
-    for (name, one), first in zip(inputs, expected, strict=True):
-        second = Found(*runner(one["image"].float(), threshold))
-        nudged = _Nudged(reference, one, threshold, tolerance)
+    for (name, sample), first in zip(inputs, expected, strict=True):
+        second = Objects(*runner(sample["image"].float(), threshold))
+        nudged = _Nudged(reference, sample, threshold, tolerance)
         _compare(report, name, runner.name, first, second, nudged)
     if report.on_edge > MOST_ON_EDGE * (report.objects + report.on_edge):
         report.wrong.append(
@@ -223,57 +228,67 @@ class _Reference:
         self.threshold = module.roi_heads.box_predictor.test_score_thresh
 
     @torch.no_grad()
-    def __call__(self, one: dict[str, Any], threshold: float) -> Found:
+    def __call__(self, sample: dict[str, Any], threshold: float) -> Objects:
         with scores_above(threshold):
-            [found] = self._module.inference([one], do_postprocess=False)
-        tensors = found.pred_boxes.tensor, found.scores, found.pred_classes, found.pred_masks[:, 0]
-        return Found(*[tensor.numpy() for tensor in tensors])
+            [instances] = self._module.inference([sample], do_postprocess=False)
+        tensors = (
+            instances.pred_boxes.tensor,
+            instances.scores,
+            instances.pred_classes,
+            instances.pred_masks[:, 0],
+        )
+        return Objects(*[tensor.numpy() for tensor in tensors])
 
 
 class _Nudged:
     """PyTorch's objects of an image again, after its pixels have moved a little; made when needed."""
 
     def __init__(
-        self, reference: _Reference, one: dict[str, Any], threshold: float, tolerance: float
+        self, reference: _Reference, sample: dict[str, Any], threshold: float, tolerance: float
     ) -> None:
-        self._reference, self._one, self._threshold = reference, one, threshold
+        self._reference, self._sample, self._threshold = reference, sample, threshold
         self.tolerance = tolerance
-        self._found: list[Found] = []
+        self._results: list[Objects] = []
 
-    def __iter__(self) -> Iterator[Found]:
-        yield from self._found
-        while len(self._found) < _NUDGES:
-            generator = torch.Generator().manual_seed(len(self._found))
-            image = self._one["image"].float()
+    def __iter__(self) -> Iterator[Objects]:
+        yield from self._results
+        while len(self._results) < _NUDGES:
+            # a seed for each: another run of the same export decides the same
+            generator = torch.Generator().manual_seed(len(self._results))
+            image = self._sample["image"].float()
             noise = torch.rand(image.shape, generator=generator) * 2 - 1
             image = image + noise * _NUDGE * (image.max() - image.min()).clamp(min=1)
-            self._found.append(self._reference({**self._one, "image": image}, self._threshold))
-            yield self._found[-1]
+            self._results.append(self._reference({**self._sample, "image": image}, self._threshold))
+            yield self._results[-1]
 
-    def lose(self, one: int, found: Found) -> bool:
+    def lose(self, index: int, objects: Objects) -> bool:
         """Whether an object is missing once."""
-        return any(one in match(found, other, self.tolerance).alone for other in self)
+        return any(index in match(objects, other, self.tolerance).alone for other in self)
 
-    def have(self, one: int, found: Found) -> bool:
+    def have(self, index: int, objects: Objects) -> bool:
         """Whether an object is there once."""
-        return any(one not in match(found, other, self.tolerance).alone for other in self)
+        return any(index not in match(objects, other, self.tolerance).alone for other in self)
 
 
 def _compare(
-    report: Report, name: str, other: str, first: Found, second: Found, nudged: _Nudged
+    report: Report, name: str, other: str, first: Objects, second: Objects, nudged: _Nudged
 ) -> None:
     """Add one image to the report."""
     matched = match(first, second, nudged.tolerance)
     report.objects += len(matched.pairs)
     report.differences.widen(matched.differences)
-    lost = [one for one in matched.alone if not nudged.lose(one, first)]
-    gained = [one for one in matched.others_alone if not nudged.have(one, second)]
+    lost = [index for index in matched.alone if not nudged.lose(index, first)]
+    gained = [index for index in matched.others_alone if not nudged.have(index, second)]
     report.on_edge += len(matched.alone) + len(matched.others_alone) - len(lost) - len(gained)
-    report.wrong += [f"{name}: only PyTorch has {nearest(one, first, second)}" for one in lost]
-    report.wrong += [f"{name}: only {other} has {nearest(one, second, first)}" for one in gained]
+    report.wrong += [f"{name}: only PyTorch has {nearest(index, first, second)}" for index in lost]
+    report.wrong += [
+        f"{name}: only {other} has {nearest(index, second, first)}" for index in gained
+    ]
 
 
-def _expected(reference: _Reference, inputs: Sequence[dict[str, Any]]) -> tuple[float, list[Found]]:
+def _expected(
+    reference: _Reference, inputs: Sequence[dict[str, Any]]
+) -> tuple[float, list[Objects]]:
     """The highest threshold from which there is enough to compare, and what is found with it.
 
     Raises:
@@ -281,15 +296,15 @@ def _expected(reference: _Reference, inputs: Sequence[dict[str, Any]]) -> tuple[
     """
     thresholds = dict.fromkeys(reference.threshold * factor for factor in _LOWERED)
     for threshold in thresholds:
-        found = [reference(one, threshold) for one in inputs]
-        if sum(map(len, found)) >= ENOUGH:
+        results = [reference(sample, threshold) for sample in inputs]
+        if sum(map(len, results)) >= ENOUGH:
             break
-    if not sum(map(len, found)):
+    if not sum(map(len, results)):
         raise ValueError(
             "the network finds nothing on the images, whatever the score threshold, so that nothing "
             "can be compared; give images with objects by --images, or export a trained model"
         )
-    return threshold, found
+    return threshold, results
 
 
 _GREY, _CONTRAST = 128, 64  # of a drawn scene, about
@@ -330,8 +345,8 @@ def _sizes(transforms: Compose) -> list[tuple[int, int]]:
 
 def _spread(files: Sequence[Path]) -> list[Path]:
     """At most MOST of them, from the first to the last."""
-    places = np.linspace(0, len(files) - 1, min(MOST, len(files)))
-    return [files[round(place)] for place in places]
+    positions = np.linspace(0, len(files) - 1, min(MOST, len(files)))
+    return [files[round(position)] for position in positions]
 
 
 def _drawn(card: ModelCard, height: int, width: int) -> np.ndarray:

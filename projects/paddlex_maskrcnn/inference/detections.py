@@ -88,7 +88,7 @@ class Detection:
         return [x1, y1, x2 - x1, y2 - y1]
 
 
-class _Found(NamedTuple):
+class _NetworkOutput(NamedTuple):
     """N detections of an image on the CPU, in pixels of the network's input.
 
     Attributes:
@@ -147,15 +147,15 @@ def detect(module: GeneralizedRCNN, inputs: Sequence[dict[str, Any]]) -> list[li
         module: in evaluation mode.
         inputs: as `detect_each`.
     """
-    found = dict(detect_each(module, inputs, max(1, len(inputs))))
-    return [found[place] for place in range(len(inputs))]
+    detections = dict(detect_each(module, inputs, max(1, len(inputs))))
+    return [detections[index] for index in range(len(inputs))]
 
 
 @torch.no_grad()
 def detect_each(
     module: GeneralizedRCNN, inputs: Iterable[dict[str, Any]], batch_size: int
 ) -> Iterator[tuple[int, list[Detection]]]:
-    """(place of the input, its detections), in the order in which batches become full.
+    """(index of the input, its detections), in the order in which batches become full.
 
     Only images of one shape run together, since the padding of a mixed batch would change the
     features at the border: any batch size gives the same result.
@@ -167,9 +167,9 @@ def detect_each(
         batch_size: largest number of images that run together; four times as many are held.
     """
     waiting: dict[tuple, list[tuple[int, dict[str, Any]]]] = {}
-    for place, one in enumerate(inputs):
-        shape = (*one["image"].shape, one.get("pad_to"))
-        waiting.setdefault(shape, []).append((place, one))
+    for index, sample in enumerate(inputs):
+        shape = (*sample["image"].shape, sample.get("pad_to"))
+        waiting.setdefault(shape, []).append((index, sample))
         if len(waiting[shape]) == batch_size:
             yield from _run(module, waiting.pop(shape))
         elif sum(map(len, waiting.values())) >= _WAITING * batch_size:
@@ -181,51 +181,53 @@ def detect_each(
 def _run(
     module: GeneralizedRCNN, batch: Sequence[tuple[int, dict[str, Any]]]
 ) -> Iterator[tuple[int, list[Detection]]]:
-    instances = module.inference([one for _, one in batch], do_postprocess=False)
-    sizes = [one.image_size for one in instances]
-    for (place, one), size, found in zip(batch, sizes, _read(instances), strict=True):
-        frame = one["height"], one["width"]
-        yield place, _to_original(found, size, frame, one.get("corner", (0, 0)))
+    instances = module.inference([sample for _, sample in batch], do_postprocess=False)
+    sizes = [objects.image_size for objects in instances]
+    for (index, sample), size, output in zip(batch, sizes, _read(instances), strict=True):
+        frame = sample["height"], sample["width"]
+        yield index, _to_original(output, size, frame, sample.get("corner", (0, 0)))
 
 
-def _read(instances: Sequence[Instances]) -> list[_Found]:
-    """What was found in each image of a batch, in one copy: a GPU is waited for once."""
+def _read(instances: Sequence[Instances]) -> list[_NetworkOutput]:
+    """The output for each image of a batch, in one copy: a GPU is waited for once."""
     rows = [
         torch.cat(
             (
-                one.pred_boxes.tensor, one.scores[:, None], one.pred_classes[:, None],
-                one.pred_masks.flatten(1),
+                objects.pred_boxes.tensor, objects.scores[:, None], objects.pred_classes[:, None],
+                objects.pred_masks.flatten(1),
             ),
             dim=1,
         ).float()
-        for one in instances
+        for objects in instances
     ]  # fmt: skip
-    parts = torch.cat(rows).cpu().split([len(one) for one in instances])
-    sides = [one.pred_masks.shape[-2:] for one in instances]
-    return [_unpacked(*one) for one in zip(parts, sides, strict=True)]
+    parts = torch.cat(rows).cpu().split([len(objects) for objects in instances])
+    sides = [objects.pred_masks.shape[-2:] for objects in instances]
+    return [_unpacked(part, side) for part, side in zip(parts, sides, strict=True)]
 
 
-def _unpacked(rows: torch.Tensor, sides: Sequence[int]) -> _Found:
-    return _Found(rows[:, :4], rows[:, 4], rows[:, 5].long(), rows[:, 6:].unflatten(1, sides))
+def _unpacked(rows: torch.Tensor, sides: Sequence[int]) -> _NetworkOutput:
+    return _NetworkOutput(
+        rows[:, :4], rows[:, 4], rows[:, 5].long(), rows[:, 6:].unflatten(1, sides)
+    )
 
 
 def _to_original(
-    found: _Found, size: tuple[int, int], frame: tuple[int, int], corner: tuple[int, int]
+    output: _NetworkOutput, size: tuple[int, int], frame: tuple[int, int], corner: tuple[int, int]
 ) -> list[Detection]:
     """Detections of one image at network resolution, scaled to the original image."""
-    boxes = Boxes(found.boxes.clone())
+    boxes = Boxes(output.boxes.clone())
     boxes.scale(frame[1] / size[1], frame[0] / size[0])
     boxes.clip(frame)
-    stays = boxes.nonempty()
-    kept, masks = boxes.tensor[stays], found.masks[stays]
-    placed = (kept + kept.new_tensor([*corner, *corner])).tolist()
-    scores, classes = found.scores[stays].tolist(), found.classes[stays].tolist()
-    pasted = [HeadMask(*one, frame, corner) for one in zip(masks, kept, strict=True)]
+    nonempty = boxes.nonempty()
+    in_frame, masks = boxes.tensor[nonempty], output.masks[nonempty]
+    in_image = (in_frame + in_frame.new_tensor([*corner, *corner])).tolist()
+    scores, classes = output.scores[nonempty].tolist(), output.classes[nonempty].tolist()
+    pasted = [HeadMask(mask, box, frame, corner) for mask, box in zip(masks, in_frame, strict=True)]
     detections = [
         Detection(tuple(box), score, label, mask)
-        for box, score, label, mask in zip(placed, scores, classes, pasted, strict=True)
+        for box, score, label, mask in zip(in_image, scores, classes, pasted, strict=True)
     ]
-    return sorted(detections, key=lambda one: -one.score)
+    return sorted(detections, key=lambda detection: -detection.score)
 
 
 def paste_in_box(mask: torch.Tensor, box: torch.Tensor, height: int, width: int) -> BoxMask:
@@ -259,8 +261,8 @@ def _interpolation(start: int, stop: int, low: float, high: float, cells: int) -
     first, last = np.float32(low), np.float32(high)
     centre = np.arange(start, stop, dtype=np.float32) + np.float32(0.5)
     normed = (centre - first) / (last - first) * 2 - 1
-    place = ((normed + 1) * cells - 1) / 2
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(cells, dtype=np.float32)))
+    position = ((normed + 1) * cells - 1) / 2
+    return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells, dtype=np.float32)))
 
 
 def _window(box: torch.Tensor, height: int, width: int) -> tuple[int, int, int, int]:

@@ -75,7 +75,7 @@ def _operators(card: ModelCard) -> list[tuple[str, dict[str, Any]]]:
     transforms = card.test_transforms()
     if transforms is None:
         return []
-    return [next(iter(one.items())) for one in transforms.deterministic().to_config()]
+    return [next(iter(entry.items())) for entry in transforms.deterministic().to_config()]
 
 
 def _registered(card: ModelCard, directory: Path) -> str:

@@ -60,12 +60,12 @@ class ModelCard:
         Raises:
             ValueError: when its settings are not ours.
         """
-        known = {name: plain[name] for name in cls.__dataclass_fields__ if name in plain}
-        form = dict(known["input_format"])
+        values = {name: plain[name] for name in cls.__dataclass_fields__ if name in plain}
+        form = dict(values["input_format"])
         form |= {key: tuple(form[key]) for key in ("pixel_mean", "pixel_std")}
-        known["input_format"] = InputFormat(**form)
-        known["params"] = check_arguments(ModelParams, known["params"])
-        return cls(**known)
+        values["input_format"] = InputFormat(**form)
+        values["params"] = check_arguments(ModelParams, values["params"])
+        return cls(**values)
 
     def test_transforms(self) -> Compose | None:
         """The operators applied before predicting."""
@@ -124,7 +124,7 @@ def choose_device(name: str) -> str:
         ValueError: when cuda is asked for and there is none.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda', but torch sees no GPU here; choose auto or cpu")
+        raise ValueError("device is 'cuda', but torch sees no GPU here; choose one of auto, cpu")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name

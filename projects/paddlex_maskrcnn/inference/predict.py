@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..config.check import suggestion
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
 from ..modeling.box_predictor import scores_above
@@ -46,17 +46,16 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         if self.mask_format not in MASK_FORMATS:
-            close = get_close_matches(str(self.mask_format), MASK_FORMATS, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            _refuse("mask_format", self.mask_format, f"'dense', 'rle' or 'box'{hint}")
+            raise ValueError(
+                f"mask_format is {self.mask_format!r}; choose one of {', '.join(MASK_FORMATS)}"
+                f"{suggestion(self.mask_format, MASK_FORMATS)}"
+            )
         if not _is_count(self.batch_size):
             _refuse("batch_size", self.batch_size, "an integer >= 1")
         if self.tile is not None and self.tile_size is None:
             _refuse("tile", self.tile, "pixels >= 16, one number or (height, width)")
         if not _is_number(self.overlap) or not 0 < self.overlap < 1:
-            _refuse(
-                "overlap", self.overlap, "above 0 and below 1; a part of each tile, such as 0.2"
-            )
+            _refuse("overlap", self.overlap, "> 0 and < 1; a part of each tile, such as 0.2")
 
     @property
     def tile_size(self) -> tuple[int, int] | None:
@@ -128,15 +127,18 @@ def predict_images(
     card = network.card
     least = options.least_score(card.params.score_threshold)
     inputs = _Inputs(network, images, transforms, options)
-    found = dict(detect_each(network.module, inputs, options.batch_size))
+    detections = dict(detect_each(network.module, inputs, options.batch_size))
     results = []
-    for (height, width), tiles, places in inputs.seen:
+    for (height, width), tiles, indices in inputs.seen:
         # before merging: pieces that are not wanted alone shall not fray others
-        parts = [[one for one in found.pop(place) if one.score >= least] for place in places]
+        parts = [
+            [detection for detection in detections.pop(index) if detection.score >= least]
+            for index in indices
+        ]
         results.append(
             [
-                as_object(one, card.labels, height, width, options.mask_format)
-                for one in merge_tiles(tiles, parts)
+                as_object(detection, card.labels, height, width, options.mask_format)
+                for detection in merge_tiles(tiles, parts)
             ]
         )
     return results
@@ -146,7 +148,7 @@ class _Inputs:
     """The network's inputs, read one after the other, and which image each belongs to.
 
     Attributes:
-        seen: of each image so far, its (height, width), its tiles, and the places of their inputs.
+        seen: of each image so far, its (height, width), its tiles, and the indices of their inputs.
     """
 
     def __init__(
@@ -159,14 +161,14 @@ class _Inputs:
         self.seen: list[tuple[tuple[int, int], list[Tile], range]] = []
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        place = 0
+        index = 0
         for image in self._images:
             pixels = self._mapper.pixels(image)
             height, width = pixels.shape[:2]
             size, overlap = self._options.tile_size or (height, width), self._options.overlap
             tiles = tiles_of(height, width, size, overlap)
-            self.seen.append(((height, width), tiles, range(place, place + len(tiles))))
-            place += len(tiles)
+            self.seen.append(((height, width), tiles, range(index, index + len(tiles))))
+            index += len(tiles)
             for tile in tiles:
                 part = pixels[tile.top : tile.bottom, tile.left : tile.right]
                 yield {**self._mapper(part), "corner": (tile.left, tile.top)}

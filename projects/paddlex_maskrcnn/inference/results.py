@@ -38,7 +38,7 @@ def _after_reading(name: str) -> Callable[..., Any]:
     """The method of dict, of one whose mask has been made."""
     method = getattr(dict, name)
 
-    def reading(self: FoundObject, *args: Any, **kwargs: Any) -> Any:
+    def reading(self: DetectedObject, *args: Any, **kwargs: Any) -> Any:
         self._read()
         return method(self, *args, **kwargs)
 
@@ -46,7 +46,7 @@ def _after_reading(name: str) -> Callable[..., Any]:
     return reading
 
 
-class FoundObject(dict):
+class DetectedObject(dict):
     """One object: `bbox`, `mask`, `category`, `category_id`, `score`; see `predict`.
 
     A dict in every respect. `mask` is made when it is first read and then stays; copies and pickles
@@ -98,22 +98,22 @@ class FoundObject(dict):
         return dict.get(self, key, default)
 
     def __iter__(self) -> Iterator[str]:
-        # its being here makes dict(one) and {**one} ask for each value instead of copying them
+        # its being here makes dict(result) and {**result} ask for each value instead of copying them
         return dict.__iter__(self)
 
-    def copy(self) -> FoundObject:
+    def copy(self) -> DetectedObject:
         """A shallow copy, unread if this is."""
         return self.__copy__()
 
-    def __copy__(self) -> FoundObject:
-        twin = FoundObject()
+    def __copy__(self) -> DetectedObject:
+        twin = DetectedObject()
         for key in dict.keys(self):
             dict.__setitem__(twin, key, dict.__getitem__(self, key))
         return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
         held = [(key, dict.__getitem__(self, key)) for key in dict.keys(self)]
-        return FoundObject, (), None, None, iter(held)
+        return DetectedObject, (), None, None, iter(held)
 
     items = _after_reading("items")
     values = _after_reading("values")
@@ -137,7 +137,7 @@ def as_object(
         height, width: of the image, pixels.
         mask_format: one of MASK_FORMATS.
     """
-    found = FoundObject(
+    result = DetectedObject(
         bbox=detection.xywh,
         mask=_Unread(detection.mask, height, width),
         category=labels[detection.class_index],
@@ -145,8 +145,8 @@ def as_object(
         score=detection.score,
     )
     if mask_format == RLE:
-        return found.as_rle()
-    return found.as_box() if mask_format == BOX else found
+        return result.as_rle()
+    return result.as_box() if mask_format == BOX else result
 
 
 def dense_mask(mask: Any, height: int | None = None, width: int | None = None) -> np.ndarray:
@@ -205,9 +205,9 @@ def to_supervision(results: Results, height: int | None = None, width: int | Non
     return supervision.Detections(
         xyxy=_boxes(results),
         mask=_masks(results, height, width),
-        confidence=np.array([one["score"] for one in results], np.float32),
+        confidence=np.array([result["score"] for result in results], np.float32),
         class_id=_classes(results),
-        data={"class_name": np.array([one["category"] for one in results])},
+        data={"class_name": np.array([result["category"] for result in results])},
     )
 
 
@@ -233,7 +233,7 @@ def to_instances(results: Results, height: int, width: int) -> Instances:
         )
     instances = Instances((height, width))
     instances.pred_boxes = Boxes(torch.from_numpy(_boxes(results)))
-    instances.scores = torch.tensor([one["score"] for one in results], dtype=torch.float32)
+    instances.scores = torch.tensor([result["score"] for result in results], dtype=torch.float32)
     instances.pred_classes = torch.from_numpy(_classes(results))
     instances.pred_masks = torch.from_numpy(masks)
     return instances
@@ -241,15 +241,15 @@ def to_instances(results: Results, height: int, width: int) -> Instances:
 
 def _boxes(results: Results) -> np.ndarray:
     """(N, 4) x1, y1, x2, y2."""
-    xywh = np.array([one["bbox"] for one in results], np.float32).reshape(-1, 4)
+    xywh = np.array([result["bbox"] for result in results], np.float32).reshape(-1, 4)
     return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
 
 
 def _classes(results: Results) -> np.ndarray:
-    return np.array([one["category_id"] - 1 for one in results], np.int64)
+    return np.array([result["category_id"] - 1 for result in results], np.int64)
 
 
 def _masks(results: Results, height: int | None, width: int | None) -> np.ndarray:
     if not results:
         return np.zeros((0, height or 0, width or 0), bool)
-    return np.stack([dense_mask(one["mask"], height, width).astype(bool) for one in results])
+    return np.stack([dense_mask(result["mask"], height, width).astype(bool) for result in results])

@@ -23,7 +23,7 @@ SAME = 0.5  # IoU in the shared zone, or share of a cut piece, from which two ar
 _ALIKE = 0.5  # least ratio of their scores: doubtful ones must not tie sure ones together
 _NEAR = 0.01  # distance to a border, of the tile's side, at which an object counts as cut
 _NEAR_PIXELS = 2.0
-_KEPT_PASTED = 64  # masks
+_PASTED_CACHE = 64  # masks
 
 
 @dataclass(frozen=True)
@@ -69,40 +69,42 @@ def _starts(length: int, side: int, overlap: float) -> list[int]:
         return [0]
     step = max(1, math.floor(side * (1 - overlap)))
     gaps = math.ceil((length - side) / step)
-    return [round(place * (length - side) / gaps) for place in range(gaps + 1)]
+    return [round(number * (length - side) / gaps) for number in range(gaps + 1)]
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """A detection, the tile it was found in, and whether a border inside the image cuts it off."""
+    """A detection, the tile it comes from, and whether a border inside the image cuts it off."""
 
-    found: Detection
+    detection: Detection
     tile: Tile
     is_cut: bool
 
 
-def merge_tiles(tiles: Sequence[Tile], found: Sequence[Sequence[Detection]]) -> list[Detection]:
+def merge_tiles(
+    tiles: Sequence[Tile], detections: Sequence[Sequence[Detection]]
+) -> list[Detection]:
     """Detections of an image, best first, each object once and whole.
 
     Args:
         tiles: as of `tiles_of`.
-        found: detections of each tile, in pixels of the image.
+        detections: of each tile, in pixels of the image.
     """
     height, width = max(tile.bottom for tile in tiles), max(tile.right for tile in tiles)
     pieces = [
-        _Piece(one, tile, _is_cut(one, tile, height, width))
-        for tile, ones in zip(tiles, found, strict=True)
-        for one in ones
+        _Piece(detection, tile, _is_cut(detection, tile, height, width))
+        for tile, in_tile in zip(tiles, detections, strict=True)
+        for detection in in_tile
     ]
     group = _Groups(len(pieces))
     for first, second in _same_objects(tiles, pieces):
         group.join(first, second)
-    merged = [_united([pieces[place] for place in places]) for places in group.members()]
-    return sorted(merged, key=lambda one: -one.score)
+    merged = [_united([pieces[index] for index in indices]) for indices in group.members()]
+    return sorted(merged, key=lambda detection: -detection.score)
 
 
-def _is_cut(found: Detection, tile: Tile, height: int, width: int) -> bool:
-    x1, y1, x2, y2 = found.box
+def _is_cut(detection: Detection, tile: Tile, height: int, width: int) -> bool:
+    x1, y1, x2, y2 = detection.box
     near_x = max(_NEAR_PIXELS, _NEAR * (tile.right - tile.left))
     near_y = max(_NEAR_PIXELS, _NEAR * (tile.bottom - tile.top))
     return (
@@ -115,17 +117,18 @@ def _is_cut(found: Detection, tile: Tile, height: int, width: int) -> bool:
 
 def _same_objects(tiles: Sequence[Tile], pieces: Sequence[_Piece]) -> Iterator[tuple[int, int]]:
     """Pairs of pieces from different tiles that are one object."""
-    pasted = lru_cache(_KEPT_PASTED)(lambda place: _as_pasted(pieces[place].found.mask))
-    places: dict[Tile, list[int]] = {tile: [] for tile in tiles}
-    for place, piece in enumerate(pieces):
-        places[piece.tile].append(place)
-    boxes = np.array([piece.found.box for piece in pieces]).reshape(-1, 4)
+    # pasting a mask head's output takes longer than comparing it, and neighbours are compared in turn
+    pasted = lru_cache(_PASTED_CACHE)(lambda index: _as_pasted(pieces[index].detection.mask))
+    indices: dict[Tile, list[int]] = {tile: [] for tile in tiles}
+    for index, piece in enumerate(pieces):
+        indices[piece.tile].append(index)
+    boxes = np.array([piece.detection.box for piece in pieces]).reshape(-1, 4)
     for i, tile in enumerate(tiles):
         for other in tiles[i + 1 :]:
             zone = tile.common(other)
             if zone.is_empty:
                 continue
-            for a, b in _candidates(zone, places[tile], places[other], boxes):
+            for a, b in _candidates(zone, indices[tile], indices[other], boxes):
                 if _is_same(pieces[a], pieces[b], a, b, pasted, zone):
                     yield a, b
 
@@ -146,10 +149,10 @@ def _candidates(
 
 
 def _is_same(
-    one: _Piece, other: _Piece, a: int, b: int, pasted: Callable[[int], BoxMask], zone: Tile
+    piece: _Piece, other: _Piece, a: int, b: int, pasted: Callable[[int], BoxMask], zone: Tile
 ) -> bool:
-    low, high = sorted((one.found.score, other.found.score))
-    if one.found.class_index != other.found.class_index or low < _ALIKE * high:
+    low, high = sorted((piece.detection.score, other.detection.score))
+    if piece.detection.class_index != other.detection.class_index or low < _ALIKE * high:
         return False
     first, second = cropped(pasted(a), zone), cropped(pasted(b), zone)
     area, other_area = int(first.bits.sum()), int(second.bits.sum())
@@ -158,7 +161,7 @@ def _is_same(
         return False
     if common >= SAME * (area + other_area - common):
         return True
-    smaller_is_cut = one.is_cut if area <= other_area else other.is_cut
+    smaller_is_cut = piece.is_cut if area <= other_area else other.is_cut
     return smaller_is_cut and common >= SAME * min(area, other_area)
 
 
@@ -173,23 +176,23 @@ def cropped(mask: BoxMask, zone: Tile) -> BoxMask:
     return BoxMask(part.left, part.top, bits)
 
 
-def intersection(one: BoxMask, other: BoxMask) -> int:
+def intersection(mask: BoxMask, other: BoxMask) -> int:
     """Pixels that two masks have in common."""
     rows, columns = other.bits.shape
     window = Tile(other.x, other.y, other.x + columns, other.y + rows)
-    part = cropped(one, window)
+    part = cropped(mask, window)
     rows, columns = part.bits.shape
     same = cropped(other, Tile(part.x, part.y, part.x + columns, part.y + rows))
     return int(np.count_nonzero(part.bits & same.bits)) if part.bits.size else 0
 
 
-def union(one: BoxMask, other: BoxMask) -> BoxMask:
+def union(first: BoxMask, second: BoxMask) -> BoxMask:
     """The pixels of either mask, in the window that holds both."""
-    left, top = min(one.x, other.x), min(one.y, other.y)
-    right = max(mask.x + mask.bits.shape[1] for mask in (one, other))
-    bottom = max(mask.y + mask.bits.shape[0] for mask in (one, other))
+    left, top = min(first.x, second.x), min(first.y, second.y)
+    right = max(mask.x + mask.bits.shape[1] for mask in (first, second))
+    bottom = max(mask.y + mask.bits.shape[0] for mask in (first, second))
     bits = np.zeros((bottom - top, right - left), np.uint8)
-    for mask in map(_as_pasted, (one, other)):
+    for mask in map(_as_pasted, (first, second)):
         rows, columns = mask.bits.shape
         bits[mask.y - top : mask.y - top + rows, mask.x - left : mask.x - left + columns] |= (
             mask.bits
@@ -200,27 +203,27 @@ def union(one: BoxMask, other: BoxMask) -> BoxMask:
 def _united(pieces: Sequence[_Piece]) -> Detection:
     """One object of its pieces: the best of those seen whole, else all together."""
     if len(pieces) == 1:
-        return pieces[0].found
+        return pieces[0].detection
     first, *others = sorted(pieces, key=_rank)
-    score = max(piece.found.score for piece in pieces)
-    box, mask = first.found.box, first.found.mask
+    score = max(piece.detection.score for piece in pieces)
+    box, mask = first.detection.box, first.detection.mask
     if first.is_cut:
         for piece in others:
-            mask, box = union(mask, piece.found.mask), _around(box, piece.found.box)
-    return Detection(box, score, first.found.class_index, mask)
+            mask, box = union(mask, piece.detection.mask), _around(box, piece.detection.box)
+    return Detection(box, score, first.detection.class_index, mask)
 
 
 def _rank(piece: _Piece) -> tuple[bool, float]:
     """Whole ones by score, cut ones by size."""
-    x1, y1, x2, y2 = piece.found.box
-    return piece.is_cut, -(x2 - x1) * (y2 - y1) if piece.is_cut else -piece.found.score
+    x1, y1, x2, y2 = piece.detection.box
+    return piece.is_cut, -(x2 - x1) * (y2 - y1) if piece.is_cut else -piece.detection.score
 
 
 def _around(
-    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
+    box: tuple[float, float, float, float], other: tuple[float, float, float, float]
 ) -> tuple[float, float, float, float]:
-    x1, y1 = min(one[0], other[0]), min(one[1], other[1])
-    return x1, y1, max(one[2], other[2]), max(one[3], other[3])
+    x1, y1 = min(box[0], other[0]), min(box[1], other[1])
+    return x1, y1, max(box[2], other[2]), max(box[3], other[3])
 
 
 def _as_pasted(mask: BoxMask) -> BoxMask:
@@ -229,24 +232,24 @@ def _as_pasted(mask: BoxMask) -> BoxMask:
 
 
 class _Groups:
-    """Which places belong together (union-find)."""
+    """Which indices belong together (union-find)."""
 
     def __init__(self, size: int) -> None:
         self._parent = list(range(size))
 
-    def join(self, one: int, other: int) -> None:
-        low, high = sorted((self._root(one), self._root(other)))
+    def join(self, index: int, other: int) -> None:
+        low, high = sorted((self._root(index), self._root(other)))
         self._parent[high] = low
 
     def members(self) -> list[list[int]]:
-        """Each group's places, groups in order of their first."""
+        """Each group's indices, groups in order of their first."""
         groups: dict[int, list[int]] = {}
-        for place in range(len(self._parent)):
-            groups.setdefault(self._root(place), []).append(place)
+        for index in range(len(self._parent)):
+            groups.setdefault(self._root(index), []).append(index)
         return list(groups.values())
 
-    def _root(self, place: int) -> int:
-        while self._parent[place] != place:
-            self._parent[place] = self._parent[self._parent[place]]
-            place = self._parent[place]
-        return place
+    def _root(self, index: int) -> int:
+        while self._parent[index] != index:
+            self._parent[index] = self._parent[self._parent[index]]
+            index = self._parent[index]
+        return index

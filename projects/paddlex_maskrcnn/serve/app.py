@@ -96,6 +96,7 @@ def create_app(
     )
     app.add_middleware(Observed, metrics=predicting.metrics)
     _tell_errors(app)
+    # open without a key: orchestrators and Prometheus have none
     _add_states(app, predicting)
     guards = [Depends(_guard(api_key))]
     _add_predict(app, predicting, guards)
@@ -154,6 +155,7 @@ def _tell_errors(app: FastAPI) -> None:
 
 def _guard(api_key: str | None) -> Any:
     async def guard(given: Annotated[str | None, Depends(_KEY)]) -> None:
+        # takes as long for every wrong key, so that its time says nothing of the right one
         if not secrets.compare_digest((given or "").encode(), (api_key or "").encode()):
             raise RefusalError(401, "the header X-API-Key is missing or wrong")
 
@@ -174,6 +176,7 @@ def run_server(app: FastAPI, host: str, port: int, timeout: float, guarded: bool
     Raises:
         ValueError: when there is no listening at this address.
     """
+    # without uvicorn's own log: `Observed` writes a line a request
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -157,18 +157,18 @@ def as_answers(objects: Sequence[Any], mask_format: str) -> list[FoundObject]:
         objects: of `predict`, masks unread.
         mask_format: rle, polygon or none.
     """
-    return [_as_answer(one, mask_format) for one in objects]
+    return [_as_answer(detection, mask_format) for detection in objects]
 
 
-def _as_answer(one: Any, mask_format: str) -> FoundObject:
+def _as_answer(detection: Any, mask_format: str) -> FoundObject:
     segmentation: Any = None
     if mask_format != "none":
-        segmentation = one.as_rle()["mask"]
+        segmentation = detection.as_rle()["mask"]
     if mask_format == "polygon":
         loops = polygons_of_rle(segmentation) if _has_pixels(segmentation) else []
         segmentation = [loop.astype(int).ravel().tolist() for loop in loops]
-    kept = {name: one[name] for name in ("bbox", "category", "category_id", "score")}
-    return FoundObject(**kept, segmentation=segmentation)
+    copied = {name: detection[name] for name in ("bbox", "category", "category_id", "score")}
+    return FoundObject(**copied, segmentation=segmentation)
 
 
 def _has_pixels(rle: dict[str, Any]) -> bool:

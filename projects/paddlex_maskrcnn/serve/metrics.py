@@ -26,6 +26,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+# upper ends of the histograms' bars
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _BATCHES = (1, 2, 4, 8, 16, 32)
 _OBJECTS = (0, 1, 2, 5, 10, 20, 50, 100, 200)
@@ -84,7 +85,7 @@ class Metrics:
         self._batch.observe(batch_size)
         self._model.observe(seconds)
 
-    def found(self, objects: int) -> None:
+    def count_objects(self, objects: int) -> None:
         """Count an answer's objects."""
         self._objects.observe(objects)
 

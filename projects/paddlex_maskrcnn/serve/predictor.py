@@ -120,6 +120,7 @@ class Predictor:
         """
         for operator in self._transforms.augmentations.augs:
             if operator.largest_zoom(height, width) is not None:  # those that resize
+                # one byte seen as an image of any size: takes no memory
                 empty = np.broadcast_to(np.uint8(0), (height, width, self.num_channels))
                 resize = operator.get_transform(empty)
                 height, width = getattr(resize, "new_h", height), getattr(resize, "new_w", width)
@@ -210,7 +211,7 @@ class Predicting:
                 ) from error
             except ClientDisconnect as error:
                 raise _gone() from error
-            return await self._while_wanted(request, self._found(data, options, query), end)
+            return await self._while_wanted(request, self._answer(data, options, query), end)
 
     @contextmanager
     def _taken_on(self) -> Iterator[None]:
@@ -253,7 +254,7 @@ class Predicting:
             task.cancel()
             gone.cancel()
 
-    async def _found(self, data: bytes, options: PredictOptions, query: Query) -> bytes:
+    async def _answer(self, data: bytes, options: PredictOptions, query: Query) -> bytes:
         start = time.perf_counter()
         limits, loop = self._limits, asyncio.get_running_loop()
         pixels = await loop.run_in_executor(
@@ -263,14 +264,14 @@ class Predicting:
         self._predictor.check_work(height, width, options, limits.max_tiles, limits.max_pixels)
         decode = time.perf_counter() - start
         try:
-            found = await asyncio.wrap_future(self.worker.submit(pixels, options))
+            prediction = await asyncio.wrap_future(self.worker.submit(pixels, options))
         except ModelMemoryError as error:
             raise self._later("there was not enough memory for this image") from error
-        self.metrics.found(len(found.objects))
-        timings = {"decode": decode, "queue": found.waited, "model": found.computed}
+        self.metrics.count_objects(len(prediction.objects))
+        timings = {"decode": decode, "queue": prediction.waited, "model": prediction.computed}
         image = Image(width=width, height=height)
         return await loop.run_in_executor(
-            self._threads, _as_json, image, found.objects, query.mask_format, timings, start
+            self._threads, _as_json, image, prediction.objects, query.mask_format, timings, start
         )
 
     def _later(self, reason: str) -> RefusalError:

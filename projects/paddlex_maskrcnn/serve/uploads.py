@@ -74,6 +74,7 @@ async def _bounded(request: Request, most: int, max_bytes: int) -> AsyncGenerato
     """The body's pieces, as long as there are not too many."""
     length = request.headers.get("content-length", "")
     received = 0
+    # refused before it is read; a length that is missing or wrong is seen below
     if length.isdecimal() and int(length) > most:
         raise _too_large(max_bytes)
     async with aclosing(request.stream()) as pieces:
@@ -127,6 +128,7 @@ def _too_large(max_bytes: int) -> RefusalError:
     )
 
 
+# TIFF's numbers of its tags
 _WIDTH, _HEIGHT, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 277, 322, 323
 
 
@@ -157,11 +159,11 @@ def read_picture(data: bytes, num_channels: int, max_pixels: int) -> np.ndarray:
     pixels, stored = images.decode_picture(encoded, num_channels)
     if pixels is None:
         raise _unusable("the image cannot be decoded: it is damaged")
-    found = 1 if pixels.ndim == 2 else pixels.shape[2]
-    if found != num_channels and not (num_channels == 3 and found in (1, 4)):
-        raise _unusable(f"the image has {found} channels, but the model takes {num_channels}")
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if channels != num_channels and not (num_channels == 3 and channels in (1, 4)):
+        raise _unusable(f"the image has {channels} channels, but the model takes {num_channels}")
     upright = images.turned(pixels, orientation_of(encoded))
-    return _blue_first(upright) if stored == "RGB" and found in (3, 4) else upright
+    return _blue_first(upright) if stored == "RGB" and channels in (3, 4) else upright
 
 
 def announced_sizes(data: bytes, num_channels: int = 3) -> Iterator[Size]:
@@ -194,6 +196,7 @@ def announced_sizes(data: bytes, num_channels: int = 3) -> Iterator[Size]:
 def _sizes_of_tiff(data: bytes, num_channels: int) -> Iterator[Size]:
     """Of each page that is decoded, and of its tiles; Pillow opens no TIFF of many channels."""
     file = io.BytesIO(data)
+    # the file's header: byte order, version, where the first page is
     page = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if data[:4] in _BIG_TIFF else 8])
     samples, pages = 1, 0
     while page.next and (pages == 0 or (samples == 1 != num_channels and num_channels != 3)):
@@ -207,12 +210,14 @@ def _sizes_of_tiff(data: bytes, num_channels: int) -> Iterator[Size]:
         if samples > max(num_channels, _MOST_SAMPLES):
             raise _unusable(f"the image has {samples} channels, but the model takes {num_channels}")
         yield int(page[_HEIGHT]), int(page[_WIDTH])
+        # a tile can be larger than its page, and decoding makes whole tiles
         yield int(page.get(_TILE_HEIGHT, 0)), int(page.get(_TILE_WIDTH, 0))
     if pages == 0:
         raise _unusable("the image is damaged: it has no page")
 
 
 def _blue_first(pixels: np.ndarray) -> np.ndarray:
+    # a fourth channel, transparency, stays the last
     order = [2, 1, 0, 3]
     return pixels[:, :, order[: pixels.shape[2]]]
 

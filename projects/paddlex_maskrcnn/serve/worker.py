@@ -36,7 +36,7 @@ class ModelMemoryError(Exception):
 
 
 @dataclass
-class Found:
+class Prediction:
     """What the network said of one image, and how long it took, in seconds."""
 
     objects: Objects
@@ -48,7 +48,7 @@ class Found:
 class _Job:
     image: np.ndarray
     options: PredictOptions
-    future: Future[Found] = field(default_factory=Future)
+    future: Future[Prediction] = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
     def runs_with(self, other: _Job) -> bool:
@@ -85,6 +85,7 @@ class Worker:
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._stopping = False
+        # a daemon: a run that hangs does not keep the process alive
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self.ready = False
         self.trouble: str | None = None
@@ -101,9 +102,10 @@ class Worker:
             self._changed.notify_all()
         self._thread.join(seconds)
 
-    def submit(self, image: np.ndarray, options: PredictOptions) -> Future[Found]:
+    def submit(self, image: np.ndarray, options: PredictOptions) -> Future[Prediction]:
         """What will be found; cancelling it before it runs spares the run."""
         job = _Job(image, options)
+        # cancelled when the client goes away, see `_forget`
         job.future.add_done_callback(lambda _: self._forget(job))
         with self._changed:
             self._jobs.append(job)
@@ -154,17 +156,17 @@ class Worker:
     def _run(self, batch: Sequence[_Job]) -> None:
         start = time.perf_counter()
         try:
-            found = self._compute([job.image for job in batch], batch[0].options)
+            predicted = self._compute([job.image for job in batch], batch[0].options)
             seconds = time.perf_counter() - start
-            assert len(found) == len(batch), (len(found), len(batch))
+            assert len(predicted) == len(batch), (len(predicted), len(batch))
         except Exception as error:
             self._failed(batch, error)
             return
         self._on_batch(len(batch), seconds)
         each = seconds / len(batch)
         self.pace = each if not self.pace else (1 - _PACE) * self.pace + _PACE * each
-        for job, objects in zip(batch, found, strict=True):
-            job.future.set_result(Found(objects, start - job.since, seconds))
+        for job, objects in zip(batch, predicted, strict=True):
+            job.future.set_result(Prediction(objects, start - job.since, seconds))
 
     def _failed(self, batch: Sequence[_Job], error: Exception) -> None:
         """A batch again one by one, as one image or only their number may be to blame."""

@@ -61,11 +61,11 @@ def test_arguments_of_paddlex_scripts_are_accepted_with_one_note(tiny_coco, capl
     ("arguments", "fragment"),
     [
         ({"num_workers": -1}, r"CocoDetection\.num_workers is -1; allowed: >= 0"),
-        ({"num_workers": "all"}, "num_workers is 'all'; a number >= 0 or 'auto' is needed"),
-        ({"num_workers": True}, "num_workers is True; a whole number or a text is needed"),
+        ({"num_workers": "all"}, "num_workers is 'all'; allowed: a number >= 0 or 'auto'"),
+        ({"num_workers": True}, "num_workers is True; allowed: a whole number or a text"),
         ({"transforms": []}, r"CocoDetection\.transforms is \[\]; a Compose or None is needed"),
-        ({"shuffle": 1}, "shuffle is 1; true or false is needed"),
-        ({"skip_invalid": "yes"}, "skip_invalid is 'yes'; true or false is needed"),
+        ({"shuffle": 1}, "shuffle is 1; allowed: true or false"),
+        ({"skip_invalid": "yes"}, "skip_invalid is 'yes'; allowed: true or false"),
     ],
 )
 def test_mistakes_in_arguments(tiny_coco, arguments, fragment):
@@ -83,7 +83,7 @@ def test_a_wrong_argument_of_any_class_is_named_with_class_value_and_what_is_all
     with pytest.raises(ValueError, match="is not a known key") as caught:
         DATASETS[name]("gone", num_workers=-1, shuffle="yes", shufle=1)
     assert f"{name}.num_workers is -1; allowed: >= 0" in str(caught.value)
-    assert f"{name}.shuffle is 'yes'; true or false is needed" in str(caught.value)
+    assert f"{name}.shuffle is 'yes'; allowed: true or false" in str(caught.value)
     assert f"{name}.shufle is not a known key; did you mean 'shuffle'?" in str(caught.value)
 
 

@@ -102,7 +102,7 @@ def test_a_place_that_cannot_be_written(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"split": "../train"}, r"DrawnShapes\.split is '../train'; a plain name is needed"),
+        ({"split": "../train"}, r"DrawnShapes\.split is '../train'; allowed: a plain name"),
         ({"num_images": 0}, r"DrawnShapes\.num_images is 0; allowed: >= 1"),
         ({"seed": -1}, r"DrawnShapes\.seed is -1; allowed: >= 0"),
         ({"image_size": 8}, r"DrawnShapes\.image_size is 8; allowed: >= 64"),

@@ -41,20 +41,20 @@ def test_default_range_fits_any_number_of_channels():
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ({"mean": 0.5}, r"Normalize\.mean is 0\.5; a list of numbers is needed"),
+        ({"mean": 0.5}, r"Normalize\.mean is 0\.5; allowed: a list of numbers"),
         ({"mean": []}, r"mean is \[\]; allowed: not empty"),
         (
             {"mean": [0.5, "0.5", 0.5]},
-            r"mean is \[0\.5, '0\.5', 0\.5\]; a list of numbers is needed",
+            r"mean is \[0\.5, '0\.5', 0\.5\]; allowed: a list of numbers",
         ),
-        ({"std": [1, 1]}, r"std is \[1\.0, 1\.0\]; as many entries as mean has, 3, are needed"),
+        ({"std": [1, 1]}, r"std is \[1\.0, 1\.0\]; allowed: as many entries as mean has, 3"),
         ({"std": [1, 0, 1]}, r"std is .*; allowed: > 0 and not empty"),
         (
             {"max_val": [255, 255, 0]},
-            r"max_val is .*; numbers above those of min_val, .*, are needed",
+            r"max_val is .*; allowed: numbers above those of min_val, .*",
         ),
         ({"min_val": [0, 0]}, "min_val is .*; as many entries as mean"),
-        ({"mean": [float("nan"), 0, 0]}, "mean is .*nan.*; a list of numbers is needed"),
+        ({"mean": [float("nan"), 0, 0]}, "mean is .*nan.*; allowed: a list of numbers"),
     ],
 )
 def test_mistakes_of_normalize(arguments, fragment):
@@ -237,7 +237,7 @@ def test_prediction_does_not_distort():
     [
         ({"brightness_range": 1.5}, r"brightness_range is 1\.5; allowed: >= 0 and <= 1"),
         ({"hue_range": -1}, r"RandomDistort\.hue_range is -1\.0; allowed: >= 0"),
-        ({"hue_prob": "x"}, r"hue_prob is 'x'; a number is needed \(>= 0 and <= 1\)"),
+        ({"hue_prob": "x"}, r"hue_prob is 'x'; allowed: a number, >= 0 and <= 1"),
     ],
 )
 def test_mistakes_of_distort(arguments, fragment):

@@ -210,11 +210,11 @@ def test_add_augmenters_goes_in_front_and_refuses_a_second_of_its_kind():
         ),
         (
             lambda: ComposedRCNNTransforms("train", [0, 5]),
-            r"min_max_size is \[0, 5\]; a short_size >= 1 is needed",
+            r"min_max_size is \[0, 5\]; allowed: a short_size >= 1",
         ),
         (
             lambda: ComposedRCNNTransforms("train", random_horizontal_flip=1),
-            "random_horizontal_flip is 1; true or false is needed",
+            "random_horizontal_flip is 1; allowed: true or false",
         ),
     ],
 )

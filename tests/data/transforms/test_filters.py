@@ -73,7 +73,7 @@ def test_what_it_cannot_do_is_said():
         ({"clip_limit": 0}, r"CLAHE\.clip_limit is 0\.0; allowed: >= 0\.01"),
         (
             {"tile_grid_size": 8},
-            r"tile_grid_size is 8; a list of whole numbers is needed \(\[columns, rows\], each >= 1\)",
+            r"tile_grid_size is 8; allowed: a list of whole numbers, \[columns, rows\], each >= 1",
         ),
         ({"tile_grid_size": [8, 0]}, "tile_grid_size"),
     ],
@@ -159,7 +159,7 @@ def test_only_some_images_in_training_and_none_in_prediction(operator):
             lambda: RandomBlur(sigma=[0, 1]),
             r"RandomBlur\.sigma is \[0\.0, 1\.0\]; allowed: \[lowest, highest\], each >= 0\.01",
         ),
-        (lambda: RandomBlur(sigma=2), "sigma is 2; a list of numbers is needed"),
+        (lambda: RandomBlur(sigma=2), "sigma is 2; allowed: a list of numbers"),
         (
             lambda: RandomNoise(std=[0.2, 0.1]),
             r"std is \[0\.2, 0\.1\]; allowed: \[lowest, highest\], each >= 0 and <= 1",

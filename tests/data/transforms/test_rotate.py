@@ -78,7 +78,7 @@ def test_quarters_come_from_the_list():
             lambda: RandomRotation(angle=270),
             r"RandomRotation\.angle is 270\.0; allowed: >= -180 and <= 180",
         ),
-        (lambda: RandomRotation(expand=1), "expand is 1; true or false is needed"),
+        (lambda: RandomRotation(expand=1), "expand is 1; allowed: true or false"),
         (lambda: RandomRotate90(turns=[4]), r"turns is \[4\]; allowed: >= 1 and <= 3"),
         (lambda: RandomRotate90(prob=-1), r"RandomRotate90\.prob is -1\.0; allowed: >= 0"),
         (

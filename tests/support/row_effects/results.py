@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from unittest import mock
 
 import cv2
 import numpy as np
-from pycocotools.cocoeval import COCOeval
 
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.cli import main
@@ -29,54 +27,46 @@ REPLACEMENTS[EvaluateParams, "eval_dataset"] = lambda lab: lab.material.drawn("o
 
 @shows(EvaluateParams, "eval_dataset")
 def images_are_those_of_the_data_set(lab: Laboratory) -> None:
-    _, details, _, _ = evaluation(lab)
+    _, details, _ = evaluation(lab)
     given = lab.material.eval_data.coco_gt.dataset
     assert details["gt"]["annotations"] == given["annotations"]
 
 
 @shows(EvaluateParams, "batch_size")
 def images_are_evaluated_together(lab: Laboratory) -> None:
-    _, _, watch, _ = evaluation(lab)
+    _, _, watch = evaluation(lab)
     assert set(watch.together) == {2}
 
 
 @shows(EvaluateParams, "epoch_id")
 def epoch_is_named_in_the_log(lab: Laboratory) -> None:
-    _, _, watch, _ = evaluation(lab)
+    _, _, watch = evaluation(lab)
     assert "[EVAL] Finished, Epoch=17, bbox_" in watch.text
 
 
 @shows(EvaluateParams, "metric")
 def metric_is_the_one_named(lab: Laboratory) -> None:
-    metrics, _, _, _ = evaluation(lab)
+    metrics, _, _ = evaluation(lab)
     assert set(metrics) == {"bbox_map", "segm_map"}
 
 
 @shows(EvaluateParams, "return_details")
 def details_are_returned_too(lab: Laboratory) -> None:
-    _, details, _, _ = evaluation(lab)
+    _, details, _ = evaluation(lab)
     assert set(details) == {"bbox", "mask", "gt"}
     assert len(details["bbox"]) > 0
 
 
-@shows(EvaluateParams, "backend")
-def library_computes_the_numbers(lab: Laboratory) -> None:
-    _, _, _, calls = evaluation(lab)
-    assert calls == 2  # boxes and masks
-
-
 @shared
-def evaluation(lab: Laboratory) -> tuple[dict, dict, Watch, int]:
-    """Metrics, details (empty when none are returned), watch, and evaluations by pycocotools."""
+def evaluation(lab: Laboratory) -> tuple[dict, dict, Watch]:
+    """Metrics, details (empty when none are returned) and watch."""
     model = pdx.load_model(lab.material.saved, "cpu")
-    evaluate = mock.patch.object(COCOeval, "evaluate", autospec=True, side_effect=COCOeval.evaluate)
-    with watching() as watch, evaluate as calls:
+    with watching() as watch:
         returned = model.evaluate(
-            lab.material.eval_data, batch_size=2, epoch_id=17, metric="VOC", return_details=True,
-            backend="pycocotools",
-        )  # fmt: skip
+            lab.material.eval_data, batch_size=2, epoch_id=17, metric="VOC", return_details=True
+        )
     metrics, details = returned if isinstance(returned, tuple) else (returned, {})
-    return metrics, details, watch, calls.call_count
+    return metrics, details, watch
 
 
 @shows(PredictParams, "num_pictures", "report")

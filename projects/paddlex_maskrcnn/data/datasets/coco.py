@@ -23,6 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ...config import signatures
 from ...config.dataset_params import CocoDetectionParams
 from ...config.signature import takes_params
 from ...garbage_collection import collection_paused
@@ -59,7 +60,7 @@ _MOST_FOLDERS = 500  # that are looked into for missing pictures
 class CocoDetection(DetectionDataset):
     """Images of a folder with the objects of a COCO instance annotation file."""
 
-    @takes_params(CocoDetectionParams, "CocoDetection")
+    @takes_params(CocoDetectionParams, "CocoDetection", like=signatures.CocoDetection)
     def __init__(self, params: CocoDetectionParams) -> None:
         """Read and check annotations and image headers.
 

@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 import pycocotools.mask as mask_util
 
+from ...config import signatures
 from ...config.dataset_params import CocoDetectionParams, DrawnShapesParams
 from ...config.signature import takes_params
 from .base import Content
@@ -51,7 +52,7 @@ _ANY_HUE = 0.25  # fraction of objects whose colour says nothing
 class DrawnShapes(CocoDetection):
     """Circles, squares, triangles and stars on a noisy ground, partly covering each other."""
 
-    @takes_params(DrawnShapesParams, "DrawnShapes")
+    @takes_params(DrawnShapesParams, "DrawnShapes", like=signatures.DrawnShapes)
     def __init__(self, params: DrawnShapesParams) -> None:
         """Draw the set if it is not there or was drawn with other arguments, then read it.
 

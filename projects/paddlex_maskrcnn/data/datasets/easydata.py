@@ -10,6 +10,7 @@ it as its box and then could not train).
 from collections.abc import Mapping
 from typing import Any
 
+from ...config import signatures
 from ...config.dataset_params import EasyDataDetParams
 from ...config.signature import takes_params
 from .annotations import ImageFrame, RawAnnotation
@@ -25,7 +26,7 @@ class EasyDataDet(ListedDetection):
 
     suffix = ".json"
 
-    @takes_params(EasyDataDetParams, "EasyDataDet")
+    @takes_params(EasyDataDetParams, "EasyDataDet", like=signatures.EasyDataDet)
     def __init__(self, params: EasyDataDetParams) -> None:
         """Read and check lists, annotation files and image headers.
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...config import signatures
+from ...config.check import ConfigError
 from ...config.dataset_params import DatasetChoice, JoinedParams
-from ...config.problems import ConfigError
 from ...config.signature import from_checked, takes_params
 from ..transforms.compose import Compose
 from .base import Content, DetectionDataset, as_categories, check_dataset
@@ -31,7 +32,7 @@ class Joined(DetectionDataset):
     set.
     """
 
-    @takes_params(JoinedParams, "Joined")
+    @takes_params(JoinedParams, "Joined", like=signatures.Joined)
     def __init__(self, params: JoinedParams) -> None:
         """Join data sets.
 

@@ -30,6 +30,7 @@ import numpy as np
 import pycocotools.mask as mask_util
 from PIL import Image
 
+from ...config import signatures
 from ...config.dataset_params import LabelMeDetectionParams
 from ...config.signature import takes_params
 from ..image_headers import Size
@@ -72,7 +73,7 @@ _INSIDE = 0.99  # part of a part's pixels that must be in another for it to be a
 class LabelMeDetection(DetectionDataset):
     """The images of a folder's LabelMe json files."""
 
-    @takes_params(LabelMeDetectionParams, "LabelMeDetection")
+    @takes_params(LabelMeDetectionParams, "LabelMeDetection", like=signatures.LabelMeDetection)
     def __init__(self, params: LabelMeDetectionParams) -> None:
         """Read and check json files and image headers.
 

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...config import signatures
 from ...config.dataset_params import VOCDetectionParams
 from ...config.signature import takes_params
 from ..image_headers import Size
@@ -55,7 +56,7 @@ class VOCDetection(ListedDetection):
     suffix = ".xml"
     mask_folder = MASK_FOLDER
 
-    @takes_params(VOCDetectionParams, "VOCDetection")
+    @takes_params(VOCDetectionParams, "VOCDetection", like=signatures.VOCDetection)
     def __init__(self, params: VOCDetectionParams) -> None:
         """Read and check lists, annotation files and image headers.
 

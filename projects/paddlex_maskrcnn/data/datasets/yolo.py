@@ -25,6 +25,7 @@ from typing import Any
 
 import yaml
 
+from ...config import signatures
 from ...config.dataset_params import YoloSegmentationParams
 from ...config.signature import takes_params
 from .annotations import ImageFrame, RawAnnotation
@@ -60,7 +61,7 @@ _FARTHEST = 1.0  # fractions outside the image; more is taken for pixels
 class YoloSegmentation(DetectionDataset):
     """One part of a YOLO segmentation set."""
 
-    @takes_params(YoloSegmentationParams, "YoloSegmentation")
+    @takes_params(YoloSegmentationParams, "YoloSegmentation", like=signatures.YoloSegmentation)
     def __init__(self, params: YoloSegmentationParams) -> None:
         """Read and check the yaml, label files and image headers.
 

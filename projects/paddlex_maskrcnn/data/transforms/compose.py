@@ -13,10 +13,9 @@ from typing import Any
 
 from detectron2.data import transforms as d2
 
-from ...config.check import check_arguments
+from ...config.check import check_arguments, suggestion
 from ...config.operator_params import TRANSFORMS as PARAMS
 from ...config.operator_params import ComposedRCNNTransformsParams, OperatorChoice
-from ...config.problems import suggestion
 from ...config.signature import from_checked, takes_params
 from .color import ColorJitter, Normalize, RandomDistort
 from .crop import RandomCrop, RandomExpand

@@ -13,8 +13,8 @@ import numpy as np
 from detectron2.data import transforms as d2
 from fvcore.transforms.transform import Transform
 
+from ...config.check import suggestion
 from ...config.operator_params import RandomHorizontalFlipParams, RandomVerticalFlipParams
-from ...config.problems import suggestion
 from ...config.signature import takes_params
 from .operator import ImageContext, Operator
 from .sample import Annotation

@@ -2,7 +2,7 @@
 
 import pytest
 
-from paddlex_maskrcnn.engine import stopwatch
+from paddlex_maskrcnn.inference import evaluate as stopwatch
 
 
 @pytest.fixture

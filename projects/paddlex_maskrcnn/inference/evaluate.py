@@ -2,30 +2,71 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ..data.datasets.base import DetectionDataset
 from ..data.loader import build_test_loader
 from ..data.mapper import TestMapper
 from ..data.transforms import Compose
-from ..inference.detections import Detection, detect
-from ..inference.network import ModelCard, Network
 from ..metrics.evaluation import Evaluation
 from ..metrics.results import ResultRows
+from ..modeling.box_predictor import scores_above
 from ..processes import (
     from_main,
     is_main,
     shard,
     to_main,
 )
-from .stopwatch import Stopwatch
+from .detections import Detection, detect
+from .network import ModelCard, Network
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 _LOOKED_AT = 8  # images for the highest score when nothing passed the threshold
+
+
+class Stopwatch:
+    """Seconds of named parts, added up over all their turns.
+
+    Attributes:
+        seconds: part -> seconds so far.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def of(self, part: str) -> Iterator[None]:
+        """Count what is done inside towards a part."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - started
+            self.seconds[part] = self.seconds.get(part, 0.0) + spent
+
+    def each(self, part: str, items: Iterable[T]) -> Iterator[T]:
+        """The items; the time they take to come counts towards a part."""
+        iterator = iter(items)
+        nothing = object()
+        while True:
+            with self.of(part):
+                item = next(iterator, nothing)
+            if item is nothing:
+                return
+            yield item  # type: ignore[misc]
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in self.seconds.items())
+        return f"{sum(self.seconds.values()):.1f} s: {parts}"
 
 
 def evaluate_network(
@@ -70,7 +111,7 @@ def evaluate_network(
     evaluation.seconds = watch.seconds
     logger.info("Evaluated %d images in %s", dataset.num_samples, watch)
     if not evaluation.note and not results:
-        evaluation.note = _nothing_found(network, dataset, transforms)
+        evaluation.note = _why_no_detections(network, dataset, transforms)
     if evaluation.note:
         logger.warning(evaluation.note)
     from_main(replace(evaluation, results=ResultRows(), comparisons={}))
@@ -134,7 +175,7 @@ def _as_coco(
     }
 
 
-def _nothing_found(network: Network, dataset: DetectionDataset, transforms: Compose) -> str:
+def _why_no_detections(network: Network, dataset: DetectionDataset, transforms: Compose) -> str:
     """Why there is no detection at all, after a look at what the threshold cuts off."""
     threshold = network.card.params.score_threshold
     highest = _highest_score(network, dataset, transforms)
@@ -154,19 +195,15 @@ def _highest_score(
     network: Network, dataset: DetectionDataset, transforms: Compose
 ) -> float | None:
     """The best score in the first images without a threshold; None when there is no box at all."""
-    predictor = network.module.roi_heads.box_predictor
-    threshold, training = predictor.test_score_thresh, network.module.training
+    training = network.module.training
     network.module.eval()
-    predictor.test_score_thresh = 0.0
     scores: list[float] = []
     try:
-        pairs = enumerate(_inputs(network.card, dataset, transforms, 1, (0, 1)))
-        for looked_at, batch in pairs:
-            if looked_at == _LOOKED_AT:
-                break
-            for detections in detect(network.module, batch):
-                scores += [detection.score for detection in detections]
+        with scores_above(0.0):
+            batches = _inputs(network.card, dataset, transforms, 1, (0, 1))
+            for batch in itertools.islice(batches, _LOOKED_AT):
+                for detections in detect(network.module, batch):
+                    scores += [detection.score for detection in detections]
     finally:
-        predictor.test_score_thresh = threshold
         network.set_training(training)
     return max(scores, default=None)

@@ -15,17 +15,22 @@ from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.data.loader import build_test_loader
 from paddlex_maskrcnn.data.mapper import TestMapper
 from paddlex_maskrcnn.data.transforms import Compose, Normalize, ResizeByShort
-from paddlex_maskrcnn.engine.evaluate import evaluate_network
 from paddlex_maskrcnn.inference.detections import detect
+from paddlex_maskrcnn.inference.evaluate import evaluate_network
 from paddlex_maskrcnn.inference.network import ModelCard, Network
 from paddlex_maskrcnn.metrics.evaluation import without_nan
+from paddlex_maskrcnn.modeling.box_predictor import PaddleXBoxPredictor
 from paddlex_maskrcnn.weights.input_format import InputFormat
 
 TRANSFORMS = Compose([Normalize(), ResizeByShort(64, 96)])
 
 
 class Predictor(torch.nn.Module):
+    """With the threshold of our box predictor, which may be another one for a while."""
+
     test_score_thresh = 0.05
+    test_nms_thresh, nms_sigma, test_topk_per_image = 0.5, 0.5, -1
+    nms_settings = PaddleXBoxPredictor.nms_settings
 
 
 class Heads(torch.nn.Module):
@@ -50,7 +55,7 @@ class Finds(torch.nn.Module):
         height, width = one["image"].shape[1:]
         objects = self._records[one["image_id"]]["annotations"]
         scores = torch.tensor([self._score(k) for k in range(len(objects))])
-        kept = (scores > self.roi_heads.box_predictor.test_score_thresh).tolist()
+        kept = (scores > self.roi_heads.box_predictor.nms_settings.score_threshold).tolist()
         objects = [o for o, keep in zip(objects, kept, strict=True) if keep]
         found = Instances((height, width))
         boxes = torch.tensor([o["bbox"] for o in objects]).reshape(-1, 4)

@@ -1,19 +1,34 @@
-"""Which held-out data a command evaluates on: its arguments, opening what they name, evaluating."""
+"""What commands do with an experiment: settings that win over its file, its data, an evaluation."""
 
 from __future__ import annotations
 
 import argparse
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from .overrides import add_overrides
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..config.load import LoadedExperiment
+    from ..config.schema import EvaluateParams
     from ..data.datasets.base import DetectionDataset
     from ..maskrcnn import MaskRCNN
     from ..metrics.evaluation import Evaluation
+
+
+def add_overrides(parser: argparse.ArgumentParser, when: str = "") -> None:
+    """Let a command take any number of `section.key=value`.
+
+    Args:
+        when: words before the help, such as `with --config: `.
+    """
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],  # without it argparse calls them required when another argument is missing
+        metavar="section.key=value",
+        help=f"{when}settings that win over the file",
+    )
 
 
 def add_eval_data_arguments(parser: argparse.ArgumentParser, recorded: str) -> None:
@@ -77,18 +92,22 @@ def open_dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
     return datasets.open_dataset(getattr(data, part), transforms)
 
 
-def evaluated(model: MaskRCNN, dataset: DetectionDataset, **settings: Any) -> Evaluation | None:
+def evaluated(
+    model: MaskRCNN, dataset: DetectionDataset, params: EvaluateParams
+) -> Evaluation | None:
     """Evaluate with a log on the screen; with several processes call it in all.
 
     Args:
-        settings: of `evaluate`.
+        params: checked; the data set in them is replaced.
 
     Returns:
         what was found; None in processes beside the main one.
     """
+    from ..config.signature import call_checked
     from ..engine.logs import run_log
     from ..processes import is_main
 
+    params = replace(params, eval_dataset=dataset)
     with run_log() if is_main() else nullcontext():
-        evaluation = model.full_evaluation(dataset, **settings)
+        evaluation = call_checked(model.full_evaluation, params)
     return evaluation if is_main() else None
