@@ -167,9 +167,10 @@ def run(step: Step, log: Path) -> tuple[bool, float, str]:
 
 def _logged(work: Callable[[], int], log: Path) -> None:
     """Do the work with what it prints in the log."""
-    with log.open("w", encoding="utf-8") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    file = log.open("w", encoding="utf-8", buffering=1)
+    for descriptor in (1, 2):  # for compiled code
+        os.dup2(file.fileno(), descriptor)
+    sys.stdout = sys.stderr = file
     try:
         status = work()
     except SystemExit as error:
@@ -177,8 +178,7 @@ def _logged(work: Callable[[], int], log: Path) -> None:
     except BaseException:
         traceback.print_exc()
         status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    file.flush()
     os._exit(status)  # no exit handlers of the parent
 
 

@@ -137,6 +137,6 @@ def test_a_variant_is_read():
 
 
 def test_a_variant_with_a_list():
-    found = read_variant("x:model.anchor_sizes=[16, 32,64],train.ema=0.9")
-    assert found.model == {"anchor_sizes": [16, 32, 64]}
+    found = read_variant("x:model.anchor_sizes=[8, 16,32,64, 128],train.ema=0.9")
+    assert found.model == {"anchor_sizes": [8, 16, 32, 64, 128]}
     assert found.train == {"ema": 0.9}

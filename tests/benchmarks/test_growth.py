@@ -35,11 +35,11 @@ def test_verdicts_name_what_is_worse():
 
 
 def test_rows_of_the_page():
-    points = [Point(value, float(value), 5.0) for value in VALUES]
+    points = [Point(value, float(value), float(value)) for value in VALUES]
     [row] = table({BY_NAME["objects"]: points})
     assert row == (
         "| training step | objects in the image (`objects`) | 10 to 1,000 | 10 to 1e+03 s "
-        "| 1.00 / 1.00 | 5 to 5 MiB | 0.00 / 0.00 |"
+        "| 1.00 / 1.00 | 10 to 1000 MiB | 1.00 / 1.00 |"
     )
 
 
