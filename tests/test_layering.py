@@ -52,7 +52,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"detectron2", "torch"},
     ),
     "serve": (
-        {"serve", "data", "maskrcnn", "inference.predict", "__init__"},
+        {"serve", "data", "maskrcnn", "inference.predict", "inference.tiling", "__init__"},
         set(),
     ),
     "serve.limits": (set(), HEAVY | {"fastapi"}),  # the command line reads it
