@@ -25,6 +25,8 @@ import torch
 import torch._functorch.config
 from torch import nn
 
+from ..acceleration import plain
+
 logger = logging.getLogger(__name__)
 
 INDUCTOR = "inductor"
@@ -143,7 +145,8 @@ def compile_parts(
 ) -> list[CompiledMethod]:
     """Compile the fixed-shape parts of a network in place; returns what was put in place.
 
-    Without the tools that compilation needs nothing is changed, and one warning says so.
+    The network is plain from then on (`acceleration.plain`). Without the tools that compilation needs
+    nothing is changed, and one warning says so.
 
     Args:
         module: a Mask R-CNN with pyramid or without.
@@ -158,6 +161,7 @@ def compile_parts(
             reason,
         )
         return []
+    plain(module)  # the compiler is to see Detectron2's own, whole operators
     placed = []
     for part, owner, method in _parts(module):
         if part == "backbone" and checkpointed:

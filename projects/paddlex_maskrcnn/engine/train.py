@@ -13,7 +13,7 @@ from typing import Any
 
 from detectron2.engine import HookBase
 
-from ..acceleration import PLAIN_VARIABLE, accelerate, asks_for_plain, plain
+from ..acceleration import PLAIN_VARIABLE, accelerate, asks_for_plain
 from ..config.yaml_io import dump
 from ..inference.evaluate import evaluate_network
 from ..metrics.evaluation import Evaluation
@@ -141,7 +141,6 @@ def build_trainer(run: TrainingRun, batches: Iterator[list[dict[str, Any]]]) -> 
         batches: Detectron2's input dicts, a list for each step.
     """
     if run.params.compile:
-        plain(run.network.module)  # the compiler is to see whole operators
         checkpointed = run.network.card.params.gradient_checkpointing
         compile_parts(run.network.module, checkpointed=checkpointed)
     return Trainer(

@@ -91,7 +91,7 @@ def test_metric_is_voc_only_when_all_are(tiny_coco):
     ("parts", "fragment"),
     [
         ([], r"Joined\.parts is \[\]; allowed: not empty"),
-        (CocoDetection, r"Joined\.parts is <class .*>; a list is needed"),
+        (CocoDetection, r"Joined\.parts is <class .*>; allowed: a list"),
         (["a"], r"Joined\.parts\[0\] is 'a'; a data set"),
         ([{"type": "Coco"}], r"parts\[0\]\.type is 'Coco'; choose one of CocoDetection, "),
         ([{"folder": "x"}], r"(?s)parts\[0\]: .*CocoDetection\.folder is not a known key"),

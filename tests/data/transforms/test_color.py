@@ -53,7 +53,7 @@ def test_default_range_fits_any_number_of_channels():
             {"max_val": [255, 255, 0]},
             r"max_val is .*; allowed: numbers above those of min_val, .*",
         ),
-        ({"min_val": [0, 0]}, "min_val is .*; as many entries as mean"),
+        ({"min_val": [0, 0]}, "min_val is .*; allowed: as many entries as mean"),
         ({"mean": [float("nan"), 0, 0]}, "mean is .*nan.*; allowed: a list of numbers"),
     ],
 )
