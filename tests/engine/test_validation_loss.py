@@ -6,6 +6,7 @@ import pytest
 import torch
 from detectron2.utils.events import EventStorage
 
+from paddlex_maskrcnn.acceleration import plain
 from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.data.loader import build_loss_loader
 from paddlex_maskrcnn.data.mapper import TrainMapper
@@ -51,6 +52,7 @@ def test_it_is_not_compiled(network, tiny_shapes):
         return graph.forward
 
     dataset = tiny_shapes("val", num_images=1, transforms=EVAL)
+    plain(network.module)  # as a network is that is compiled
     expected = validation_losses(network, dataset, EVAL, seed=0)
     compile_parts(network.module, backend=backend)
     graphs.clear()  # of the small function that tries the backend
