@@ -92,22 +92,19 @@ class MatchedMasks:
         return align(self.masks.tensor[used].to(torch.float32)[:, None], rois)[:, 0] >= 0.5
 
 
-def _referring(values: Any, objects: torch.Tensor) -> Any:
-    """Some of the values of a field; masks stay where they are."""
-    if isinstance(values, BitMasks | PolygonMasks) and objects.device.type == "cpu":
-        return MatchedMasks(values, objects)
-    return values[objects]
-
-
-class ReferringROIHeads(PaddleXROIHeads):
-    """`PaddleXROIHeads` whose samples refer to the masks of their objects."""
+class ReferringSamples:
+    """Samples refer to the masks of their objects; goes before ROI heads in the list of base classes."""
 
     def _select(self, values: Any, objects: torch.Tensor) -> Any:
-        return _referring(values, objects)
+        """As `SampledROIHeads._select`; masks stay where they are."""
+        if isinstance(values, BitMasks | PolygonMasks) and objects.device.type == "cpu":
+            return MatchedMasks(values, objects)
+        return values[objects]
 
 
-class ReferringRes5ROIHeads(PaddleXRes5ROIHeads):
-    """`PaddleXRes5ROIHeads` whose samples refer to the masks of their objects."""
+class ReferringROIHeads(ReferringSamples, PaddleXROIHeads):
+    """`PaddleXROIHeads` in its faster form."""
 
-    def _select(self, values: Any, objects: torch.Tensor) -> Any:
-        return _referring(values, objects)
+
+class ReferringRes5ROIHeads(ReferringSamples, PaddleXRes5ROIHeads):
+    """`PaddleXRes5ROIHeads` in its faster form."""
