@@ -5,20 +5,7 @@ import pytest
 
 from paddlex_maskrcnn.report.labels import Label, draw_labels
 from paddlex_maskrcnn.report.pictures import visualize
-
-GREY = np.full((120, 160, 3), 128, np.uint8)
-
-
-def thing(category_id=1, box=(20, 40, 60, 50), score=0.9, category="nut"):
-    x, y, w, h = box
-    mask = np.zeros((120, 160), np.uint8)
-    mask[y : y + h, x : x + w] = 1
-    return {"bbox": [float(v) for v in box], "mask": mask, "category": category,
-            "category_id": category_id, "score": score}  # fmt: skip
-
-
-def changed(picture):
-    return (picture != GREY).any(axis=2)
+from support.grey_picture import GREY, changed, thing
 
 
 @pytest.mark.parametrize(

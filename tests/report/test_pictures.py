@@ -5,21 +5,9 @@ import numpy as np
 import pytest
 
 from paddlex_maskrcnn.report.pictures import class_color, comparison, read_viewable, visualize
+from support.grey_picture import GREY, changed, thing
 
-GREY = np.full((120, 160, 3), 128, np.uint8)
 COLORS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)  # BGR
-
-
-def thing(category_id=1, box=(20, 40, 60, 50), score=0.9, category="nut"):
-    x, y, w, h = box
-    mask = np.zeros((120, 160), np.uint8)
-    mask[y : y + h, x : x + w] = 1
-    return {"bbox": [float(v) for v in box], "mask": mask, "category": category,
-            "category_id": category_id, "score": score}  # fmt: skip
-
-
-def changed(picture):
-    return (picture != GREY).any(axis=2)
 
 
 def test_draws_a_copy_where_the_object_is():
