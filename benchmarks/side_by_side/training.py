@@ -8,15 +8,16 @@ polygons, which is what their mappers give.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from detectron2.engine import AMPTrainer, SimpleTrainer
@@ -57,17 +58,9 @@ _TORCHVISION_LOSSES = {
 }
 
 
-@contextlib.contextmanager
-def built_plain() -> Iterator[None]:
+def built_plain() -> AbstractContextManager[Any]:
     """Networks of ours that are built in this block compute Detectron2's way."""
-    before = os.environ.get(PLAIN_VARIABLE)
-    os.environ[PLAIN_VARIABLE] = "1"
-    try:
-        yield
-    finally:
-        del os.environ[PLAIN_VARIABLE]
-        if before is not None:
-            os.environ[PLAIN_VARIABLE] = before
+    return mock.patch.dict(os.environ, {PLAIN_VARIABLE: "1"})
 
 
 class Stepper:

@@ -131,7 +131,7 @@ def without_retired(
     return {key: value for key, value in given.items() if key not in retired}
 
 
-@functools.cache  # a section is checked several times on its way from the file to its use
+@functools.cache  # the same file may be read again: a command's early check, a resume
 def _warn_once(text: str) -> None:
     logger.warning(text)
 
