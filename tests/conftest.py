@@ -97,14 +97,19 @@ def tiny_coco(tmp_path: Path) -> TinyCoco:
 
 @pytest.fixture(scope="session")
 def tiny_shapes(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """Makes DrawnShapes data sets of 12 images of 64 to 96 pixels, drawn once a session."""
+    """Makes DrawnShapes data sets of 12 images of 64 to 96 pixels, drawn once a session.
+
+    Each number of images has a folder of its own: in a shared one, a set of another size would
+    replace the pictures that other tests read.
+    """
     from paddlex_maskrcnn.data.datasets import DrawnShapes
 
-    folder = tmp_path_factory.mktemp("tiny_shapes")
+    root = tmp_path_factory.mktemp("tiny_shapes")
 
-    def build(split: str = "train", **arguments: Any) -> Any:
-        arguments = {"num_images": 12, "image_size": [64, 96], "num_workers": 0, **arguments}
-        return DrawnShapes(folder, split, **copy.copy(arguments))
+    def build(split: str = "train", num_images: int = 12, **arguments: Any) -> Any:
+        arguments = {"image_size": [64, 96], "num_workers": 0, **arguments}
+        folder = root / str(num_images)
+        return DrawnShapes(folder, split, num_images=num_images, **copy.copy(arguments))
 
     return build
 
