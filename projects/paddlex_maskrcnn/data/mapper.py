@@ -88,31 +88,31 @@ class TrainMapper:
             ValueError: if the image cannot be read or is not of the recorded size.
         """
         with seeded(self.seed, epoch, index):
-            scene = self._scene(record, len(self.operators), records)
-        sample = _packed(scene.image, record, self.padding)
-        sample["height"], sample["width"] = record["height"], record["width"]
-        sample["instances"] = to_instances(scene.annotations(), scene.size)
+            sample = self._sample(record, len(self.operators), records)
+        packed = _packed(sample.image, record, self.padding)
+        packed["height"], packed["width"] = record["height"], record["width"]
+        packed["instances"] = to_instances(sample.annotations(), sample.size)
+        return packed
+
+    def _sample(self, record: Record, stop: int, records: Sequence[Record] | None) -> Sample:
+        """A record gone through the first operators, as many as `stop` says."""
+        sample = self._open(record)
+        for position, operator in enumerate(self.operators[:stop]):
+            sample.draw_another = partial(self._any_sample, position, records) if records else None
+            operator(sample)
         return sample
 
-    def _scene(self, record: Record, stop: int, records: Sequence[Record] | None) -> Sample:
-        """A record gone through the first operators, as many as `stop` says."""
-        scene = self._open(record)
-        for position, operator in enumerate(self.operators[:stop]):
-            scene.draw_another = partial(self._any_scene, position, records) if records else None
-            operator(scene)
-        return scene
-
-    def _any_scene(self, stop: int, records: Sequence[Record]) -> Sample:
-        return self._scene(records[np.random.randint(len(records))], stop, records)
+    def _any_sample(self, stop: int, records: Sequence[Record]) -> Sample:
+        return self._sample(records[np.random.randint(len(records))], stop, records)
 
     def _open(self, record: Record) -> Sample:
         """A record as it is in its file, or smaller."""
         if self.reads_reduced:
             reduced = read_reduced(record, self.operators, self.setting.image_format)
             if reduced is not None:
-                scene = Sample(reduced[0], self.setting, record["annotations"])
-                scene.note(reduced[1])
-                return scene
+                sample = Sample(reduced[0], self.setting, record["annotations"])
+                sample.note(reduced[1])
+                return sample
         image = _read_checked(record, self.setting)
         return Sample(image, self.setting, record["annotations"])
 
@@ -166,10 +166,10 @@ class TestMapper:
             record = source if isinstance(source, Mapping) else {"file_name": os.fspath(source)}
             image = _read_checked(record, self.setting)
         height, width = image.shape[:2]
-        scene = Sample(image, self.setting)
+        sample = Sample(image, self.setting)
         for operator in self.operators:
-            operator(scene)
-        return {**_packed(scene.image, record, self.padding), "height": height, "width": width}
+            operator(sample)
+        return {**_packed(sample.image, record, self.padding), "height": height, "width": width}
 
 
 def _read_checked(record: Record, setting: ImageContext) -> np.ndarray:
