@@ -45,10 +45,11 @@ def compare(net, x):
             torch.testing.assert_close(output, net(x), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("settings", CASES, ids=str)
-def test_gradients_are_the_plain_layers(settings):
-    """In eval() with gradients, as when a frozen network is looked into: nothing is folded."""
-    net = layer(**settings).eval()
+def test_gradients_are_the_plain_layers(settings, training):
+    """In training, and in eval() with gradients, as when a frozen network is looked into."""
+    net = layer(**settings).train(training)
     x = torch.randn(2, 8, 9, 9)
     results = []
     for path in (plain_path, contextlib.nullcontext):
@@ -57,10 +58,20 @@ def test_gradients_are_the_plain_layers(settings):
         with path(net):
             out = net(pixels)
         out.square().sum().backward()
-        grads = [p.grad.clone() for p in net[0].parameters(recurse=False)]
+        grads = [p.grad.clone() for p in net[0].parameters()]
         results.append([out.detach(), pixels.grad, *grads])
+    assert net[0]._cached is None, "weights that can change were cached"
     for output, expected in zip(*results, strict=True):
-        assert torch.equal(output, expected)
+        torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("pixels", "is_folded"), [(7, False), (8, False), (9, True)])
+def test_folded_in_training_where_the_output_is_larger_than_the_weights(pixels, is_folded):
+    """A map of 8x8 has as many numbers as the weights; the number of images must not decide."""
+    net = layer().train()
+    output = net(torch.randn(3, 8, pixels, pixels))
+    convolution = output.grad_fn.next_functions[0][0]
+    assert (convolution.name() == "ConvolutionBackward0") is is_folded
 
 
 @pytest.mark.parametrize("settings", CASES, ids=str)

@@ -69,7 +69,7 @@ def test_an_epoch_is_the_same_every_time_and_another_is_another(browse, tmp_path
 
 def test_the_first_pictures_are_those_of_the_first_batch(browse, tmp_path, tiny_coco):
     """As the loader of a run with the same seed has them."""
-    from paddlex_maskrcnn.data.batching import EpochBatches
+    from paddlex_maskrcnn.data.loader import EpochBatches
 
     dataset = tiny_coco.open()
     ratios = [record["width"] / record["height"] for record in dataset.records]

@@ -4,7 +4,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.data.batching import EpochBatches, repeat_factors
+from paddlex_maskrcnn.data.loader import EpochBatches, repeat_factors
 
 RATIOS = np.random.default_rng(0).choice([0.5, 0.9, 1.0, 1.5], 37)
 

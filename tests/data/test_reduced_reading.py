@@ -6,8 +6,13 @@ import pytest
 from PIL import Image
 
 from paddlex_maskrcnn.data.images import read_image
-from paddlex_maskrcnn.data.mapper import TestMapper, TrainMapper
-from paddlex_maskrcnn.data.reduced_reading import Reduction, read_reduced, reduction_factor
+from paddlex_maskrcnn.data.mapper import (
+    Reduction,
+    TestMapper,
+    TrainMapper,
+    read_reduced,
+    reduction_factor,
+)
 from paddlex_maskrcnn.data.transforms import (
     CLAHE,
     Compose,

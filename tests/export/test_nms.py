@@ -7,7 +7,12 @@ import torch
 from torchvision.ops import batched_nms
 
 from paddlex_maskrcnn.export.files import OPSET, quiet, register_operators
-from paddlex_maskrcnn.export.nms import diou_nms, grouped_nms, matrix_nms, soft_nms
+from paddlex_maskrcnn.export.network import (
+    diou_nms,
+    grouped_nms,
+    matrix_nms,
+    soft_nms,
+)
 from paddlex_maskrcnn.modeling import nms as of_the_model
 from paddlex_maskrcnn.modeling.nms import MATRIX_POST_THRESHOLD, NMSSettings
 

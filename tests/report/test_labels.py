@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from paddlex_maskrcnn.report.labels import Label, draw_labels
-from paddlex_maskrcnn.report.pictures import visualize
+from paddlex_maskrcnn.report.pictures import Label, draw_labels, visualize
 from support.grey_picture import GREY, changed, thing
 
 

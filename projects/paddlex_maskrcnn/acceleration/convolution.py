@@ -1,8 +1,9 @@
 """Convolutions with their frozen norm folded in, and images with the channels of a pixel together.
 
 What: a norm with fixed statistics multiplies and shifts each channel, which a convolution can do by
-itself: weights times scale, and a bias. In `eval()` the folded weights are cached. Channels-last
-features save oneDNN's convolutions and the pooling of regions a copy.
+itself: weights times scale, and a bias. In `eval()` the folded weights are cached. In training they are
+computed anew as part of the graph, which is less work than a pass over the output where that is larger
+than the weights. Channels-last features save oneDNN's convolutions and the pooling of regions a copy.
 Origin: a well-known identity; as `torch.nn.utils.fuse_conv_bn_eval`, without changing the module:
 parameters, their names and a state dict stay Detectron2's.
 Differences from Detectron2's `Conv2d`: equal up to rounding.
@@ -46,13 +47,15 @@ class FoldedConv2d(Conv2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to (N, C', H', W')."""
-        if self.training or not is_faster_here(x) or not has_fixed_statistics(self.norm):
+        if not is_faster_here(x) or not has_fixed_statistics(self.norm):
             return super().forward(x)
-        if torch.is_grad_enabled() and (self.weight.requires_grad or x.requires_grad):
-            return super().forward(x)
-        x = conv2d(
-            x, *self._folded(), self.stride, self.padding, self.dilation, self.groups
-        )  # fmt: skip
+        if self.training or torch.is_grad_enabled():
+            if self._outputs(x) <= self.weight.numel():
+                return super().forward(x)
+            weight, bias = folded(self.weight, self.bias, *affine(self.norm))
+        else:
+            weight, bias = self._cached_or_folded()
+        x = conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
         return x if self.activation is None else self.activation(x)
 
     def train(self, mode: bool = True) -> FoldedConv2d:
@@ -64,7 +67,12 @@ class FoldedConv2d(Conv2d):
         self._cached = None
         super()._load_from_state_dict(*args, **kwargs)
 
-    def _folded(self) -> Folded:
+    def _outputs(self, x: torch.Tensor) -> int:
+        """Numbers in the output of one image: results must not depend on the size of the batch."""
+        height, width = self.stride
+        return x.shape[2] // height * (x.shape[3] // width) * self.out_channels
+
+    def _cached_or_folded(self) -> Folded:
         used = list(self._tensors())
         if any(tensor.is_inference() for tensor in used):  # those do not count their changes
             return folded(self.weight, self.bias, *affine(self.norm))

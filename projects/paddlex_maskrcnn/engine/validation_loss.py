@@ -14,7 +14,7 @@ from ..data.loader import build_loss_loader
 from ..data.mapper import TrainMapper
 from ..data.transforms import Compose
 from ..inference.network import Network
-from ..modeling.distributed_loss import local_losses
+from ..modeling.losses import local_losses
 from ..processes import mean_of_all, shard
 from .compiled import uncompiled
 from .trainer import LOSS_NAMES

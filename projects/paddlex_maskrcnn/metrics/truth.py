@@ -130,17 +130,17 @@ def _rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
 
 
 def _indices(
-    known_ids: np.ndarray, ids: Sequence[int] | np.ndarray, whose: str, key: str
+    valid_ids: np.ndarray, ids: Sequence[int] | np.ndarray, whose: str, key: str
 ) -> np.ndarray:
     wanted = np.asarray(ids, np.int64)
-    indices = np.searchsorted(known_ids, wanted)
+    indices = np.searchsorted(valid_ids, wanted)
     missing = wanted
-    if len(known_ids):
-        missing = wanted[known_ids.take(indices, mode="clip") != wanted]
+    if len(valid_ids):
+        missing = wanted[valid_ids.take(indices, mode="clip") != wanted]
     if len(missing):
-        span = f" from {known_ids[0]} to {known_ids[-1]}" if len(known_ids) else ""
+        span = f" from {valid_ids[0]} to {valid_ids[-1]}" if len(valid_ids) else ""
         raise ValueError(
             f"{whose} has {key} {missing[0]}, which the annotations do not have"
-            f" ({len(known_ids)} ids{span}); do both belong to the same data set?"
+            f" ({len(valid_ids)} ids{span}); do both belong to the same data set?"
         )
     return indices

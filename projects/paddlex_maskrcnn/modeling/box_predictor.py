@@ -21,8 +21,7 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
 
-from .distributed_loss import rank_weight
-from .losses import ciou_loss
+from .losses import ciou_loss, rank_weight
 from .nms import NMSSettings
 from .registries import BOX_NMS, choose
 

@@ -1,17 +1,26 @@
-"""Loss functions that Detectron2 lacks or has in a form that is not always finite.
+"""Loss functions that Detectron2 lacks or that are not always finite there; their mean over processes.
 
 What: the focal loss of binary labels and the complete-IoU loss of pairs of boxes. Functions of
 tensors; what they are summed over and divided by is decided where they are used.
+Gradients are averaged over processes, and a mean over the regions of one process, averaged, is not
+the mean over all regions unless every process has the same number. With `rank_weight` it is, and
+several processes train as one would on the whole batch. Detectron2 averages the processes' means.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 import torch
+import torch.distributed as dist
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 EPS = 1e-7  # pixels, or square pixels
+# Losses are computed deep inside Detectron2's methods, whose arguments are fixed.
+_is_local: ContextVar[bool] = ContextVar("losses are those of this process", default=False)
 
 
 def sigmoid_focal_loss(
@@ -92,3 +101,40 @@ def _angle(size: torch.Tensor) -> torch.Tensor:
     # atan2 instead of atan(width / height): no division. The floor keeps away from atan2(0, 0).
     width, height = size.clamp(min=EPS).unbind(dim=1)
     return torch.atan2(width, height)
+
+
+@contextlib.contextmanager
+def local_losses() -> Iterator[None]:
+    """Losses in this block are those of this process, as on held-out data that is divided up."""
+    token = _is_local.set(True)
+    try:
+        yield
+    finally:
+        _is_local.reset(token)
+
+
+def world_size() -> int:
+    """Processes whose losses are averaged."""
+    if _is_local.get():
+        return 1
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank_weight(count: int, device: torch.device) -> torch.Tensor | float:
+    """Factor on a mean over `count` regions, so that averaged over processes it is that of all.
+
+    Every process must call this the same number of times.
+    """
+    if world_size() == 1:
+        return 1.0
+    mean = mean_count(torch.full((), float(count), device=device))
+    return count / mean.clamp(min=1 / world_size())
+
+
+def mean_count(count: torch.Tensor) -> torch.Tensor:
+    """Mean over the processes of a count () of regions."""
+    if world_size() == 1:
+        return count
+    total = count.float()
+    dist.all_reduce(total)
+    return total / world_size()

@@ -36,7 +36,7 @@ from torch import nn
 
 from .box_predictor import PaddleXBoxPredictor
 from .conventions import end_at_last_pixel
-from .distributed_loss import rank_weight
+from .losses import rank_weight
 from .matching import TouchingMatcher, inside_crowd, split_crowd
 from .registries import ROI_SAMPLER, choose
 from .resnet import build_res5_stage

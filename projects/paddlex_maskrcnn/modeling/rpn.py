@@ -22,8 +22,7 @@ from detectron2.modeling.proposal_generator import RPN
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
-from .distributed_loss import mean_count, world_size
-from .losses import sigmoid_focal_loss
+from .losses import mean_count, sigmoid_focal_loss, world_size
 from .matching import TouchingMatcher, inside_crowd, split_crowd
 from .samplers import generator_of, random_sample
 

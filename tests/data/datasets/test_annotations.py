@@ -74,7 +74,7 @@ def test_what_is_fine_at_once_is_fine_one_by_one(start):
         expected = AnnotationChecker(problems).check(raw(copy.deepcopy(one)), FRAME)
         if answer:
             seen += 1
-            assert not problems.found
+            assert not problems.occurrences
             assert not problems.repaired
             assert expected["bbox"] == one["bbox"]
             assert expected["segmentation"] == one["segmentation"]
@@ -101,7 +101,7 @@ def test_one_odd_object_does_not_spoil_the_others():
             [raw(one) for one in ones], [FRAME] * len(ones)
         )
         assert found == expected
-        assert together.found == apart.found
+        assert together.occurrences == apart.occurrences
         assert together.repaired == apart.repaired
 
 

@@ -227,7 +227,7 @@ def test_problems_can_be_collected_instead_of_stopping(tiny_coco, caplog):
         dataset = tiny_coco.open()
     assert not caplog.records
     (problems,) = found
-    assert sorted(kind.title for kind in problems.found) == [
+    assert sorted(kind.title for kind in problems.occurrences) == [
         "bbox that is not four finite numbers", "missing image",
     ]  # fmt: skip
     assert len(problems.repaired) == 1

@@ -118,7 +118,7 @@ def problem_findings(part: str, problems: Iterable[Problems]) -> list[Finding]:
     """What reading a part complained about, and what it repaired."""
     findings = []
     for read in problems:
-        for kind, texts in read.found.items():
+        for kind, texts in read.occurrences.items():
             level = WARNING if kind.skippable else ERROR
             remedy = kind.remedy
             if kind.skippable:

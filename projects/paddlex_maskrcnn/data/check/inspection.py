@@ -83,7 +83,7 @@ def open_part(name: str, build: Callable[[], DetectionDataset]) -> Part:
         try:
             dataset = build()
         except DatasetError as error:
-            reasons = [read.report() for read in problems if read.found]
+            reasons = [read.report() for read in problems if read.occurrences]
             raise DatasetError("\n".join([*reasons, str(error)])) from error
     return Part(name, dataset, problems)
 

@@ -10,8 +10,7 @@ from ..datasets.base import DetectionDataset
 from ..datasets.problems import DatasetError
 from .images import names_for, put
 from .output import fresh_folder, keep_apart, write_file
-from .voc_writer import write_voc
-from .writers import coco_json, common_folder, write_easydata, write_labelme, write_yolo
+from .writers import coco_json, common_folder, write_easydata, write_labelme, write_voc, write_yolo
 
 _FOLDER_WRITERS = {
     "labelme": write_labelme,

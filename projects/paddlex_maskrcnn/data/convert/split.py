@@ -64,9 +64,9 @@ class SplitSource:
         """
         problems = Problems(str(path))
         file = CocoFile(path, problems)
-        problems.found.pop(OUTSIDE_FILE, None)  # no picture is opened here
+        problems.occurrences.pop(OUTSIDE_FILE, None)  # no picture is opened here
         unknown = [entry.get("id") for entry in file.annotations if not _belongs(entry, file)]
-        if problems.found:
+        if problems.occurrences:
             raise DatasetError(problems.report(skip_invalid=False))
         if unknown:
             raise DatasetError(

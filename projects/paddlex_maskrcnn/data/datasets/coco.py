@@ -192,15 +192,15 @@ def _point_to_pictures(problems: Problems, data_dir: Path, names: Sequence[str])
     Args:
         names: file names of all pictures, as the annotations have them.
     """
-    missing = problems.found.get(MISSING_IMAGE, [])
+    missing = problems.occurrences.get(MISSING_IMAGE, [])
     if not names or len(missing) < len(names):
         return
     folder = _folder_with(names[0], data_dir)
     if folder is not None:
         remedy = f"the first one is there with data_dir {str(folder)!r}"
-        problems.found = {
+        problems.occurrences = {
             replace(kind, remedy=remedy) if kind == MISSING_IMAGE else kind: wheres
-            for kind, wheres in problems.found.items()
+            for kind, wheres in problems.occurrences.items()
         }
 
 

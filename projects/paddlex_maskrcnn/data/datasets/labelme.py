@@ -61,7 +61,7 @@ BAD_MASK_SHAPE = Kind(
     "draw the object again, or delete it",
     skippable=True,
 )
-FOUND_BY_NAME = "picture that imagePath does not lead to, found by the name of its json"
+MATCHED_BY_NAME = "picture that imagePath does not lead to, found by the name of its json"
 
 _OUTLINES = ("polygon", "rectangle", "circle", "oriented_rectangle")
 _SAGITTA = 0.1  # pixels that a circle's outline may lie inside it
@@ -206,7 +206,7 @@ def _picture_path(file: LabelMeFile, folder: Path, root: Path, problems: Problem
     for suffix in IMAGE_SUFFIXES:
         path = folder / (Path(file.name).stem + suffix)
         if path.is_file():
-            problems.repair(FOUND_BY_NAME, f"{file.name}: imagePath {file.image_path!r}")
+            problems.repair(MATCHED_BY_NAME, f"{file.name}: imagePath {file.image_path!r}")
             return path
     return named if inside else None
 

@@ -42,17 +42,17 @@ class Problems:
 
     Attributes:
         source: names the data set in messages.
-        found: kind -> where it occurs.
+        occurrences: kind -> where it occurs.
         repaired: title of what was set right -> where.
     """
 
     source: str
-    found: dict[Kind, list[str]] = field(default_factory=dict)
+    occurrences: dict[Kind, list[str]] = field(default_factory=dict)
     repaired: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kind: Kind, where: str) -> None:
         """Count one problem; `where` names the file and the ids."""
-        self.found.setdefault(kind, []).append(where)
+        self.occurrences.setdefault(kind, []).append(where)
 
     def repair(self, title: str, where: str) -> None:
         """Count something that was set right."""
@@ -71,23 +71,23 @@ class Problems:
             if not any(problems is self for problems in collected):
                 collected.append(self)
             return
-        if self.found and self.stopping(skip_invalid):
+        if self.occurrences and self.stopping(skip_invalid):
             raise DatasetError(self.report(skip_invalid))
-        if self.found:
+        if self.occurrences:
             logger.warning(self.report(skip_invalid))
         if self.repaired:
             logger.warning(self.note())
 
     def stopping(self, skip_invalid: bool) -> bool:
         """Whether anything must stop the user."""
-        return any(not (skip_invalid and kind.skippable) for kind in self.found)
+        return any(not (skip_invalid and kind.skippable) for kind in self.occurrences)
 
     def report(self, skip_invalid: bool = False) -> str:
         """The text of the error, or of the warning when everything may be skipped."""
-        count = sum(len(wheres) for wheres in self.found.values())
+        count = sum(len(wheres) for wheres in self.occurrences.values())
         plural = "problem" if count == 1 else "problems"
         lines = [f"{self.source}: {count} {plural} in the data"]
-        for kind, wheres in self.found.items():
+        for kind, wheres in self.occurrences.items():
             lines.append(f"  {len(wheres)} x {kind.title}: {_listed(wheres)}")
             lines.append(f"      -> {kind.remedy}")
         lines.append("  " + self._closing(skip_invalid))
@@ -96,7 +96,7 @@ class Problems:
     def _closing(self, skip_invalid: bool) -> str:
         if not self.stopping(skip_invalid):
             return "These annotations were left out, because skip_invalid=True."
-        if not any(kind.skippable for kind in self.found):
+        if not any(kind.skippable for kind in self.occurrences):
             return "Nothing was loaded and no file was changed."
         return (
             "Nothing was loaded and no file was changed. skip_invalid=True leaves out single "

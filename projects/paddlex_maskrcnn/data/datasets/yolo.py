@@ -213,7 +213,7 @@ class DataYaml:
                 f"got {entries!r:.80} (it has {', '.join(parts) or 'no part at all'})"
             )
         pictures = [path for entry in entries for path in self._pictures_of(entry, split, problems)]
-        if not pictures and not problems.found:
+        if not pictures and not problems.occurrences:
             raise DatasetError(f"{self.path}: no pictures in {split}: {', '.join(entries)}")
         return pictures
 
