@@ -1,5 +1,6 @@
 # make train   set up .venv and run the quickstart
-# make test    set up .venv and run lint, types and the whole test suite, on as many cores as there are (4 at most)
+# make test    set up .venv and run lint, types and the test suite, on as many cores as there are (4 at most)
+# make test-long   what repeats that at length: every network, kills at random moments; within forty minutes
 # make bench   ours, stock Detectron2 and torchvision side by side, a quarter of an hour; BENCH_ARGS="--device cuda"
 # make gpu-check   what needs a GPU, in one run of eight minutes; GPU_ARGS="--help" lists the arguments
 # make bench-compare A=old.json B=new.json   fails when something became more than 10 % slower
@@ -9,7 +10,7 @@ CONFIG ?= configs/quickstart.yaml
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: train test install lint docs clean bench bench-compare gpu-check
+.PHONY: train test test-long install lint docs clean bench bench-compare gpu-check
 
 train: install
 	$(BIN)/python train_net.py --config $(CONFIG)
@@ -17,7 +18,10 @@ train: install
 # A process a core, with one thread each: 2 GB of memory each, so not more than 4. TEST_ARGS= runs in one process.
 TEST_ARGS ?= -n auto --maxprocesses 4 --dist worksteal
 test: install lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" $(TEST_ARGS)
+
+test-long: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long $(TEST_ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -53,7 +53,14 @@ def resnet18_file(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("channels", "suffix"),
-    [(1, "png"), (2, "npy"), (4, "png"), (4, "npy"), (5, "tiff"), (6, "npy")],
+    [
+        (1, "png"),
+        pytest.param(2, "npy", marks=pytest.mark.long),
+        pytest.param(4, "png", marks=pytest.mark.long),
+        pytest.param(4, "npy", marks=pytest.mark.long),
+        (5, "tiff"),
+        pytest.param(6, "npy", marks=pytest.mark.long),
+    ],
 )
 def test_train_and_predict(tiny_coco, tmp_path, resnet18_file, channels, suffix):
     write_images(tiny_coco, channels, suffix)

@@ -15,8 +15,6 @@ import torch
 
 from support.few_steps import few_steps
 
-pytestmark = pytest.mark.slow
-
 CASES = {
     "frozen norms": (
         {"norm": "FrozenBN", "rcnn_batch_size_per_im": 128, "rcnn_fg_fraction": 1.0},

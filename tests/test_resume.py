@@ -36,7 +36,10 @@ def test_resume_goes_on_as_if_nothing_had_happened(tiny_run, tiny_data, tmp_path
     assert numbers(tiny_run[1]) == numbers(tmp_path)
 
 
-@pytest.mark.parametrize("last_step", [1, 5, 6, 9])
+@pytest.mark.parametrize(
+    "last_step",
+    [pytest.param(1, marks=pytest.mark.long), 5, 6, pytest.param(9, marks=pytest.mark.long)],
+)
 def test_sigterm_saves_and_the_resumed_run_is_the_same(
     tiny_run, tiny_data, tmp_path, monkeypatch, last_step
 ):
@@ -201,6 +204,7 @@ def test_another_length_of_epoch(tiny_run, tiny_shapes, tiny_data, tmp_path):
     assert rows == [("train", 2, 6), ("train", 2, 8), ("eval", 2, 8)]
 
 
+@pytest.mark.long
 def test_early_stop_counts_over_a_resume(tiny_data, tmp_path, monkeypatch, caplog):
     """Patience 2 with one evaluation before the stop and one after it."""
     settings = {"early_stop": True, "early_stop_patience": 2, "learning_rate": 1e-9}

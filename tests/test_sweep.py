@@ -49,6 +49,11 @@ PARTS = [
 ] + [{"backbone": "ResNet18", "gradient_checkpointing": True}]  # fmt: skip
 
 
+def is_short(settings: dict) -> bool:
+    """Every form of the smallest ResNet, and HRNet."""
+    return settings["backbone"] in ("ResNet18", "HRNet_W18")
+
+
 def label(settings: dict) -> str:
     return "-".join(str(value) for value in settings.values())
 
@@ -58,7 +63,12 @@ def test_the_sweep_is_complete():
     assert len(NETWORKS) == 6 * 4 + 1
 
 
-@pytest.mark.parametrize("settings", NETWORKS + PARTS, ids=label)
+@pytest.mark.parametrize(
+    "settings",
+    [pytest.param(this, marks=[] if is_short(this) else pytest.mark.long) for this in NETWORKS]
+    + PARTS,
+    ids=label,
+)
 def test_step_evaluate_save_reload_predict(settings, tiny_shapes, tmp_path):
     train = tiny_shapes("train", num_images=2, transforms=TRANSFORMS)
     held_out = tiny_shapes("val", num_images=1, transforms=TRANSFORMS)

@@ -75,14 +75,14 @@ def test_masks_are_pasted_and_images_loaded_alike(bench):
         assert {row.against for row in part.rows} == {"Detectron2", "torchvision"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_training_step_is_compared_with_both(bench):
     part = bench.step()
     assert [row.against for row in part.rows] == ["Detectron2", "torchvision"]
     assert [check.passed for check in part.checks] == [True] * 3, part.checks
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_samples_give_equal_losses_whatever_is_drawn(bench):
     """As on a GPU, where the same seed gives other samples."""
     found = training.checks_of_all_samples(bench.pictures, bench.weights, TINY)

@@ -311,7 +311,6 @@ def test_a_compiled_run_is_saved_resumed_and_evaluated(tiny_run, tiny_data, tmp_
     assert found[0]["loss"] == pytest.approx(expected[0]["loss"], rel=1e-3)
 
 
-@pytest.mark.slow
 def test_real_compilation():
     """Inductor, forwards and backwards, two sizes."""
     reason = why_not(torch.device("cpu"))

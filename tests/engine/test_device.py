@@ -52,9 +52,12 @@ def seen_dtypes(module, precision, *parts):
     "settings",
     [
         {},
-        {"with_fpn": False, "anchor_sizes": [32, 64], "rcnn_batch_size_per_im": 8},
+        pytest.param(
+            {"with_fpn": False, "anchor_sizes": [32, 64], "rcnn_batch_size_per_im": 8},
+            marks=pytest.mark.long,
+        ),
         {"with_dcn": True, "rcnn_bbox_loss": "CIoULoss", "rpn_cls_loss": "SigmoidFocalLoss"},
-        {"gradient_checkpointing": True},
+        pytest.param({"gradient_checkpointing": True}, marks=pytest.mark.long),
     ],
     ids=["FPN", "C4", "DCN, CIoU, focal", "checkpointing"],
 )

@@ -82,7 +82,9 @@ def batch(seed: int) -> list[dict]:
     return inputs
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["FPN", "C4"])
+@pytest.fixture(
+    scope="module", params=[True, pytest.param(False, marks=pytest.mark.long)], ids=["FPN", "C4"]
+)
 def pair(request):
     """Stock Detectron2 and our network with the same weights."""
     torch.manual_seed(0)

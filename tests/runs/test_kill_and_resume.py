@@ -24,7 +24,7 @@ def _rows(path):
     return len(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_three_times(start, run, metrics, weights, tmp_path):
     """At random moments, while it saves every second step; weights and metrics end the same."""
     settings = ("train.save_interval_steps=2", "train.ema=0.9", "train.validation_loss=true")
@@ -42,7 +42,6 @@ def test_killed_three_times(start, run, metrics, weights, tmp_path):
     assert metrics(tmp_path / "whole") == metrics(tmp_path / "killed")
 
 
-@pytest.mark.slow
 def test_sigterm_ends_with_143_and_ctrl_c_with_130(start, tmp_path):
     for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
         save_dir = tmp_path / number.name

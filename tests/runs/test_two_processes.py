@@ -10,12 +10,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
-
 # Weights that stay as they are: what is compared in a later step does not go through what NMS and
 # sampling chose in an earlier one, which rounding decides. That two processes also make the same of
-# it all is tested on the same proposals in tests/engine/test_processes.py.
+# it all is tested on the same proposals in tests/test_processes.py.
 AT_REST = ("train.learning_rate=1e-30", "train.warmup_steps=0")
 BEFORE_NMS = ("loss_rpn_cls", "loss_rpn_bbox")
 
@@ -51,6 +48,7 @@ def test_same_run(trained_alone, run, metrics, tmp_path):
             assert row[key] == pytest.approx(other[key], rel=1e-4)
 
 
+@pytest.mark.long
 def test_same_run_with_everything(run, metrics, tmp_path):
     """Focal loss, Libra, balanced classes, averaged weights, the loss on held-out data."""
     settings = (
@@ -67,6 +65,7 @@ def test_same_run_with_everything(run, metrics, tmp_path):
     assert_same_run(tmp_path / "one", tmp_path / "two", metrics)
 
 
+@pytest.mark.long
 def test_synchronised_norms(run, metrics, tmp_path):
     """Training sees the statistics of the whole batch."""
     settings = (*AT_REST, "model.norm=SyncBN")
@@ -75,6 +74,7 @@ def test_synchronised_norms(run, metrics, tmp_path):
     assert_same_run(tmp_path / "1", tmp_path / "2", metrics)
 
 
+@pytest.mark.long
 def test_evaluation_is_shared(run, trained_alone, tmp_path):
     """Three images over two processes: the numbers and result rows of one process."""
     found = []
@@ -119,7 +119,7 @@ def torchrun(experiment, save_dir, *options):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("restarts", [0, 1])
+@pytest.mark.parametrize("restarts", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_process_is_killed(experiment, metrics, tmp_path, restarts):
     """The run ends instead of waiting for it; or torchrun starts it anew and it goes on."""
     process = torchrun(experiment, tmp_path, f"--max-restarts={restarts}")
@@ -133,6 +133,7 @@ def test_a_process_is_killed(experiment, metrics, tmp_path, restarts):
         assert steps == list(range(1, 13))
 
 
+@pytest.mark.long
 def test_sigterm_reaches_all(start, run, metrics, tmp_path):
     process = start(tmp_path, processes=2)
     wait_for_rows(process, tmp_path / "metrics.jsonl", 2)
