@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class MaskRCNN:
         last_evaluation: all numbers of the last `evaluate`; None before.
         best_evaluation: those of `best_model` of the last `train`; None without held-out data, or
             when the run was resumed after that evaluation.
+        save_dir: folder that the last `train` wrote into, a numbered one perhaps; None before.
 
     Raises:
         ConfigError: (a ValueError) naming every argument that cannot be used.
@@ -56,7 +57,9 @@ class MaskRCNN:
         self.network: Network | None = None
         self.last_evaluation: Evaluation | None = None
         self.best_evaluation: Evaluation | None = None
+        self.save_dir: Path | None = None
         self._experiment: Experiment | None = None
+        self._loaded_from: str | None = None
 
     @classmethod
     def from_experiment(cls, experiment: Experiment, given: Collection[str] = ()) -> MaskRCNN:
@@ -73,18 +76,25 @@ class MaskRCNN:
     def train(self, params: TrainParams, given: Collection[str]) -> None:
         """Train, evaluate and save; arguments: docs/hyperparameters.md, section `train`.
 
+        A model from `load_model` trains on from its weights, unless `pretrain_weights` is given.
+
         Raises:
             ValueError: for every mistake that can be seen before the first step.
             TrainingDivergedError: when the loss is no longer finite.
         """
+        if self._loaded_from and not {"pretrain_weights", "resume_checkpoint"} & set(given):
+            logger.info(
+                "Training starts from the weights of %s (pretrain_weights)", self._loaded_from
+            )
+            params = replace(params, pretrain_weights=self._loaded_from)
         run = self._set_up(params)
         self.best_evaluation = train(run, self._record(params))
-        self.network = run.network
+        self.network, self.save_dir = run.network, Path(run.params.save_dir)
 
     @takes_params(TrainParams, like=signatures.Train)
     def dry_run(self, params: TrainParams, given: Collection[str]) -> DryRun:
         """Build all that `train` would, take one step, write nothing; tells steps, memory, pace."""
-        return dry_run(self._set_up(params))
+        return dry_run(self._set_up(params, writes=False))
 
     @takes_params(EvaluateParams, like=signatures.Evaluate)
     def evaluate(self, params: EvaluateParams, given: Collection[str]) -> Any:
@@ -229,8 +239,9 @@ class MaskRCNN:
 
     eval_transforms = test_transforms
 
-    def _set_up(self, params: TrainParams) -> TrainingRun:
-        return set_up(self.params, params, params.train_dataset, params.eval_dataset)
+    def _set_up(self, params: TrainParams, *, writes: bool = True) -> TrainingRun:
+        data = params.train_dataset, params.eval_dataset
+        return set_up(self.params, params, *data, writes=writes)
 
     def _predict(
         self, images: Sequence[Any], transforms: Compose | None, options: PredictOptions
@@ -277,7 +288,7 @@ def load_model(
     """
     network = load_model_directory(Path(model_dir), choose_device(device))
     model = from_checked(MaskRCNN, network.card.params)
-    model.network = network
+    model.network, model._loaded_from = network, str(model_dir)
     # on a GPU the first run loads kernels, which takes seconds
     on_gpu = network.device.type == "cuda"
     if model.test_transforms is not None and (on_gpu if warm is None else warm):

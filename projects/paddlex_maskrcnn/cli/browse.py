@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..requirements import require_detectron2
-from .experiment import add_overrides
+from .experiment import Once, add_overrides
 
 if TYPE_CHECKING:
     from ..config.load import LoadedExperiment
@@ -19,7 +19,9 @@ HELP = "draw what the network sees after augmentation, with masks, boxes and lab
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", required=True, metavar="FILE", help="YAML experiment file")
+    parser.add_argument(
+        "--config", required=True, action=Once, metavar="FILE", help="YAML experiment file"
+    )
     parser.add_argument("--split", choices=("train", "eval"), default="train")
     parser.add_argument("--num", type=int, default=16, metavar="N", help="pictures (default: 16)")
     parser.add_argument(

@@ -6,7 +6,7 @@ import argparse
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..config.load import LoadedExperiment
@@ -14,6 +14,22 @@ if TYPE_CHECKING:
     from ..data.datasets.base import DetectionDataset
     from ..maskrcnn import MaskRCNN
     from ..metrics.evaluation import Evaluation
+
+
+class Once(argparse.Action):
+    """An argument whose second value would replace the first without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given = getattr(namespace, self.dest)
+        if given is not None:
+            raise argparse.ArgumentError(self, f"is given twice, as {given} and as {values}")
+        setattr(namespace, self.dest, values)
 
 
 def add_overrides(parser: argparse.ArgumentParser, when: str = "") -> None:
@@ -38,7 +54,10 @@ def add_eval_data_arguments(parser: argparse.ArgumentParser, recorded: str) -> N
         recorded: how the help names the experiment file that a run left.
     """
     parser.add_argument(
-        "--config", metavar="FILE", help=f"whose data.eval to use (default: {recorded})"
+        "--config",
+        action=Once,
+        metavar="FILE",
+        help=f"whose data.eval to use (default: {recorded})",
     )
     parser.add_argument(
         "--data-dir", metavar="DIR", help="with --ann-file: images of other data, in COCO format"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..requirements import require_detectron2
-from .experiment import add_overrides, evaluated, open_dataset
+from .experiment import Once, add_overrides, evaluated, open_dataset
 from .processes import is_launched, join, launch, was_restarted
 
 if TYPE_CHECKING:
@@ -20,8 +20,14 @@ HELP = "train, evaluate and show a Mask R-CNN as an experiment file says"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", required=True, metavar="FILE", help="YAML experiment file")
-    parser.add_argument("--resume", action="store_true", help="go on from the newest saved state")
+    parser.add_argument(
+        "--config", required=True, action=Once, metavar="FILE", help="YAML experiment file"
+    )
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="go on from the newest saved state")
+    existing.add_argument(
+        "--overwrite", action="store_true", help="replace the run that save_dir holds"
+    )
     parser.add_argument(
         "--allow-changes",
         action="store_true",
@@ -50,10 +56,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Exit status 0, or an error raised for the caller to explain."""
     from ..config.load import load_experiment
 
+    _check_together(arguments)
     overrides = list(arguments.overrides)
     # torchrun starts the processes again with the same arguments: they go on from what was saved
     if arguments.resume or was_restarted():
         overrides.append("train.resume_checkpoint=auto")
+    if arguments.overwrite:
+        overrides.append("train.if_exists=overwrite")
     if arguments.allow_changes:
         overrides.append("train.allow_changes=true")
     loaded = load_experiment(arguments.config, overrides)
@@ -72,9 +81,21 @@ def run(arguments: argparse.Namespace) -> int:
     return _train(loaded, dry=arguments.dry_run)
 
 
+def _check_together(arguments: argparse.Namespace) -> None:
+    """Raise ValueError for arguments that have no meaning without another one."""
+    if arguments.model and not arguments.eval_only:
+        raise ValueError(
+            f"--model {arguments.model} is for --eval-only; to train from its weights write "
+            f"train.pretrain_weights={arguments.model}"
+        )
+    resumes = arguments.resume or any("resume_checkpoint" in text for text in arguments.overrides)
+    if arguments.allow_changes and not resumes and not was_restarted():
+        raise ValueError("--allow-changes is for --resume: a new run has nothing to differ from")
+
+
 def as_command(arguments: argparse.Namespace) -> list[str]:
     """The command that does the same in one of several processes."""
-    flags = ("resume", "allow_changes", "eval_only", "dry_run")
+    flags = ("resume", "overwrite", "allow_changes", "eval_only", "dry_run")
     command = ["train", "--config", arguments.config]
     command += [f"--{flag.replace('_', '-')}" for flag in flags if getattr(arguments, flag)]
     command += ["--model", arguments.model] if arguments.model else []
@@ -100,36 +121,42 @@ def _train(loaded: LoadedExperiment, dry: bool) -> int:
         if is_main():
             print(result)
         return 0
-    call_checked(model.train, params)
+    call_checked(
+        model.train, params, {key[6:] for key in loaded.origins if key.startswith("train.")}
+    )
     if eval_dataset is not None:
+        assert model.save_dir is not None
         if is_main():
-            _show_pictures(model, eval_dataset, loaded)
-        _report_best(model, eval_dataset, loaded)
+            _show_pictures(model, eval_dataset, loaded, model.save_dir)
+        _report_best(model, eval_dataset, loaded, model.save_dir)
     return 0
 
 
 def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:
     from .. import load_model
+    from ..engine.run_folder import folder_of
     from ..processes import is_main
 
     experiment = loaded.experiment
     if experiment.data.eval is None:
         raise ValueError("data.eval is missing: --eval-only needs held-out data")
-    save_dir = experiment.train.save_dir if experiment.train else "output"
-    model = load_model(model_dir or Path(save_dir) / "best_model", experiment.model.device)
+    save_dir = folder_of(experiment.train) if experiment.train else Path("output")
+    model = load_model(model_dir or save_dir / "best_model", experiment.model.device)
     dataset = open_dataset(loaded, "eval")
     if experiment.predict.report:
-        _report(model, dataset, Path(save_dir), Path(model_dir) if model_dir else None, loaded)
+        _report(model, dataset, save_dir, Path(model_dir) if model_dir else None, loaded)
     else:
         evaluation = evaluated(model, dataset, experiment.evaluate)
         if evaluation is not None:
-            evaluation.write(Path(save_dir) / "evaluation", dataset)
+            evaluation.write(save_dir / "evaluation", dataset)
     if is_main():
-        _show_pictures(model, dataset, loaded)
+        _show_pictures(model, dataset, loaded, save_dir)
     return 0
 
 
-def _report_best(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExperiment) -> None:
+def _report_best(
+    model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExperiment, run_dir: Path
+) -> None:
     """The page of a run's best model, in all processes; none of a run that never evaluated.
 
     A run that was resumed after its best evaluation no longer has the results: it evaluates again.
@@ -138,8 +165,6 @@ def _report_best(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExper
     from ..processes import is_main
     from ..report.run_report import write_evaluation
 
-    assert loaded.experiment.train is not None
-    run_dir = Path(loaded.experiment.train.save_dir)
     best = run_dir / "best_model"
     if not (loaded.experiment.predict.report and best.is_dir()):
         return
@@ -175,11 +200,12 @@ def _new_model(loaded: LoadedExperiment) -> MaskRCNN:
     return MaskRCNN.from_experiment(loaded.experiment, given)
 
 
-def _show_pictures(model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExperiment) -> None:
+def _show_pictures(
+    model: MaskRCNN, dataset: DetectionDataset, loaded: LoadedExperiment, run_dir: Path
+) -> None:
     from ..report.comparisons import write_comparisons
 
-    train, predict = loaded.experiment.train, loaded.experiment.predict
-    folder = Path(train.save_dir if train else "output") / "pictures"
+    predict, folder = loaded.experiment.predict, run_dir / "pictures"
     written = write_comparisons(
         model.predict, dataset, folder, predict.num_pictures, predict.picture_threshold
     )

@@ -118,7 +118,7 @@ class TrainParams:
     eval_dataset: Any = param(None, "Held-out data, evaluated at every save; in YAML: section data.eval.", python_only=True)  # fmt: skip
     save_interval_epochs: int = param(1, "Epochs between two evaluations and saved models.", at_least=1)  # fmt: skip
     log_interval_steps: int = param(20, "Steps between two log lines.", at_least=1)
-    save_dir: str = param("output", "Folder of everything the run writes.")
+    save_dir: str = param("output", "Folder of everything the run writes; auto counts output/run_1, output/run_2, ...")  # fmt: skip
     pretrain_weights: str | None = param("IMAGENET", "Starting weights: IMAGENET (the backbone), COCO (a whole Mask R-CNN; docs/weights.md), the path of a weight file, model directory or PaddleX folder, or null for random weights.")  # fmt: skip
     optimizer: Any = param(None, "null: SGD with momentum. Python: a function params -> torch optimizer; YAML: {name: AdamW, weight_decay: 0.05, ...}, a class of torch.optim with its arguments.")  # fmt: skip
     learning_rate: float = param(1.0 / 800, "Learning rate after warm-up.", above=0)
@@ -147,6 +147,7 @@ class TrainParams:
     deterministic: bool = param(False, "Repeatable bit for bit on a GPU too, where torch can: slower. A CPU always is.", extra=True)  # fmt: skip
     save_interval_steps: int | None = param(None, "Also save every so many steps, into save_dir/latest, for epochs that take hours.", at_least=1, extra=True)  # fmt: skip
     allow_changes: bool = param(False, "Resume although settings or data differ from those of the checkpoint.", extra=True)  # fmt: skip
+    if_exists: str = param("error", "What happens when save_dir holds the models of an earlier run: error; overwrite removes all that it wrote; number takes save_dir_2, save_dir_3, ...", values=("error", "overwrite", "number"), extra=True)  # fmt: skip
     loggers: list[str] = param([], "Also log to these services, when they are installed.", values=("mlflow", "wandb"), extra=True)  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from ..inference.model_directory import (
     STATE,
     SUCCESS,
     copy_model_directory,
+    damage_of,
+    interrupted_saves,
     read_card,
     read_tensors,
     save_model_directory,
@@ -24,9 +27,12 @@ from ..inference.model_directory import (
 from ..inference.network import Network
 from ..processes import is_main
 from .optimizer import Ema
+from .run_folder import folder_of
 
 # A state from the middle of an epoch: after a signal or an error, or every so many steps.
 LATEST = "latest"
+# Of the epoch with the best evaluation: weights and card alone, to use and not to go on from.
+BEST_MODEL = "best_model"
 # Before the step whose loss was not finite: to look at, not to go on from without being named.
 DIVERGED = "diverged"
 
@@ -69,16 +75,16 @@ class Checkpoints:
             return directory
         state = self._state()  # of the live weights, before the average takes their place
         with (
-            _disk_errors_explained(directory),
+            disk_errors_explained(directory),
             self._ema.averaged() if self._ema else contextlib.nullcontext(),
         ):
             save_model_directory(directory, self._network, experiment=self._experiment, state=state)
         return directory
 
     def copy(self, source: str, name: str) -> None:
-        """The directory `source` once more under another name."""
+        """The model of directory `source` once more under another name."""
         if is_main():
-            with _disk_errors_explained(self.save_dir / name):
+            with disk_errors_explained(self.save_dir / name):
                 copy_model_directory(self.save_dir / source, self.save_dir / name)
 
     def remove(self, name: str) -> None:
@@ -88,31 +94,91 @@ class Checkpoints:
 
 
 @contextlib.contextmanager
-def _disk_errors_explained(directory: Path) -> Iterator[None]:
-    """Errors of the disk in words; torch hides a full one behind a RuntimeError of its own."""
+def disk_errors_explained(path: Path) -> Iterator[None]:
+    """Errors of the disk in words; torch hides a full one behind a RuntimeError of its own.
+
+    Args:
+        path: what was to be written, a file or a folder.
+    """
     try:
         yield
     except (OSError, RuntimeError) as error:
-        full = getattr(error, "errno", None) == errno.ENOSPC or _is_full(directory.parent)
-        if not full and not isinstance(error, OSError):
+        reason = _reason(error, path)
+        if reason is None:
             raise
-        reason = "the disk is full" if full else str(error)
         raise TrainingTroubleError(
-            f"{directory} could not be saved: {reason}. Models saved before are whole; make room "
+            f"{path} could not be saved: {reason}. Models saved before are whole; make room "
             "(keep_last: 3 keeps only the newest epochs), then go on with --resume"
         ) from error
 
 
+def _reason(error: Exception, path: Path) -> str | None:
+    """Why a file could not be written; None for other errors."""
+    reasons = {
+        errno.ENOSPC: "the disk is full",
+        errno.EDQUOT: "the quota of disk space is used up",
+        errno.EFBIG: "the file would be larger than is allowed here (ulimit -f)",
+        errno.EROFS: "the disk is read-only",
+        errno.EIO: "the disk reports an error",
+    }
+    if isinstance(error, OSError) and error.errno in reasons:
+        return reasons[error.errno]
+    if _is_full(path.parent):
+        return reasons[errno.ENOSPC]
+    if isinstance(error, OSError):
+        return str(error) if error.filename else None
+    is_torch_writing = "PytorchStreamWriter" in str(error) or "unexpected pos" in str(error)
+    return "a quota or the largest size of a file is reached" if is_torch_writing else None
+
+
 def _is_full(folder: Path) -> bool:
     # a failed write may leave some blocks free; no model fits into 1 MiB
-    return shutil.disk_usage(folder).free < 2**20
+    return folder.is_dir() and shutil.disk_usage(folder).free < 2**20
 
 
-def new_run_id(save_dir: Path) -> str:
-    """Mark `save_dir` as belonging to a run that begins now; models of earlier runs stay."""
-    run_id = uuid.uuid4().hex
-    (save_dir / _RUN_ID).write_text(run_id, encoding="utf-8")
-    return run_id
+def bring_best_model(source: Path, save_dir: Path, epoch: int) -> None:
+    """Make sure that `best_model` is there, and is that of the run's best epoch.
+
+    A process may have been killed after saving an epoch and before copying it, or the run may go on in
+    another folder.
+
+    Args:
+        source: folder with the run's model directories.
+        epoch: the best one so far; 0 when nothing was evaluated yet.
+    """
+    best = save_dir / BEST_MODEL
+    if not epoch or _epoch_of(best) == epoch:
+        return
+    for directory in (source / f"epoch_{epoch}", source / BEST_MODEL, save_dir / f"epoch_{epoch}"):
+        if _epoch_of(directory) == epoch:
+            with disk_errors_explained(best):
+                copy_model_directory(directory, best)
+            logger.info("%s is epoch_%d again, copied from %s", best, epoch, directory)
+            return
+    logger.warning(
+        "The best model so far, of epoch %d, is in none of the folders: %s will be the best of the epochs to "
+        "come, if one is better", epoch, best,
+    )  # fmt: skip
+
+
+def _epoch_of(directory: Path) -> int | None:
+    """The epoch a whole model directory was saved after."""
+    try:
+        return read_card(directory).completed_epochs
+    except ValueError:
+        return None
+
+
+def new_run_id() -> str:
+    """A name for a run that begins now, unlike any other."""
+    return uuid.uuid4().hex
+
+
+def write_run_id(save_dir: Path, run_id: str) -> None:
+    """Mark `save_dir` as belonging to a run, so that `auto` goes on from its checkpoints."""
+    unfinished = save_dir / f"{_RUN_ID}.unfinished"
+    unfinished.write_text(run_id, encoding="utf-8")
+    unfinished.replace(save_dir / _RUN_ID)
 
 
 def find_checkpoint(params: TrainParams) -> Path | None:
@@ -125,31 +191,56 @@ def find_checkpoint(params: TrainParams) -> Path | None:
     if wanted is None:
         return None
     if wanted == "auto":
-        newest = _newest(Path(params.save_dir))
+        folder = folder_of(params)
+        newest = _newest_whole(folder)
         if newest is None:
-            logger.info("Nothing to resume from in %s: starting anew", params.save_dir)
+            logger.info("Nothing to resume from in %s: starting anew", folder)
         return newest
     directory = Path(wanted)
-    read_card(directory)
+    card = read_card(directory)
     if not (directory / STATE).is_file():
-        raise ValueError(f"{directory} cannot be resumed from: {STATE} is missing")
+        epoch = f"epoch_{card.completed_epochs}"
+        raise ValueError(
+            f"{directory} cannot be resumed from: {STATE} is missing. Name a saved epoch such as "
+            f"{directory.parent / epoch}, or start a new run from its weights with "
+            f"pretrain_weights: {directory}"
+        )
+    damage = damage_of(directory)
+    if damage:
+        raise ValueError(f"{directory} cannot be resumed from: {damage}")
     return directory
 
 
-def _newest(save_dir: Path) -> Path | None:
-    """The complete checkpoint with the most steps of the run that `save_dir` belongs to now."""
-    marker = save_dir / _RUN_ID
-    if not marker.is_file():
-        return None
-    run_id = marker.read_text(encoding="utf-8")
+def _newest_whole(save_dir: Path) -> Path | None:
+    """The checkpoint with the most steps of the run that `save_dir` belongs to now, damaged ones aside."""
+    run_id = _run_id_of(save_dir)
+    candidates = [path for path in save_dir.glob(f"*/{SUCCESS}") if path.parent.name[0] != "."]
+    directories = [path.parent for path in candidates if path.parent.name != DIVERGED]
+    directories += [path for path, final in interrupted_saves(save_dir) if final.name != DIVERGED]
     reached = {}
-    for state_file in save_dir.glob(f"*/{STATE}"):
-        directory = state_file.parent
-        if (directory / SUCCESS).is_file() and directory.name != DIVERGED:
+    for directory in directories:
+        if not (directory / STATE).is_file() and BEST_MODEL in directory.name:
+            continue  # the best model has none
+        try:
             # memory-mapped: of hundreds of megabytes only three numbers are needed
-            state = read_tensors(state_file, only_look=True)
-            if state["run_id"] == run_id:
+            state = read_tensors(directory / STATE, only_look=True)
+            if run_id in (None, state["run_id"]):
                 reached[directory] = (state["step"], state["closed_epochs"])
-    # closed_epochs breaks ties between a state saved before and one saved after the evaluation of an
-    # epoch. best_model holds the same state as its epoch; either will do
-    return max(reached, key=lambda directory: reached[directory], default=None)
+        except (ValueError, KeyError, OSError) as error:
+            logger.warning("Passed over: %s", error)
+    # closed_epochs breaks ties between a state saved before and one saved after the evaluation of an epoch
+    for directory in sorted(reached, key=lambda directory: reached[directory], reverse=True):
+        damage = damage_of(directory)
+        if not damage:
+            return directory
+        logger.warning("Passed over: %s is damaged: %s", directory, damage)
+    return None
+
+
+def _run_id_of(save_dir: Path) -> str | None:
+    """None when there is none that can be read; any checkpoint then counts."""
+    try:
+        run_id = (save_dir / _RUN_ID).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return run_id if re.fullmatch("[0-9a-f]{32}", run_id) else None

@@ -54,12 +54,15 @@ class Precision:
         """Add the gradients of a loss."""
         self._scaler.scale(loss).backward()
 
-    def step(
+    @property
+    def leaves_out_overflows(self) -> bool:
+        """Whether a step with gradients that are not finite is left out: with fp16."""
+        return self._scaler.is_enabled()
+
+    def clip(
         self, optimizer: Optimizer, parameters: Iterable[nn.Parameter], max_norm: float | None
     ) -> torch.Tensor:
-        """Clip the whole gradient to an L2 norm and take the optimizer's step.
-
-        With fp16 a step whose gradients have overflowed is left out and the scale is lowered.
+        """Clip the whole gradient to an L2 norm.
 
         Returns:
             the norm () before clipping, on the device.
@@ -70,9 +73,15 @@ class Precision:
         norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in trained])  # type: ignore[misc]
         if max_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(trained, max_norm, norm)
+        return norm
+
+    def step(self, optimizer: Optimizer) -> None:
+        """Take the optimizer's step.
+
+        With fp16 a step whose gradients have overflowed is left out and the scale is lowered.
+        """
         self._scaler.step(optimizer)
         self._scaler.update()
-        return norm
 
     def state_dict(self) -> dict[str, Any]:
         return self._scaler.state_dict()

@@ -21,7 +21,7 @@ DIVERGED = "diverged.json"
 
 
 class TrainingDivergedError(FloatingPointError):
-    """The loss is no longer a finite number.
+    """The loss or the gradient is no longer a finite number.
 
     Attributes:
         report: plain values: step, learning rate, images, losses, gradient norms.
@@ -75,6 +75,22 @@ class FailedStep:
             f"{self.lr:.3g}. Lower learning_rate, lengthen warmup_steps, or set clip_gradients: 10"
         )
         return TrainingDivergedError(message, self._report(values))
+
+    def diverged_gradient(self, norm: float, step: int) -> TrainingDivergedError:
+        """The error for a gradient that is not finite, of a loss that is.
+
+        Args:
+            norm: of the whole gradient.
+            step: that it is of, counted from 1.
+        """
+        ids = [sample["image_id"] for sample in self.batch]
+        images = f"; images {ids}" if ids else ""
+        message = (
+            f"the gradient is not finite (norm {norm}) at step {step}, though the loss is{images}, "
+            f"learning rate {self.lr:.3g}. Lower learning_rate, lengthen warmup_steps, or train in 32 bits "
+            "(amp: off)"
+        )
+        return TrainingDivergedError(message, self._report({}))
 
     def out_of_memory(self, error: Exception) -> TrainingTroubleError:
         """The error for a device whose memory is full."""

@@ -22,14 +22,13 @@ from tqdm import tqdm
 
 from ..errors import RunInterruptedError, TrainingTroubleError
 from ..metrics.evaluation import Evaluation
-from .checkpoints import DIVERGED, LATEST, Checkpoints
+from .checkpoints import BEST_MODEL, DIVERGED, LATEST, Checkpoints
 from .failures import TrainingDivergedError
 from .logs import MetricsLog
 from .trainer import StepRecord, Trainer
 
 logger = logging.getLogger(__name__)
 
-BEST_MODEL = "best_model"
 # One evaluation: its metrics, and the validation losses if asked for (else empty).
 EpochResult = tuple[Evaluation, dict[str, float]]
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -122,6 +121,7 @@ class EpochEnd(HookBase):
         progress.closed_epochs = progress.epoch
 
     def _evaluate_and_save(self, epoch: int) -> None:
+        self.trainer.check_weights()
         before = self._best.state_dict()
         try:
             improved = self._evaluated(epoch) if self._evaluate else False
@@ -291,6 +291,7 @@ class SaveWhenStopped(HookBase):
         if self.trainer.stop_agreed:
             raise RunInterruptedError(self._saved(), self._asked or signal.SIGTERM)
         if self._interval and progress.step % self._interval == 0 and not progress.epoch_is_done:
+            self.trainer.check_weights()
             logger.info("State saved in %s", self._checkpoints.save(LATEST))
 
     def after_train(self) -> None:
@@ -304,6 +305,7 @@ class SaveWhenStopped(HookBase):
             self._save_after(error)
 
     def _saved(self) -> str:
+        self.trainer.check_weights()
         directory = self._checkpoints.save(LATEST)
         name = (self._asked or signal.SIGTERM).name
         return (

@@ -13,11 +13,12 @@ import importlib.util
 import json
 import logging
 import math
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -51,8 +52,9 @@ class MetricsLog:
         """
         self._lines, self._table = save_dir / JSON_LINES, save_dir / TABLE
         rows = _rows_up_to(self._lines, progress)
-        self._lines.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-        with self._table.open("w", newline="", encoding="utf-8") as file:
+        with _replaced(self._lines) as file:
+            file.writelines(f"{json.dumps(row)}\n" for row in rows)
+        with _replaced(self._table) as file:
             writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
@@ -64,7 +66,7 @@ class MetricsLog:
         """One row; nested dicts (per class) go to the JSON lines and the curves only."""
         row = {"kind": kind, "epoch": epoch, "step": step} | values
         with self._lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_without_nan(row)) + "\n")
+            file.write(json.dumps(_finite(row), allow_nan=False) + "\n")
         with self._table.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, COLUMNS, extrasaction="ignore").writerow(row)
         for name, value in values.items():
@@ -95,26 +97,46 @@ def _rows_up_to(path: Path, progress: Progress) -> list[dict[str, Any]]:
     """Rows of steps that are done; of an epoch that is not closed its evaluation comes again."""
     if progress.step == 0 or not path.is_file():
         return []
-    rows = [json.loads(line) for line in _whole_lines(path)]
     return [
         row
-        for row in rows
+        for row in _readable_rows(path)
         if row["step"] <= progress.step
         and (row["kind"] != "eval" or row["epoch"] <= progress.closed_epochs)
     ]
 
 
-def _whole_lines(path: Path) -> list[str]:
-    """The lines of a file whose writer may have been killed in the middle of the last one."""
-    text = path.read_text(encoding="utf-8")
-    return text[: text.rfind("\n") + 1].splitlines()
+def _readable_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file whose writer, or whose machine, may have stopped in the middle of a line."""
+    rows, damaged = [], 0
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            row = json.loads(line)
+            if not isinstance(row["step"], int) or not isinstance(row["epoch"], int):
+                raise ValueError
+            rows.append({**row, "kind": str(row["kind"])})
+        except (ValueError, KeyError, TypeError):
+            damaged += bool(line.strip())
+    if damaged:
+        logger.warning("%s: %d damaged lines are left out", path, damaged)
+    return rows
 
 
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: null says the same."""
+@contextlib.contextmanager
+def _replaced(path: Path) -> Iterator[TextIO]:
+    """A text file to write, which takes the place of `path` when it is complete."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has neither NaN nor infinity: null says that there is no number."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class ScalarWriter(Protocol):

@@ -43,6 +43,7 @@ from .device import Precision, channels_last, wants_channels_last
 from .fingerprint import settings_of
 from .logs import check_loggers
 from .optimizer import Ema, build_optimizer, factor_of
+from .run_folder import folder_of, is_inside, refuse_other_run
 from .trainer import Progress
 
 logger = logging.getLogger(__name__)
@@ -130,8 +131,13 @@ def set_up(
     params: TrainParams,
     train_dataset: DetectionDataset,
     eval_dataset: DetectionDataset | None,
+    *,
+    writes: bool = True,
 ) -> TrainingRun:
     """Check everything and build a fresh run.
+
+    Args:
+        writes: the run is going to write into save_dir, which must not be another run's.
 
     Raises:
         ValueError: for every mistake that can be seen before training.
@@ -147,6 +153,8 @@ def set_up(
     _check_held_out(params, eval_dataset)
     check_loggers(params.loggers)
     resume_from = find_checkpoint(params)
+    if writes and not is_inside(resume_from, folder_of(params)):
+        refuse_other_run(params)
     if resume_from is not None:
         source = _format_only(resume_from)
     else:

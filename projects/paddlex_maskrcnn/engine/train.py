@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from detectron2.engine import HookBase
 from ..acceleration import PLAIN_VARIABLE, accelerate, asks_for_plain
 from ..config.yaml_io import dump
 from ..inference.evaluate import evaluate_network
+from ..inference.model_directory import finish_interrupted_saves
 from ..metrics.evaluation import Evaluation
 from ..processes import (
     across_processes,
@@ -24,7 +25,13 @@ from ..processes import (
     shard,
     wait_for_all,
 )
-from .checkpoints import Checkpoints, new_run_id
+from .checkpoints import (
+    Checkpoints,
+    bring_best_model,
+    disk_errors_explained,
+    new_run_id,
+    write_run_id,
+)
 from .compiled import compile_parts, drop_compiled
 from .device import channels_first, match_layouts, on_device, usual_layout
 from .failures import TrainingDivergedError
@@ -40,6 +47,7 @@ from .hooks import (
 )
 from .logs import MetricsLog, NoMetricsLog, open_loggers, open_visualdl, run_log
 from .resume import restore, restore_random_state, resume_state
+from .run_folder import clear, folder_to_write, is_inside, locked, refuse_other_run
 from .setup import TrainingRun, check_writable
 from .trainer import Trainer
 from .validation_loss import validation_losses
@@ -65,13 +73,17 @@ def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
         TrainingTroubleError: when memory, disk or a data process is gone.
         RunInterruptedError: after SIGTERM or Ctrl-C, when all is saved.
     """
-    save_dir = Path(run.params.save_dir)
-    if is_main():
-        check_writable(save_dir)
     best = Best(lower_is_better=run.params.best_metric == "val_loss")
     evaluation = None
-    with run_log(save_dir) if is_main() else contextlib.nullcontext():
-        run_id = _resumed(run, best) or from_main(new_run_id(save_dir) if is_main() else "")
+    with (
+        _claimed_folder(run) as save_dir,
+        run_log(save_dir) if is_main() else contextlib.nullcontext(),
+        disk_errors_explained(save_dir),
+    ):
+        run_id = _resumed(run, best) if run.resume_from else from_main(new_run_id())
+        if is_main():
+            write_run_id(save_dir, run_id)
+        experiment = _with_folder(experiment, save_dir)
         done = run.network.card.completed_epochs
         if run.progress.is_finished:
             logger.info("Nothing left to do: %d of %d epochs are done", done, run.params.num_epochs)
@@ -92,13 +104,39 @@ def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
     return evaluation
 
 
+@contextlib.contextmanager
+def _claimed_folder(run: TrainingRun) -> Iterator[Path]:
+    """The folder of the run, this run's alone while the block lasts; `save_dir` names it from then on."""
+    with contextlib.ExitStack() as stack:
+        folder = Path()
+        if is_main():
+            folder = folder_to_write(run.params, run.resume_from)
+            check_writable(folder)
+            stack.enter_context(locked(folder))
+            if not is_inside(run.resume_from, folder):
+                refuse_other_run(run.params)  # another run may have ended in the meantime
+                if run.params.if_exists == "overwrite":
+                    clear(folder)
+        run.params = replace(run.params, save_dir=from_main(str(folder)))
+        yield Path(run.params.save_dir)
+
+
+def _with_folder(experiment: dict[str, Any], save_dir: Path) -> dict[str, Any]:
+    """The settings for the record, with the folder that was chosen."""
+    return experiment | {"train": {**experiment["train"], "save_dir": str(save_dir)}}
+
+
 def _resumed(run: TrainingRun, best: Best) -> str:
-    """The id of the run that goes on, empty for a new one."""
-    if run.resume_from is None:
-        return ""
+    """The id of the run that goes on."""
+    assert run.resume_from is not None
     run_id = restore(run, best, run.resume_from)
     match_layouts(run.optimizer)  # load_state_dict keeps the memory format of the checkpoint
     logger.info("Resumed from %s, after step %d", run.resume_from, run.progress.step)
+    wait_for_all()  # all have read it
+    if is_main():
+        save_dir = Path(run.params.save_dir)
+        finish_interrupted_saves(save_dir)
+        bring_best_model(run.resume_from.parent, save_dir, best.epoch)
     return run_id
 
 

@@ -143,7 +143,8 @@ class Trainer(TrainerBase):
         """Train; hooks see `after_train` also when a step fails.
 
         Raises:
-            TrainingDivergedError: when the loss is not finite; no weight was touched by that step.
+            TrainingDivergedError: when the loss or the gradient is not finite; nothing is saved of weights
+                that such a gradient has touched.
             TrainingTroubleError: when memory or a data process is gone, with what to do.
         """
         progress = self.progress
@@ -172,9 +173,12 @@ class Trainer(TrainerBase):
         with explained(self._failed(batch)):
             losses = self._backward(batch)
         self.after_backward()
-        self.is_whole = False
         parameters = self.network.module.parameters()
-        norm = self.precision.step(self.optimizer, parameters, self.clip_gradients)
+        norm = self.precision.clip(self.optimizer, parameters, self.clip_gradients)
+        if _is_on_host(norm):  # elsewhere a look at it would wait for the device
+            self._check_gradient(norm, batch)
+        self.is_whole = False
+        self.precision.step(self.optimizer)
         if self.ema is not None:
             self.ema.update()
         lr = float(self.schedule.get_last_lr()[0])  # of the step just done
@@ -185,6 +189,23 @@ class Trainer(TrainerBase):
         self._recent.append(record)
         self.progress.step += 1
         self.is_whole = True
+
+    def check_weights(self) -> None:
+        """Make sure that the last step was taken with a finite gradient, before its weights are used.
+
+        Raises:
+            TrainingDivergedError: when it was not; the weights are of no use then.
+        """
+        if self._recent:
+            self._check_gradient(self._recent[-1].gradient_norm, [], is_taken=True)
+
+    def _check_gradient(self, norm: torch.Tensor, batch: Batch, *, is_taken: bool = False) -> None:
+        if self.precision.leaves_out_overflows or bool(torch.isfinite(norm)):
+            return
+        self.is_whole = self.is_whole and not is_taken
+        raise self._failed(batch).diverged_gradient(
+            float(norm), self.progress.step + (not is_taken)
+        )
 
     def _backward(self, batch: Batch) -> dict[str, float]:
         """Gradients of the batch's mean loss, part by part; the losses.
@@ -222,9 +243,11 @@ class Trainer(TrainerBase):
     def _means(self, losses: dict[str, torch.Tensor]) -> Callable[[], list[float]]:
         """The losses and who wants to stop, means over the processes, on their way to the host."""
         total = losses["loss"].detach()
-        # travels with the losses, so that agreeing on a stop costs no communication of its own
+        # travel with the losses, so that agreeing on a stop costs no communication of its own
         stop = torch.full_like(total, float(self.stop_asked))
-        here = torch.stack([*(loss.detach() for loss in losses.values()), stop])
+        last = self._recent[-1].gradient_norm if self._recent else total.new_zeros(())
+        poisoned = (~torch.isfinite(last)).to(total)
+        here = torch.stack([*(loss.detach() for loss in losses.values()), stop, poisoned])
         return to_host(mean_of_all(here))
 
     def _checked(
@@ -236,10 +259,13 @@ class Trainer(TrainerBase):
         """The losses as numbers, after their backward pass was sent to the device.
 
         Raises:
-            TrainingDivergedError: in every process when the loss is not finite in one.
+            TrainingDivergedError: in every process when the loss is not finite in one, or when the
+                gradient of the step before was not.
         """
-        *values, stop_share = values_of_all()
+        *values, stop_share, poisoned = values_of_all()
         self.stop_agreed = stop_share > 0
+        if poisoned:
+            self.check_weights()
         if not values[0] - values[0] == 0:  # infinite or NaN
             raise self._failed(batch).diverged(losses)
         return dict(zip(losses, values, strict=True))
@@ -253,3 +279,7 @@ class Trainer(TrainerBase):
             accumulate=self.accumulate,
             recent=list(self._recent),
         )
+
+
+def _is_on_host(value: torch.Tensor) -> bool:
+    return value.device.type == "cpu"
