@@ -58,7 +58,7 @@ def resnet18_file(tmp_path_factory):
         pytest.param(2, "npy", marks=pytest.mark.long),
         pytest.param(4, "png", marks=pytest.mark.long),
         pytest.param(4, "npy", marks=pytest.mark.long),
-        (5, "tiff"),
+        pytest.param(5, "tiff", marks=pytest.mark.long),
         pytest.param(6, "npy", marks=pytest.mark.long),
     ],
 )

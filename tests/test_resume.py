@@ -38,7 +38,7 @@ def test_resume_goes_on_as_if_nothing_had_happened(tiny_run, tiny_data, tmp_path
 
 @pytest.mark.parametrize(
     "last_step",
-    [pytest.param(1, marks=pytest.mark.long), 5, 6, pytest.param(9, marks=pytest.mark.long)],
+    [*(pytest.param(step, marks=pytest.mark.long) for step in (1, 5, 9)), 6],
 )
 def test_sigterm_saves_and_the_resumed_run_is_the_same(
     tiny_run, tiny_data, tmp_path, monkeypatch, last_step
@@ -89,7 +89,8 @@ def test_sigterm_to_the_data_processes_too(tiny_run, tiny_data, tmp_path, monkey
     assert numbers(tiny_run[1]) == numbers(tmp_path)
 
 
-EVERYTHING = {"ema": 0.8, "amp": "bf16", "accumulate": 2, "validation_loss": True}
+# 16 bits are another ten times slower where a CPU has no instructions for them
+EVERYTHING = {"ema": 0.8, "accumulate": 2, "validation_loss": True}
 
 
 @pytest.fixture(scope="module")
@@ -244,8 +245,8 @@ def test_steps_can_be_saved_too(tiny_data, tmp_path, monkeypatch):
 
 
 def test_keep_last(tiny_data, tmp_path):
-    train(tiny_data, tmp_path, num_epochs=3, keep_last=1)
-    assert {path.name for path in tmp_path.glob("epoch_*")} == {"epoch_3"}
+    train(tiny_data, tmp_path, num_epochs=2, keep_last=1)
+    assert {path.name for path in tmp_path.glob("epoch_*")} == {"epoch_2"}
     assert (tmp_path / "best_model").is_dir()
 
 

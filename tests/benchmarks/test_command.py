@@ -22,6 +22,7 @@ def bench(tmp_path_factory):
     shutil.rmtree(folder)
 
 
+@pytest.mark.long
 def test_other_weights_are_seen(bench, tmp_path):
     """One layer of ours differs by a hundredth; with the same weights the losses are equal, below."""
     import torch
@@ -57,6 +58,7 @@ def test_a_run_writes_what_it_measured(tmp_path, capsys, monkeypatch):
     assert "| NMS |" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_predictions_of_a_quick_run_are_compared(tmp_path, capsys):
     arguments = ["--quick", "--threads", "1", "--parts", "predict", "--rounds", "1"]
     assert main([*arguments, "--json", str(tmp_path / "bench.json")]) == 0

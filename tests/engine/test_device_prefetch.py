@@ -183,6 +183,7 @@ class Plain:
         return lambda: batch
 
 
+@pytest.mark.long
 def test_a_run_and_its_resume_see_the_same_batches(tiny_run, tiny_data, tmp_path, sent_ahead):
     """Bit for bit, although a batch was ahead when the first part ended; none is sent in vain."""
     train(tiny_data, tmp_path, num_epochs=1)

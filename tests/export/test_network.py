@@ -66,8 +66,7 @@ CASES = {
     ),
 }
 
-# every NMS, every format and every kind of network in turn
-IN_SHORT = ("fpn-hard", "c4-torchscript-matrix")
+IN_SHORT = ("fpn-hard",)
 
 
 # A random network may enlarge rounding to hundredths of a pixel, each in its own measure and on each CPU

@@ -119,7 +119,8 @@ def torchrun(experiment, save_dir, *options):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("restarts", [0, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("restarts", [0, 1])
 def test_a_process_is_killed(experiment, metrics, tmp_path, restarts):
     """The run ends instead of waiting for it; or torchrun starts it anew and it goes on."""
     process = torchrun(experiment, tmp_path, f"--max-restarts={restarts}")
