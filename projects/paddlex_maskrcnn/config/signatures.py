@@ -81,6 +81,7 @@ def Train(
     deterministic: bool = False,
     save_interval_steps: int | None = None,
     allow_changes: bool = False,
+    if_exists: str = "error",
     loggers: Sequence[str] = [],
 ) -> None: ...
 
