@@ -187,7 +187,7 @@ class Laboratory:
             mock.patch("torch.compile", compiled),
         ):
             model.train(**{**FAST, **data, **settings}, save_dir=str(folder))
-        return RunFolder(folder, watch, vdl, wandb, len(calls))
+        return RunFolder(model.save_dir, watch, vdl, wandb, len(calls))
 
     def dry_run(self, model_rows: dict[str, Any] | None = None, **settings: Any) -> Any:
         """One step of a run of nothing but the defaults and these settings; what `watching` saw too."""

@@ -43,7 +43,7 @@ STOPPED = {
     "compile": True,
 }
 RESUMED = {**STOPPED, "early_stop": False, "validation_loss": False, "compile": False,
-           "allow_changes": True}  # fmt: skip
+           "allow_changes": True, "if_exists": "number"}  # fmt: skip
 
 # disconnected: other pictures; no held-out data is what its default says
 REPLACEMENTS[TrainParams, "train_dataset"] = lambda lab: lab.material.drawn("other", 4)
@@ -66,7 +66,10 @@ def stopped(lab: Laboratory) -> RunFolder:
 
 @shared
 def resumed(lab: Laboratory) -> RunFolder:
-    """The stopped run, taken up again and no longer stopped early."""
+    """The stopped run, taken up again and no longer stopped early, beside a run that is there already."""
+    earlier = lab.folder / "resumed" / "epoch_1"
+    earlier.mkdir(parents=True)
+    (earlier / ".success").touch()
     checkpoint = stopped(lab).folder / "epoch_2"
     settings = {**RESUMED, "resume_checkpoint": str(checkpoint)}
     return lab.train("resumed", lab.material.single, settings)
@@ -283,6 +286,12 @@ def run_stops_after_one_vain_evaluation(lab: Laboratory) -> None:
 def run_goes_on_where_it_stopped(lab: Laboratory) -> None:
     assert resumed(lab).epochs == [3]
     assert "Resuming with changes: " in resumed(lab).watch.text
+
+
+@shows(TrainParams, "if_exists")
+def an_earlier_run_stays_where_it_is(lab: Laboratory) -> None:
+    assert resumed(lab).folder.name == "resumed_2"
+    assert not (lab.folder / "resumed" / "config.yaml").exists()
 
 
 @shows(TrainParams, "use_vdl")
