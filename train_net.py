@@ -3,7 +3,6 @@
 The same as `python -m paddlex_maskrcnn train`; see --help.
 """
 
-import argparse
 import sys
 
 from paddlex_maskrcnn import cli
@@ -11,9 +10,7 @@ from paddlex_maskrcnn import cli
 
 def main() -> int:
     """Parse the command line and run it."""
-    parser = argparse.ArgumentParser(prog="train_net.py")
-    cli.add_arguments(parser, "train")
-    return cli.run("train", parser.parse_args())
+    return cli.run("train", cli.parse("train", sys.argv[1:], "train_net.py"))
 
 
 if __name__ == "__main__":

@@ -234,7 +234,7 @@ TESTS = Path(__file__).parent
 # modules that are tested in a file of another name
 TESTED_IN = {
     "cli.experiment": "cli/test_evaluate.py",
-    "cli.install_detectron2": "cli/test_commands.py",
+    "cli.configs": "cli/test_parsing.py",
     "cli.predict_journal": "cli/test_predict.py",
     "cli.predict_run": "cli/test_predict.py",
     "cli.train": "cli/test_commands.py",

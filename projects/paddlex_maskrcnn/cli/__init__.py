@@ -1,4 +1,4 @@
-"""Sub-commands of ``python -m paddlex_maskrcnn``, one file each.
+"""Sub-commands of ``paddlex-maskrcnn`` (``python -m paddlex_maskrcnn``), one file each.
 
 Each module has ``HELP``, ``add_arguments(parser)`` and ``run(arguments) -> exit status`` and imports
 nothing heavy before ``run``, so that ``--help`` answers at once.
@@ -9,9 +9,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from .. import __version__
+from ..config.check import suggestion
 from ..errors import explain
 
 COMMANDS = (
@@ -26,26 +29,58 @@ COMMANDS = (
     "convert",
     "split",
     "import-paddlex",
+    "configs",
     "hyperparameters",
     "install-detectron2",
 )
 
 
+PROGRAM = "paddlex-maskrcnn"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one sub-command; user mistakes end with status 2 and one message, not a traceback."""
-    parsed = build_parser().parse_args(arguments)
-    return run(parsed.command, parsed)
+    """Run one sub-command; user mistakes end with status 2 and one message, not a traceback.
+
+    Args:
+        arguments: the command line without the program's name; None: this process's.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        build_parser().print_help()
+        return 0
+    name = given[0]
+    if name in COMMANDS:
+        return run(name, parse(name, given[1:], f"{PROGRAM} {name}"))
+    parser = build_parser()
+    if not name.startswith("-"):
+        nearest = suggestion(name, COMMANDS) or f"; choose one of {', '.join(COMMANDS)}"
+        parser.error(f"there is no command {name!r}{nearest}")
+    parser.parse_args(given)  # --help, --version, or what is wrong
+    return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all sub-commands."""
     parser = argparse.ArgumentParser(
-        prog="python -m paddlex_maskrcnn", description="Mask R-CNN on Detectron2 from YAML files."
+        prog=PROGRAM, description="Mask R-CNN on Detectron2 from YAML files."
     )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         add_arguments(commands.add_parser(name, help=_module(name).HELP), name)
     return parser
+
+
+def parse(command: str, arguments: Sequence[str], program: str) -> argparse.Namespace:
+    """The arguments of a command; settings may stand between options.
+
+    Args:
+        arguments: those after the command.
+        program: its name in messages.
+    """
+    parser = argparse.ArgumentParser(prog=program)
+    add_arguments(parser, command)
+    return parser.parse_intermixed_args(arguments)
 
 
 def add_arguments(parser: argparse.ArgumentParser, command: str) -> None:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from ..system import usable_cores
+
 
 def is_launched() -> bool:
     """Whether torchrun started this process, beside others."""
@@ -45,7 +47,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     """
     _check_gpus(processes)
     # each process gets its share of the cores, where torchrun would give it one
-    cores = max(1, len(os.sched_getaffinity(0)) // processes)
+    cores = max(1, usable_cores() // processes)
     environment = {"OMP_NUM_THREADS": str(cores)} | dict(os.environ)
     torchrun = [
         sys.executable, "-m", "torch.distributed.run", "--standalone",

@@ -22,6 +22,8 @@ from .operator_params import TRANSFORMS, OperatorChoice
 
 logger = logging.getLogger(__name__)
 
+_SHIPPED = Path(__file__).parent.parent / "configs"
+
 
 @dataclass
 class LoadedExperiment:
@@ -46,14 +48,14 @@ def load_experiment(
     """Read, override, resolve and check an experiment.
 
     Args:
-        path: a YAML file.
+        path: a YAML file, or the name of one that comes with the package.
         overrides: `section.key=value` texts (`profile=name` too); the value is read as YAML.
 
     Raises:
         ConfigError: with every problem found, its key, line and remedy.
         FileNotFoundError: when there is no such file.
     """
-    file = Path(path)
+    file = find_config(path)
     given, lines = yaml_io.read(file)
     origins = {key: f"{file}:{line}" for key, line in lines.items()}
     problems = _override(given, origins, overrides)
@@ -67,6 +69,28 @@ def load_experiment(
     if why := profiles.without_effect(name, sections, profiled):
         logger.warning("profile %s has no effect: %s", name, why)
     return LoadedExperiment(experiment, given, origins, profiled)
+
+
+def shipped_configs() -> dict[str, Path]:
+    """The experiment files that come with the package, by name."""
+    return {path.stem: path for path in sorted(_SHIPPED.glob("*.yaml"))}
+
+
+def find_config(path: str | os.PathLike[str]) -> Path:
+    """An experiment file by its path, or by the name of one that comes with the package.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+    """
+    file, shipped = Path(path), shipped_configs()
+    if file.is_file() or file.suffix:
+        return file
+    if str(path) in shipped:
+        return shipped[str(path)]
+    raise FileNotFoundError(
+        f"there is no configuration file {path}, and none of that name comes with the package: "
+        f"{', '.join(shipped)}{suggestion(str(path), tuple(shipped))}"
+    )
 
 
 def check_experiment(

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from ..system import usable_cores
 from .datasets.base import DetectionDataset
 from .datasets.records import PackedRecords
 from .mapper import TestMapper, TrainMapper
@@ -327,7 +328,7 @@ def worker_count(num_workers: int | str) -> int:
         return int(num_workers)
     if sys.platform != "linux":  # elsewhere a script without a main guard would start itself anew
         return 0
-    cores = len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    cores = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return min(cores // 2, _MAX_WORKERS)
 
 

@@ -6,7 +6,6 @@ Each hook is a `detectron2.engine.HookBase`; `train.py` lists them in the order 
 from __future__ import annotations
 
 import logging
-import resource
 import signal
 import sys
 import threading
@@ -22,6 +21,7 @@ from tqdm import tqdm
 
 from ..errors import RunInterruptedError, TrainingTroubleError
 from ..metrics.evaluation import Evaluation
+from ..system import peak_process_memory
 from .checkpoints import BEST_MODEL, DIVERGED, LATEST, Checkpoints
 from .failures import TrainingDivergedError
 from .logs import MetricsLog
@@ -237,7 +237,7 @@ def peak_memory_mb() -> float:
     """The largest memory so far: of the GPU when there is one in use, else of this process."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # KiB on Linux
+    return peak_process_memory() / 2**20
 
 
 def as_clock(seconds: float) -> str:

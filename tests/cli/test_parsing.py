@@ -1,0 +1,74 @@
+"""The command line as a whole: help, version, names that do not exist, settings between options."""
+
+import pytest
+
+from paddlex_maskrcnn import __version__, cli
+from paddlex_maskrcnn.config.load import find_config, shipped_configs
+
+
+def test_nothing_at_all_shows_the_help(capsys):
+    assert cli.main([]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"\n    {command}" in printed for command in cli.COMMANDS)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"paddlex-maskrcnn {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [("trian", "did you mean 'train'?"), ("xyz", "choose one of train, predict,")],
+)
+def test_a_command_that_does_not_exist(word, answer, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([word, "--config", "x"])
+    assert caught.value.code == 2
+    assert f"there is no command {word!r}; {answer}" in capsys.readouterr().err
+
+
+def test_settings_between_options(capsys):
+    settings = ["train.seed=7", "--print-config", "train.ema=0.9"]
+    assert cli.main(["train", settings[0], "--config", "quickstart", *settings[1:]]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    written = [line.split("#")[0].strip() for line in lines if "command line" in line]
+    assert written == ["seed: 7", "ema: 0.9"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "a.yaml"], "argument --config: is given twice, as quickstart and as a.yaml"),
+        (["--resume", "--overwrite"], "not allowed with argument"),
+    ],
+)
+def test_what_cannot_stand_together(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--config", "quickstart", *arguments])
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "x"], "--model x is for --eval-only; to train from its weights write"),
+        (["--allow-changes"], "--allow-changes is for --resume"),
+    ],
+)
+def test_what_has_no_meaning_alone(arguments, message, capsys):
+    assert cli.main(["train", "--config", "quickstart", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_configs(capsys):
+    assert cli.main(["configs"]) == 0
+    printed = capsys.readouterr().out
+    assert set(shipped_configs()) >= {"quickstart", "own_data"}
+    assert all(f"{name} " in printed for name in shipped_configs())
+    assert cli.main(["configs", "quickstart"]) == 0
+    assert capsys.readouterr().out == find_config("quickstart").read_text(encoding="utf-8")
+    assert cli.main(["configs", "quikstart"]) == 2
+    assert "did you mean 'quickstart'?" in capsys.readouterr().err
