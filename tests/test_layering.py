@@ -249,7 +249,6 @@ TESTED_IN = {
     "errors": "cli/test_commands.py",
     "export.files": "export/test_network.py",
     "inference.interop": "cli/test_import_paddlex.py",
-    "inference.model_directory": "test_maskrcnn.py",
     "serve.limits": "serve/test_app.py",
     "serve.metrics": "serve/test_app.py",
 }

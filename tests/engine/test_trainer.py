@@ -89,6 +89,48 @@ def test_divergence_is_reported():
     assert report["step"] == 1
 
 
+def spoil_gradient(run, step):
+    """The backward pass of this step, from 1, gives NaN; its loss is finite."""
+    weight = run.network.module.weight
+    weight.register_hook(
+        lambda grad: grad * float("nan") if run.progress.step + 1 == step else grad
+    )
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_step():
+    run = trainer([0.0])
+    spoil_gradient(run, 3)
+    with pytest.raises(TrainingDivergedError, match=r"gradient is not finite.* at step 3.* images"):
+        run.run()
+    assert run.network.module.weight.item() == pytest.approx(0.8**2)
+    assert run.is_whole, "the weights may be saved"
+    assert run.progress.step == 2
+
+
+@pytest.mark.parametrize("step", [3, 4])
+def test_on_a_gpu_such_a_gradient_is_seen_a_step_later(monkeypatch, step):
+    """Its norm is not waited for; it is read with the next losses, or before the weights are used."""
+    monkeypatch.setattr("paddlex_maskrcnn.engine.trainer._is_on_host", lambda value: False)
+    run = trainer([0.0], ema=None)
+    spoil_gradient(run, step)
+
+    def run_and_save():
+        run.run()
+        run.check_weights()  # as an evaluation or a save does
+
+    with pytest.raises(TrainingDivergedError, match=rf"gradient is not finite.* at step {step}"):
+        run_and_save()
+    assert not run.is_whole, "the weights must not be saved"
+
+
+def test_fp16_leaves_such_a_step_out():
+    run = trainer([0.0], precision=Precision("fp16"))
+    spoil_gradient(run, 2)
+    run.run()
+    run.check_weights()
+    assert run.network.module.weight.item() == pytest.approx(0.8**3, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [

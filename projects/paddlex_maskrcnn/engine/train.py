@@ -275,6 +275,11 @@ def _announce(run: TrainingRun) -> None:
         logger.info(
             "%s is set: all is computed in Detectron2's way, which is slower", PLAIN_VARIABLE
         )
+    if run.params.amp == "fp16" and run.network.device.type == "cpu":
+        logger.warning(
+            "train.amp is fp16 on a CPU, which has no fast arithmetic of that kind: steps are slower "
+            "than with off"
+        )
     if run.params.compile and run.network.device.type == "cpu":
         logger.warning(
             "train.compile on a CPU: minutes of compiling, and steps that are no faster "

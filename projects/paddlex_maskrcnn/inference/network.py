@@ -66,6 +66,9 @@ class ModelCard:
         form |= {key: tuple(form[key]) for key in ("pixel_mean", "pixel_std")}
         values["input_format"] = InputFormat(**form)
         values["params"] = check_arguments(ModelParams, values["params"])
+        for name, kind in (("labels", str), ("category_ids", int)):
+            if not all(isinstance(item, kind) for item in values[name]):
+                raise TypeError(f"{name} is {values[name]!r}")
         return cls(**values)
 
     def test_transforms(self) -> Compose | None:
