@@ -82,6 +82,8 @@ class MaskRCNN:
             ValueError: for every mistake that can be seen before the first step.
             TrainingDivergedError: when the loss is no longer finite.
         """
+        for sentence in params.without_effect(given):
+            logger.warning(sentence)
         if self._loaded_from and not {"pretrain_weights", "resume_checkpoint"} & set(given):
             logger.info(
                 "Training starts from the weights of %s (pretrain_weights)", self._loaded_from

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import nullcontext
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,7 +110,41 @@ def open_dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
 
     data = loaded.experiment.data
     transforms = Compose.from_choices(getattr(data.transforms, part))
-    return datasets.open_dataset(getattr(data, part), transforms)
+    with blamed(loaded, f"data.{part}"):
+        return datasets.open_dataset(getattr(data, part), transforms)
+
+
+@contextmanager
+def blamed(loaded: LoadedExperiment, prefix: str) -> Iterator[None]:
+    """Errors of the block name the key and the line of the setting that they are about.
+
+    Args:
+        prefix: the keys it may be: this one, and those below it whose value the error mentions.
+    """
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        mentioned = [
+            key
+            for key in loaded.origins
+            if key.startswith((f"{prefix}.", f"{prefix}["))
+            and isinstance(value := _value_at(loaded.given, key), str)
+            and len(value) > 1
+            and value in str(error)
+        ]
+        key = max(mentioned, key=len, default=prefix)
+        origin = loaded.origins.get(key, "")
+        raise ValueError(f"{origin}{': ' if origin else ''}{key}: {error}") from error
+
+
+def _value_at(given: Any, key: str) -> Any:
+    """What was written under a full key; None where it cannot be followed."""
+    try:
+        for name in re.findall(r"[^.\[\]]+", key):
+            given = given[int(name)] if isinstance(given, list) else given[name]
+    except (KeyError, IndexError, ValueError, TypeError):
+        return None
+    return given
 
 
 def evaluated(

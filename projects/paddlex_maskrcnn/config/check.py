@@ -69,6 +69,10 @@ def check_value(this: Field, value: Any) -> tuple[Any, str]:
     param = param_of(this)
     if param.python_only or this.type is Any:
         return value, ""
+    if isinstance(value, bool) and param.values is not None:
+        # YAML reads `off` and `on` as truth values
+        word = "on" if value else "off"
+        value = word if word in param.values else value
     # in the order they are written: of `int | list[int]` the number first
     for kind in alternatives(this.type):
         converted, fits = _convert(value, kind)

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from . import profiles, schema, yaml_io
 from .check import ConfigError, Problem, check_section, suggestion, without_retired
 from .dataset_params import DATASETS, JOINED, DatasetChoice
-from .operator_params import TRANSFORMS, OperatorChoice
+from .operator_params import TRANSFORMS, OperatorChoice, recipe
+from .params import param_of
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +67,10 @@ def load_experiment(
     experiment = check_experiment(sections, origins, problems)
     if problems or experiment is None:
         # the first problem of a key: what cannot be resolved is also a wrong value afterwards
-        raise ConfigError({problem.key: problem for problem in reversed(problems)}.values())
+        first: dict[str, Problem] = {}
+        for problem in problems:
+            first.setdefault(problem.key, problem)
+        raise ConfigError(sorted(first.values(), key=_line))
     name = given.get(profiles.KEY, "default")
     if why := profiles.without_effect(name, sections, profiled):
         logger.warning("profile %s has no effect: %s", name, why)
@@ -93,6 +99,12 @@ def find_config(path: str | os.PathLike[str]) -> Path:
     )
 
 
+def _line(problem: Problem) -> tuple[bool, int]:
+    """From the first line of the file to the last; what is on the command line comes after."""
+    line = problem.origin.rpartition(":")[2]
+    return not line.isdecimal(), int(line) if line.isdecimal() else 0
+
+
 def check_experiment(
     given: Mapping[str, Any], origins: Mapping[str, str], problems: list[Problem]
 ) -> schema.Experiment | None:
@@ -100,7 +112,7 @@ def check_experiment(
     before = len(problems)
     for section in given.keys() - set(schema.SECTIONS):
         text = f"is not a section; choose one of {', '.join(schema.SECTIONS)}"
-        text += suggestion(section, (*schema.SECTIONS, profiles.KEY))
+        text += _home_of(section) or suggestion(section, (*schema.SECTIONS, profiles.KEY))
         problems.append(Problem(str(section), text, origins.get(str(section), "")))
     reader = _Sections(given, origins, problems)
     model = reader.section("model", schema.ModelParams)
@@ -116,6 +128,23 @@ def check_experiment(
     return schema.Experiment(
         model=model, data=data, train=train, evaluate=evaluate, predict=predict
     )
+
+
+_PARAMS = {
+    "model": schema.ModelParams, "train": schema.TrainParams, "evaluate": schema.EvaluateParams,
+    "predict": schema.PredictParams,
+}  # fmt: skip
+
+
+def _home_of(name: str) -> str:
+    """The full key of a parameter that was written without its section."""
+    keys = [
+        f"{section}.{this.name}"
+        for section, kind in _PARAMS.items()
+        for this in fields(kind)
+        if this.name == name and not param_of(this).python_only
+    ]
+    return f"; did you mean {' or '.join(map(repr, keys))}?" if keys else ""
 
 
 class _Sections:
@@ -266,34 +295,82 @@ def _python_only(kind: type, key: str) -> bool:
 
 
 def _override(given: dict, origins: dict[str, str], overrides: Sequence[str]) -> list[Problem]:
-    """Write the overrides into `given`; the texts that are no `key=value`."""
+    """Write the overrides into `given`; what cannot be written."""
     problems = []
     for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
+        written, equals, value = text.partition("=")
+        path = re.findall(r"[^.\[\]]+", written)
+        if not equals or not path:
             remedy = "is not of the form section.key=value"
             problems.append(Problem(text, remedy, "command line"))
             continue
         try:
-            _write(given, key.split("."), yaml_io.parse_value(value))
-        except (TypeError, ValueError) as error:
-            problems.append(Problem(key, f"cannot be set: {error}", "command line"))
-        for old in [
-            written for written in origins if written == key or written.startswith(f"{key}.")
-        ]:
+            key = _write(given, path, yaml_io.parse_value(value))
+        except (TypeError, ValueError, yaml.YAMLError) as error:
+            problems.append(Problem(written, f"cannot be set: {error}", "command line"))
+            key = written
+        for old in [k for k in origins if k == key or k.startswith((f"{key}.", f"{key}["))]:
             del origins[old]
         origins[key] = "command line"
     return problems
 
 
-def _write(given: dict, path: list[str], value: Any) -> None:
-    for depth, name in enumerate(path[:-1]):
-        if given.get(name) is None:
-            given[name] = {}
-        given = given[name]
-        if not isinstance(given, dict):
-            raise TypeError(f"{'.'.join(path[: depth + 1])} holds a value, not keys")
-    given[path[-1]] = value
+def _write(given: dict, path: list[str], value: Any) -> str:
+    """Set what a path means: keys, and in lists a number or the name of an operator; returns the full key."""
+    here: Any = given
+    key = ""
+    if path[:2] == ["data", "transforms"] and len(path) > 3:
+        _write_out_recipe(given, path[2])
+    for depth, name in enumerate(path):
+        is_last = depth == len(path) - 1
+        if isinstance(here, list):
+            index = _index(here, name, key)
+            key += f"[{index}]"
+            if name.isdecimal():
+                if is_last:
+                    here[index] = value
+                else:
+                    here = here[index]
+                continue
+            if not isinstance(here[index], dict):
+                here[index] = {name: {}}  # an operator without arguments
+            here = here[index]
+        elif not isinstance(here, dict):
+            raise TypeError(f"{key} holds a value, not keys")
+        key = f"{key}.{name}" if key else name
+        if is_last:
+            here[name] = value
+        else:
+            if here.get(name) is None:
+                here[name] = {}
+            here = here[name]
+    return key
+
+
+def _index(entries: list, name: str, key: str) -> int:
+    """Where in a list an entry is: by its number from 0, or by the name of an operator."""
+    if name.isdecimal():
+        if int(name) >= len(entries):
+            raise ValueError(f"{key} has {len(entries)} entries, counted from 0")
+        return int(name)
+    names = [next(iter(entry)) if isinstance(entry, dict) and entry else entry for entry in entries]
+    if names.count(name) == 1:
+        return names.index(name)
+    if name in names:
+        raise ValueError(f"{key} has {name} more than once; write {key}[NUMBER].{name}")
+    listed = ", ".join(map(str, names))
+    raise ValueError(f"{key} has no {name}, but {listed}{suggestion(name, map(str, names))}")
+
+
+def _write_out_recipe(given: dict, mode: str) -> None:
+    """The operators that a file gets that lists none, so that an override can change them."""
+    if mode in ("train", "eval"):
+        data = given.get("data") or {}
+        lists = data.get("transforms") or {}
+        if isinstance(lists, dict) and lists.get(mode) is None:
+            usual = recipe(mode)
+            lists = {**lists, mode: [{usual.name: dict(usual.given)}]}
+            given["data"] = {**data, "transforms": lists}
 
 
 def _resolve(given: dict, origins: dict[str, str], problems: list[Problem]) -> dict:

@@ -6,6 +6,7 @@ Constructor keywords, `train()` keywords and YAML keys are these same parameters
 The parameters before the first `extra=True` of a class are those of PaddleX 1.3's document, in its order.
 """
 
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ BACKBONES = (
     "ResNet18", "ResNet50", "ResNet50_vd", "ResNet101", "ResNet101_vd", "HRNet_W18", "ResNet50_vd_ssld",
 )  # fmt: skip
 FPN_ANCHOR_LEVELS = 5  # P2 to P6
+WEIGHT_NAMES = ("IMAGENET", "COCO")
 PARTS = ("backbone", "neck", "rpn", "box_head", "mask_head")
 
 
@@ -149,6 +151,42 @@ class TrainParams:
     allow_changes: bool = param(False, "Resume although settings or data differ from those of the checkpoint.", extra=True)  # fmt: skip
     if_exists: str = param("error", "What happens when save_dir holds the models of an earlier run: error; overwrite removes all that it wrote; number takes save_dir_2, save_dir_3, ...", values=("error", "overwrite", "number"), extra=True)  # fmt: skip
     loggers: list[str] = param([], "Also log to these services, when they are installed.", values=("mlflow", "wandb"), extra=True)  # fmt: skip
+
+    def broken_rules(self) -> Iterator[tuple[str, str]]:
+        """Names of weights that are nearly right; as paths they would be looked for in vain."""
+        name = str(self.pretrain_weights)
+        if name.upper() in WEIGHT_NAMES and name not in WEIGHT_NAMES and not os.path.exists(name):
+            yield "pretrain_weights", f"is {name!r}; did you mean {name.upper()!r}?"
+
+    def without_effect(self, given: Collection[str]) -> list[str]:
+        """A sentence for each given setting that changes nothing, or something else than it says.
+
+        Args:
+            given: names of the parameters the user wrote.
+        """
+        own_optimizer = (self.optimizer is not None, "optimizer is given, which has its own")
+        no_warmup = (self.warmup_steps == 0, "warmup_steps is 0")
+        idle = {
+            "momentum": own_optimizer,
+            "weight_decay": own_optimizer,
+            "early_stop_patience": (not self.early_stop, "early_stop is false"),
+            "warmup_start_lr": no_warmup,
+            "lr_decay_gamma": (not self.lr_decay_epochs, "lr_decay_epochs is []"),
+            "best_metric": (self.eval_dataset is None, "there is no held-out data"),
+            "allow_changes": (self.resume_checkpoint is None, "nothing is resumed"),
+        }
+        sentences = [
+            f"{key} has no effect: {why}"
+            for key, (off, why) in idle.items()
+            if off and key in given
+        ]
+        if self.warmup_steps and self.warmup_start_lr > self.learning_rate:
+            sentences.append(
+                f"warmup_start_lr, {self.warmup_start_lr:.3g}, is above learning_rate, "
+                f"{self.learning_rate:.3g}: the rate falls in the warm-up; set it lower, for example to "
+                f"{self.learning_rate / 3:.3g}"
+            )
+        return sentences
 
 
 @dataclass(kw_only=True)

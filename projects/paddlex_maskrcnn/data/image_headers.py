@@ -69,13 +69,20 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         return _header_of(file)
 
 
+class MissingImageError(FileNotFoundError, ValueError):
+    """There is no such file; a ValueError too, as every other fault of a picture is."""
+
+
 def file_bytes(path: Path) -> np.ndarray:
     """The encoded picture as uint8, out of a LabelMe json where it is in one.
 
     Raises:
+        MissingImageError: if there is no such file.
         OSError: if the file cannot be read.
         ValueError: if a json has no picture in it.
     """
+    if not path.exists():
+        raise MissingImageError(f"there is no image {str(path)!r}")
     if path.suffix.lower() != ".json":
         return np.fromfile(path, np.uint8)
     try:
