@@ -34,7 +34,7 @@ def test_the_package_is_imported_without_what_only_unix_has():
         "sys.modules['resource'] = None\n"
         "del os.sched_getaffinity\n"
         "import paddlex_maskrcnn.det, paddlex_maskrcnn.engine.train, paddlex_maskrcnn.cli.processes\n"
-        "from paddlex_maskrcnn.data.loader import worker_count\n"
+        "from paddlex_maskrcnn.system import worker_count\n"
         "assert worker_count('auto') >= 0\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}

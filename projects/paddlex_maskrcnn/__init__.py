@@ -31,9 +31,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .requirements import quiet_detectron2, require_detectron2
 
-    require_detectron2()
     module, attribute = _HOME[name]
-    quiet_detectron2()
+    if name != "datasets":  # which are read without torch
+        require_detectron2()
+        quiet_detectron2()
     loaded = importlib.import_module(module, __name__)
     return getattr(loaded, attribute) if attribute else loaded
 

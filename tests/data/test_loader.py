@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import time
 from itertools import islice
 
@@ -142,13 +143,11 @@ def test_workers_stop_at_once_when_iteration_ends(tiny_coco):
 
 
 def test_the_data_set_decides_on_workers_unless_told(tiny_coco, monkeypatch):
-    from paddlex_maskrcnn.data import loader
-
     dataset, mapper = tiny_coco.open(num_workers=3), TestMapper(PIPELINE, "RGB", 3)
     assert build_test_loader(dataset, mapper, batch_size=1).num_workers == 3
     assert build_test_loader(dataset, mapper, batch_size=1, num_workers=0).num_workers == 0
     for cores, expected in [(1, 0), (2, 1), (7, 3), (64, 8)]:
-        monkeypatch.setattr(loader.os, "sched_getaffinity", lambda _, n=cores: set(range(n)))
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=cores: set(range(n)))
         assert worker_count("auto") == expected
 
 

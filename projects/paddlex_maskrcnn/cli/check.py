@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..requirements import require_detectron2
 from .experiment import add_overrides
 
 if TYPE_CHECKING:
@@ -56,7 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
 
         loaded = load_experiment(arguments.config, arguments.overrides)
     choices = [] if loaded else _choices(arguments)
-    require_detectron2()
     from ..data.check.inspection import inspect
 
     parts = _configured(loaded) if loaded else _given(choices)
@@ -147,11 +145,10 @@ def _plan(loaded: LoadedExperiment | None) -> Plan:
     """What the experiment, or one with the default values, does with the data."""
     from ..config.schema import ModelParams, OperatorLists
     from ..data.check.plan import AnchorSet, Plan, resizing_of
-    from ..data.transforms import Compose
 
     model = loaded.experiment.model if loaded else ModelParams()
     lists = loaded.experiment.data.transforms if loaded else OperatorLists()
-    words, new_size = resizing_of(Compose.from_choices(lists.train))
+    words, new_size = resizing_of(lists.train)
     anchors = AnchorSet(tuple(model.anchor_sizes), tuple(model.aspect_ratios), model.with_fpn)
     return Plan(words, new_size, anchors, model.keep_top_k)
 

@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..requirements import require_detectron2
-
 if TYPE_CHECKING:
     from ..data.datasets.base import DetectionDataset
 
@@ -43,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, write, and say how the result is read and what was lost."""
-    require_detectron2()
     from ..data.convert.convert import convert
 
     dataset = _open(arguments)

@@ -8,8 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..requirements import require_detectron2
-
 if TYPE_CHECKING:
     from ..data.convert.split import Group, SplitSource
 
@@ -31,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the parts and show what is in them."""
-    require_detectron2()
     from ..data.convert.output import keep_apart, write_file
     from ..data.convert.split import SplitSource, deal
 

@@ -106,6 +106,14 @@ def turned(image: np.ndarray, orientation: int) -> np.ndarray:
     return image
 
 
+def resized_size(height: int, width: int, short_size: int, max_size: int) -> tuple[int, int]:
+    """(height, width) in pixels that `ResizeByShort` makes of an image."""
+    scale = short_size / min(height, width)
+    if max_size > 0 and round(scale * max(height, width)) > max_size:
+        scale = max_size / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
 def _check_format(image_format: str) -> None:
     if image_format not in IMAGE_FORMATS:
         raise ValueError(f"image_format must be 'RGB' or 'BGR', got {image_format!r}")

@@ -8,25 +8,21 @@ batch that waits for partners from the next one; any number of workers or traini
 same samples in the same order.
 """
 
-import contextlib
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from ..system import usable_cores
+from ..system import one_opencv_thread, worker_count
 from .datasets.base import DetectionDataset
 from .datasets.records import PackedRecords
 from .mapper import TestMapper, TrainMapper
 from .samples import PinnableBatch, sample_seed
 
-_MAX_WORKERS = 8
 _PREFETCH = 4  # batches each worker prepares ahead; torch's 2 starves on uneven images
 Position = tuple[int, int]  # (epoch, index of the record): what its augmentation depends on
 _FAR_AWAY = 2**32  # epochs: no training gets there
@@ -319,19 +315,6 @@ def _part(dataset: DetectionDataset, shard: tuple[int, int]) -> range:
     return range(first, last)
 
 
-def worker_count(num_workers: int | str) -> int:
-    """How many loader processes 'auto' means: half the cores, at most 8, none without fork.
-
-    Training processes of one machine (torchrun says how many) share its cores.
-    """
-    if num_workers != "auto":
-        return int(num_workers)
-    if sys.platform != "linux":  # elsewhere a script without a main guard would start itself anew
-        return 0
-    cores = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return min(cores // 2, _MAX_WORKERS)
-
-
 def _collation(pinned: bool) -> dict[str, Any]:
     return {"collate_fn": PinnableBatch if pinned else _as_list, "pin_memory": pinned}
 
@@ -346,20 +329,6 @@ def _worker_options(num_workers: int | str) -> dict[str, Any]:
         # Forked workers share the records without copying and need no main guard in scripts.
         "multiprocessing_context": "fork" if sys.platform == "linux" else None,
     }
-
-
-@contextlib.contextmanager
-def one_opencv_thread() -> Iterator[None]:
-    """Processes started in the block have OpenCV without threads: they are the parallelism.
-
-    Set before forking: a child that did it itself could wait for threads that only its parent has.
-    """
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(0)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def _as_list(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:

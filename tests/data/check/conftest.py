@@ -2,17 +2,20 @@
 
 import pytest
 
+from paddlex_maskrcnn.config.operator_params import OperatorChoice, ResizeByShortParams
 from paddlex_maskrcnn.data.check.inspection import inspect, open_part
 from paddlex_maskrcnn.data.check.plan import AnchorSet, Plan, resizing_of
 from paddlex_maskrcnn.data.datasets import CocoDetection
-from paddlex_maskrcnn.data.transforms import Compose, ResizeByShort
 from support.flawed_coco import FlawedCoco
 
 
 @pytest.fixture(scope="session")
 def plan():
     """Images twice as large, five detections kept."""
-    words, new_size = resizing_of(Compose([ResizeByShort(144, 1000)]))
+    resize = ResizeByShortParams(short_size=144, max_size=1000)
+    words, new_size = resizing_of(
+        [OperatorChoice(name="ResizeByShort", arguments=resize, given={})]
+    )
     return Plan(words, new_size, AnchorSet((8, 16, 32, 64, 128), (0.5, 1, 2)), 5)
 
 

@@ -3,38 +3,56 @@
 import numpy as np
 import pytest
 
+from paddlex_maskrcnn.config.check import check_arguments
+from paddlex_maskrcnn.config.operator_params import TRANSFORMS, OperatorChoice
 from paddlex_maskrcnn.data.check.plan import AnchorSet, Plan, resized_boxes, resizing_of
 from paddlex_maskrcnn.data.check.scan import scan
-from paddlex_maskrcnn.data.transforms import (
-    Compose,
-    RandomHorizontalFlip,
-    Resize,
-    ResizeByShort,
-)
+from paddlex_maskrcnn.data.transforms import Compose
 
 ANCHORS = AnchorSet((8, 16, 32, 64, 128), (0.5, 1, 2))
+
+
+def choice(name, **given):
+    arguments = check_arguments(TRANSFORMS[name], given)
+    return OperatorChoice(name=name, arguments=arguments, given=given)
 
 
 @pytest.mark.parametrize(
     ("operators", "expected", "words"),
     [
-        ([RandomHorizontalFlip()], (60, 80), "not resized"),
-        ([Resize(40)], (40, 40), "Resize"),
-        ([ResizeByShort(120, 1000)], (120, 160), "ResizeByShort"),
+        ([choice("RandomHorizontalFlip")], (60, 80), "not resized"),
+        ([choice("Resize", target_size=40)], (40, 40), "Resize"),
+        ([choice("Resize", target_size=[40, 30])], (30, 40), "Resize"),
+        ([choice("ResizeByShort", short_size=120, max_size=1000)], (120, 160), "ResizeByShort"),
         # prediction takes the largest of several sizes
-        ([ResizeByShort([30, 90], 1000)], (90, 120), "short_size=90"),
-        ([ResizeByShort(120, 100)], (75, 100), "max_size=100"),
-        ([Resize(40), ResizeByShort(20, 1000)], (20, 20), ", then ResizeByShort"),
+        ([choice("ResizeByShort", short_size=[30, 90], max_size=1000)], (90, 120), "short_size=90"),
+        ([choice("ResizeByShort", short_size=120, max_size=100)], (75, 100), "max_size=100"),
+        ([choice("LargeScaleJitter", target_size=[120, 100])], (90, 120), "short_size=100"),
+        ([choice("ComposedRCNNTransforms", mode="train")], (800, 1067), "short_size=800"),
+        (
+            [
+                choice("Resize", target_size=40),
+                choice("ResizeByShort", short_size=20, max_size=1000),
+            ],
+            (20, 20),
+            ", then ResizeByShort",
+        ),
     ],
 )
 def test_sizes_follow_the_operators(operators, expected, words):
-    resizing, new_size = resizing_of(Compose(operators))
+    """What the pipeline of these operators does to an image, without building it."""
+    resizing, new_size = resizing_of(operators)
     assert new_size(60, 80) == expected
     assert words in resizing
+    image = np.zeros((60, 80, 3), np.uint8)
+    for step in Compose.from_choices(operators).deterministic().transforms:
+        if hasattr(step, "get_transform"):
+            image = step.get_transform(image).apply_image(image)
+    assert image.shape[:2] == expected
 
 
 def test_without_operators_nothing_is_resized():
-    words, new_size = resizing_of(None)
+    words, new_size = resizing_of([])
     assert words == "not resized"
     assert new_size(60, 80) == (60, 80)
 

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from detectron2.data import transforms as d2
 
+from paddlex_maskrcnn.data.images import resized_size
 from paddlex_maskrcnn.data.samples import seeded
 from paddlex_maskrcnn.data.transforms import LargeScaleJitter, Padding, Resize, ResizeByShort
 from paddlex_maskrcnn.data.transforms.operator import ImageContext
-from paddlex_maskrcnn.data.transforms.resize import OpenCVResize, resized_size
+from paddlex_maskrcnn.data.transforms.resize import OpenCVResize
 
 
 def size_by_the_book(height, width, short, longest):

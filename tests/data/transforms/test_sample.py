@@ -5,7 +5,7 @@ import pycocotools.mask as mask_util
 import pytest
 from detectron2.structures import PolygonMasks
 
-from paddlex_maskrcnn.data.masks import polygons_of_rle
+from paddlex_maskrcnn.data.masks import clip_polygon, polygons_of_rle
 from paddlex_maskrcnn.data.samples import seeded, to_instances
 from paddlex_maskrcnn.data.transforms import (
     LargeScaleJitter,
@@ -18,7 +18,6 @@ from paddlex_maskrcnn.data.transforms import (
     Resize,
     ResizeByShort,
 )
-from paddlex_maskrcnn.data.transforms.sample import clip_polygon
 
 OPERATORS = {
     "horizontal flip": RandomHorizontalFlip(1),

@@ -4,13 +4,13 @@ It decides what is wrong with the data: an object that is large enough in its fi
 after resizing, or between two anchors.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..transforms.compose import Compose
-from ..transforms.resize import Resize, ResizeByShort, resized_size
+from ...config.operator_params import OperatorChoice
+from ..images import resized_size
 from .scan import Scan
 
 FPN_STRIDES = (4, 8, 16, 32, 64)
@@ -63,24 +63,38 @@ class Plan:
     most_detections: int = 100
 
 
-def resizing_of(transforms: Compose | None) -> tuple[str, Sizer]:
+def resizing_of(operators: Sequence[OperatorChoice]) -> tuple[str, Sizer]:
     """What operators do to sizes where nothing is random, in words and as a function."""
-    operators = transforms.deterministic().transforms if transforms else []
-    steps = [step for step in operators if isinstance(step, ResizeByShort | Resize)]
-    words = ", then ".join(map(repr, steps)) or "not resized"
+    steps = [step for operator in operators if (step := _step(operator))]
 
     def new_size(height: int, width: int) -> tuple[int, int]:
-        for step in steps:
-            if isinstance(step, Resize):
-                target = step.target_size
-                width, height = (target, target) if isinstance(target, int) else target
-            else:
-                short = step.short_size
-                longest = short if isinstance(short, int) else max(short)
-                height, width = resized_size(height, width, longest, step.max_size)
+        for _, step in steps:
+            height, width = step(height, width)
         return height, width
 
-    return words, new_size
+    return ", then ".join(words for words, _ in steps) or "not resized", new_size
+
+
+def _step(operator: OperatorChoice) -> tuple[str, Sizer] | None:
+    """What `deterministic()` of the operator, of data.transforms, does to sizes."""
+    given = operator.arguments
+    if operator.name == "Resize":
+        target = given.target_size
+        width, height = (target, target) if isinstance(target, int) else target
+        return f"Resize(target_size={target!r})", lambda h, w: (height, width)
+    if operator.name == "ResizeByShort":
+        short, longest = given.short_size, given.max_size
+        short = short if isinstance(short, int) else max(short)
+    elif operator.name == "ComposedRCNNTransforms":
+        short, longest = given.min_max_size
+    elif operator.name == "LargeScaleJitter":
+        target = given.target_size
+        sides = (target, target) if isinstance(target, int) else target
+        short, longest = min(sides), max(sides)
+    else:
+        return None
+    words = f"ResizeByShort(short_size={short}, max_size={longest})"
+    return words, lambda h, w: resized_size(h, w, short, longest)
 
 
 @dataclass(frozen=True)

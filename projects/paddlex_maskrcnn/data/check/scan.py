@@ -9,23 +9,23 @@ their size for it, as far as they are large enough.
 
 import hashlib
 import io
+import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
 
+from ...system import one_opencv_thread, worker_count
 from ..datasets.base import DetectionDataset
 from ..datasets.records import PackedRecords
 from ..image_headers import decode, file_bytes, load_array, orientation_of
 from ..images import turned
-from ..loader import one_opencv_thread, worker_count
 from .objects import Objects, Twin, measured
 
 _CHUNK = 16  # images a worker hands over at once
@@ -110,7 +110,7 @@ class _ScannedImage:
     twins: list[Twin]
 
 
-class _Images(Dataset):
+class _Images:
     """A chunk of images at a time, so that few messages pass between processes."""
 
     def __init__(self, records: PackedRecords) -> None:
@@ -159,21 +159,25 @@ def _chunks(records: PackedRecords, num_workers: int | str) -> Iterator[list[_Sc
     images = _Images(records)
     workers = min(worker_count(num_workers), len(records) // _WORTH_A_PROCESS)
     if workers < 1:
-        return (images[chunk] for chunk in range(len(images)))
-    loader = DataLoader(
-        images,
-        batch_size=None,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        multiprocessing_context="fork" if sys.platform == "linux" else None,
-        generator=torch.Generator(),  # torch would draw a number from the global one
-    )
-    with one_opencv_thread():
-        return iter(loader)
+        yield from (images[chunk] for chunk in range(len(images)))
+        return
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
+    with (
+        one_opencv_thread(),
+        ProcessPoolExecutor(workers, context, _take, (images,)) as processes,
+    ):
+        yield from processes.map(_chunk, range(len(images)))
 
 
-def _as_it_is(chunk: list[_ScannedImage]) -> list[_ScannedImage]:
-    return chunk
+_taken: list[_Images] = []  # in each process, the images it takes chunks of
+
+
+def _take(images: _Images) -> None:
+    _taken[:] = [images]
+
+
+def _chunk(number: int) -> list[_ScannedImage]:
+    return _taken[0][number]
 
 
 def _scanned(records: PackedRecords, image: int) -> _ScannedImage:

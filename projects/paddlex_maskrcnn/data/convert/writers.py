@@ -35,8 +35,7 @@ from ..datasets.index_masks import voc_palette
 from ..datasets.labelme import has_holes
 from ..datasets.records import Record
 from ..datasets.voc import MASK_FOLDER
-from ..masks import as_text, bridged, polygons_of_rle
-from ..transforms.sample import clip_polygon
+from ..masks import as_text, bridged, clip_polygon, polygons_of_rle
 from .images import names_for, put, upright
 
 _LABELME_VERSION = "5.4.1"  # whose files have mask shapes

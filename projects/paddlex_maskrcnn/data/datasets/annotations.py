@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pycocotools.mask as mask_util
-from detectron2.structures import BoxMode
 
 from ..masks import checked_rle
 from .problems import Kind, Problems
@@ -62,6 +61,9 @@ _TOLERANCE = 1.0  # pixels: the +1 of inclusive boxes and rounding are not worth
 _LARGEST = 1e15  # of a number: beyond, pixels and even their halves are lost in a float64
 _LEAST_POLYGON = 6  # numbers in a polygon: three points
 _EXACT_NUMBERS = {int, float}  # by type, since True is an int to `isinstance`
+
+# detectron2.structures.BoxMode.XYWH_ABS, which is an int; reading annotations needs neither it nor torch
+XYWH_ABS = 1
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class AnnotationChecker:
             area = float(mask_util.area(as_rle(mask, frame)))
         return {
             "bbox": box,
-            "bbox_mode": BoxMode.XYWH_ABS,
+            "bbox_mode": XYWH_ABS,
             "segmentation": mask,
             "area": float(area),
         }
@@ -198,7 +200,7 @@ def are_drawable(polygons: list[Any], frame: ImageFrame) -> bool:
 def _unchanged(annotation: RawAnnotation) -> dict[str, Any]:
     return {
         "bbox": [float(value) for value in annotation.bbox],
-        "bbox_mode": BoxMode.XYWH_ABS,
+        "bbox_mode": XYWH_ABS,
         "segmentation": annotation.segmentation,
         "area": float(annotation.area),
     }

@@ -5,21 +5,25 @@ of their category id, images without objects are kept and train as pure backgrou
 `set_num_samples` chooses the first images, so that evaluation knows which ground truth counts.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pycocotools.coco import COCO
 
 from ...config.dataset_params import WITHOUT_EFFECT
 from ..images import IMAGE_SUFFIXES
-from ..transforms.compose import Compose
 from .files import pictures_in, read_headers
 from .problems import DatasetError
 from .records import PackedRecords, Record, build_coco, describe
+
+if TYPE_CHECKING:
+    from ..transforms.compose import Compose
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +67,7 @@ class DetectionDataset:
             ValueError: if `transforms` is no Compose.
         """
         transforms = params.transforms
-        if transforms is not None and not isinstance(transforms, Compose):  # unknown to the schema
+        if not _are_transforms(transforms):  # unknown to the schema
             raise ValueError(
                 f"{type(self).__name__}.transforms is {transforms!r}; a Compose or None is needed: "
                 f"put the operators in transforms.Compose([...])"
@@ -193,3 +197,12 @@ def _negatives(folder: Path, next_id: int) -> list[Record]:
         }
         for k, (path, (height, width)) in enumerate(zip(paths, sizes, strict=True))
     ]
+
+
+def _are_transforms(value: Any) -> bool:
+    if value is None:
+        return True
+    # operators need torch, which only to read annotations is not worth seconds
+    from ..transforms.compose import Compose
+
+    return isinstance(value, Compose)

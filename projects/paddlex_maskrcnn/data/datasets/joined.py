@@ -5,15 +5,16 @@ that two parts share is the same class, whatever its number in either. Ids stay 
 same, and are given anew otherwise.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...config import signatures
 from ...config.check import ConfigError
 from ...config.dataset_params import DatasetChoice, JoinedParams
 from ...config.signature import from_checked, takes_params
-from ..transforms.compose import Compose
 from .base import Content, DetectionDataset, as_categories, check_dataset
 from .coco import CocoDetection
 from .drawn import DrawnShapes
@@ -22,6 +23,9 @@ from .labelme import LabelMeDetection
 from .records import PackedRecords, Record
 from .voc import VOCDetection
 from .yolo import YoloSegmentation
+
+if TYPE_CHECKING:
+    from ..transforms.compose import Compose
 
 
 class Joined(DetectionDataset):

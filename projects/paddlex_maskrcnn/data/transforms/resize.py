@@ -27,6 +27,7 @@ from ...config.operator_params import (
     ResizeParams,
 )
 from ...config.signature import takes_params
+from ..images import resized_size
 from .crop import Crop, Pad
 from .operator import ImageContext, Operator
 
@@ -107,14 +108,6 @@ def width_and_height(size: int | list[int]) -> tuple[int, int]:
     """(width, height) in pixels of a parameter that takes a side or both."""
     width, height = (size, size) if isinstance(size, int) else size
     return width, height
-
-
-def resized_size(height: int, width: int, short_size: int, max_size: int) -> tuple[int, int]:
-    """(height, width) in pixels that `ResizeByShort` makes of an image."""
-    scale = short_size / min(height, width)
-    if max_size > 0 and round(scale * max(height, width)) > max_size:
-        scale = max_size / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def resizing(
