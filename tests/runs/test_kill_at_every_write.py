@@ -27,7 +27,7 @@ pytestmark = [
 
 SETUPS = {
     "sgd": {},
-    "adamw, average": {"optimizer": {"name": "AdamW", "lr": 1e-3}, "ema": 0.8},
+    "adamw, average": {"optimizer": {"name": "AdamW"}, "learning_rate": 1e-3, "ema": 0.8},
     "accumulate, keep last, loss": {"accumulate": 2, "keep_last": 1, "validation_loss": True},
 }
 KILLED = 9
