@@ -12,8 +12,10 @@ READY := $(VENV)/.ready
 
 .PHONY: train test test-long install lint docs clean bench bench-compare gpu-check
 
+# a second time beside the first run
+TRAIN_ARGS ?= train.if_exists=number
 train: install
-	$(BIN)/python train_net.py --config $(CONFIG)
+	$(BIN)/python train_net.py --config $(CONFIG) $(TRAIN_ARGS)
 
 # A process a core, with one thread each: 2 GB of memory each, so not more than 4. TEST_ARGS= runs in one process.
 TEST_ARGS ?= -n auto --maxprocesses 4 --dist worksteal

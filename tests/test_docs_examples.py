@@ -14,7 +14,7 @@ from paddlex_maskrcnn import cli
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"python (?:-m paddlex_maskrcnn|train_net\.py) .*")
+COMMAND = re.compile(r"(?:python (?:-m paddlex_maskrcnn|train_net\.py)|paddlex-maskrcnn) .*")
 SETTING = re.compile(r"^\$ ?|^\w+=\S+ ")
 
 
@@ -28,7 +28,9 @@ def commands():
             found = COMMAND.search(line)
             if found and "..." not in line and "…" not in line:
                 words = shlex.split(found.group(), comments=True)
-                ours = ["train", *words[2:]] if words[1] == "train_net.py" else words[3:]
+                if words[0] == "python":
+                    words = ["", "train", *words[2:]] if words[1] == "train_net.py" else words[2:]
+                ours = words[1:]
                 yield pytest.param(ours, id=f"{page.name}: {' '.join(ours)}")
 
 
@@ -40,7 +42,8 @@ def examples(page):
 
 @pytest.mark.parametrize("arguments", list(commands()))
 def test_commands_are_understood(arguments):
-    cli.build_parser().parse_args(arguments)
+    assert arguments[0] in cli.COMMANDS
+    cli.parse(arguments[0], arguments[1:], "paddlex-maskrcnn")
 
 
 def test_commands_were_found():
