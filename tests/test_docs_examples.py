@@ -14,7 +14,9 @@ from paddlex_maskrcnn import cli
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"(?:python (?:-m paddlex_maskrcnn|train_net\.py) |paddlex-maskrcnn (?=[a-z])).*")
+COMMAND = re.compile(
+    r"(?:python (?:-m paddlex_maskrcnn|train_net\.py) |paddlex-maskrcnn (?=[a-z])).*"
+)
 SETTING = re.compile(r"^\$ ?|^\w+=\S+ ")
 
 
