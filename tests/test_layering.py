@@ -26,9 +26,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), HEAVY),
     "garbage_collection": (set(), HEAVY),
     "system": (set(), HEAVY - {"cv2"}),
+    "progress": (set(), HEAVY),
     "config": ({"config"}, HEAVY),
     "config.translate": ({"config"}, HEAVY - {"detectron2"}),
-    "data": ({"data", "garbage_collection", "system"} | DECLARATIONS, set()),
+    "data": ({"data", "garbage_collection", "system", "progress"} | DECLARATIONS, set()),
     "modeling": ({"modeling"}, set()),
     "modeling.samplers": ({"modeling.registries"}, {"detectron2"}),
     "modeling.nms": ({"modeling.registries"}, {"detectron2"}),
@@ -38,12 +39,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "processes": (set(), set()),
     "inference": (
         {"inference", "acceleration", "config", "data", "metrics", "modeling", "weights"}
-        | {"processes", "errors", "__init__"},
+        | {"processes", "progress", "errors", "__init__"},
         set(),
     ),
     "engine": (
         {"engine", "inference", "acceleration", "config", "data", "metrics", "modeling", "weights"}
-        | {"processes", "system", "errors", "__init__"},
+        | {"processes", "progress", "system", "errors", "__init__"},
         set(),
     ),
     "metrics": ({"metrics", "garbage_collection"}, {"detectron2", "torch", "torchvision", "cv2"}),

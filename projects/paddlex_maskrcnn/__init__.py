@@ -32,9 +32,9 @@ def __getattr__(name: str) -> Any:
     from .requirements import quiet_detectron2, require_detectron2
 
     module, attribute = _HOME[name]
-    if name != "datasets":  # which are read without torch
+    if name != "datasets":  # which are read without Detectron2
         require_detectron2()
-        quiet_detectron2()
+    quiet_detectron2()
     loaded = importlib.import_module(module, __name__)
     return getattr(loaded, attribute) if attribute else loaded
 

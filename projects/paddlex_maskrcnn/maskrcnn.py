@@ -18,6 +18,7 @@ from .config.signature import from_checked, takes_params
 from .data.datasets.base import check_dataset
 from .data.transforms import Compose
 from .engine.fingerprint import name_of_optimizer
+from .engine.logs import run_log
 from .engine.setup import TrainingRun, set_up
 from .engine.train import DryRun, dry_run, train
 from .inference.evaluate import evaluate_network
@@ -82,15 +83,11 @@ class MaskRCNN:
             ValueError: for every mistake that can be seen before the first step.
             TrainingDivergedError: when the loss is no longer finite.
         """
-        for sentence in params.without_effect(given):
-            logger.warning(sentence)
-        if self._loaded_from and not {"pretrain_weights", "resume_checkpoint"} & set(given):
-            logger.info(
-                "Training starts from the weights of %s (pretrain_weights)", self._loaded_from
-            )
-            params = replace(params, pretrain_weights=self._loaded_from)
-        run = self._set_up(params)
-        self.best_evaluation = train(run, self._record(params))
+        with run_log():
+            for sentence in params.without_effect(given):
+                logger.warning(sentence)
+            run = self._set_up(self._from_loaded(params, given))
+            self.best_evaluation = train(run, self._record(params))
         self.network, self.save_dir = run.network, Path(run.params.save_dir)
 
     @takes_params(TrainParams, like=signatures.Train)
@@ -119,6 +116,10 @@ class MaskRCNN:
         return self._evaluation(params)
 
     def _evaluation(self, params: EvaluateParams) -> Evaluation:
+        with run_log():
+            return self._logged_evaluation(params)
+
+    def _logged_evaluation(self, params: EvaluateParams) -> Evaluation:
         network, dataset = self._network("evaluate"), params.eval_dataset
         check_dataset(dataset, "eval_dataset")
         evaluation = evaluate_network(
@@ -240,6 +241,13 @@ class MaskRCNN:
         return self.network.card.test_transforms() if self.network else None
 
     eval_transforms = test_transforms
+
+    def _from_loaded(self, params: TrainParams, given: Collection[str]) -> TrainParams:
+        """Of a model from `load_model`, its weights to start from, unless others were asked for."""
+        if not self._loaded_from or {"pretrain_weights", "resume_checkpoint"} & set(given):
+            return params
+        logger.info("Training starts from the weights of %s (pretrain_weights)", self._loaded_from)
+        return replace(params, pretrain_weights=self._loaded_from)
 
     def _set_up(self, params: TrainParams, *, writes: bool = True) -> TrainingRun:
         data = params.train_dataset, params.eval_dataset

@@ -1,13 +1,15 @@
 """The metrics files, and services beside them."""
 
 import csv
+import io
 import json
+import logging
 import sys
 from types import SimpleNamespace
 
 import pytest
 
-from paddlex_maskrcnn.engine.logs import MetricsLog, check_loggers, open_loggers
+from paddlex_maskrcnn.engine.logs import MetricsLog, check_loggers, open_loggers, run_log
 from paddlex_maskrcnn.engine.trainer import Progress
 
 
@@ -98,3 +100,96 @@ def test_what_is_not_installed_is_told_before_training(monkeypatch):
         ValueError, match="loggers names mlflow, which is not installed: pip install"
     ):
         check_loggers(["mlflow"])
+
+
+@pytest.fixture
+def no_logging(monkeypatch):
+    """A process in which nobody has set up logging."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+
+
+def say():
+    logging.getLogger("paddlex_maskrcnn.somewhere").info("a line")
+
+
+@pytest.mark.usefixtures("no_logging")
+def test_each_line_comes_once_however_many_blocks_there_are(capsys, tmp_path):
+    say()
+    with run_log(), run_log(tmp_path), run_log():
+        say()
+    say()
+    assert capsys.readouterr().out.count("a line") == 1
+    assert (tmp_path / "train.log").read_text().count("a line") == 1
+
+
+@pytest.mark.usefixtures("no_logging")
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_the_users_own_logging_is_enough_and_stays_as_it_is(capsys, stream):
+    handler = logging.StreamHandler(getattr(sys, stream))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    before = list(root.handlers)
+    level = logging.getLogger("paddlex_maskrcnn").level
+    with run_log():
+        say()
+    assert root.handlers == before
+    assert logging.getLogger("paddlex_maskrcnn").level == level
+    out, err = capsys.readouterr()
+    assert (out + err).count("a line") == 1
+
+
+@pytest.mark.usefixtures("no_logging")
+def test_one_process_of_several_speaks(capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    with run_log():
+        say()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("no_logging")
+def test_a_terminal_gets_lines_of_120_columns_and_colours(monkeypatch):
+    screen = io.StringIO()
+    screen.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdout", screen)
+    with run_log() as log:
+        log.info(
+            "%s\n%s", ", ".join(f"loss_{k}=0.1234" for k in range(20)), "| a table |" + 130 * "-"
+        )
+        log.warning("take care")
+    *lines, table, warning = screen.getvalue().splitlines()
+    assert len(lines) > 1
+    assert " ".join(line.strip() for line in lines).endswith("loss_18=0.1234, loss_19=0.1234")
+    assert max(map(len, lines)) <= 120
+    assert len(table) > 120
+    assert warning.startswith("\x1b[33m")
+    assert warning.endswith("take care\x1b[0m")
+    assert "\x1b" not in "".join(lines)
+
+
+def test_damaged_lines_are_left_out_and_the_rest_stays(tmp_path, caplog):
+    """As after a power cut: zeros, half a line, a line of another kind."""
+    log = MetricsLog(tmp_path, progress(0))
+    log.write("train", 1, 2, {"loss": float("inf"), "other": float("nan")})
+    log.close()
+    path = tmp_path / "metrics.jsonl"
+    assert "null" in path.read_text()
+    assert "Infinity" not in path.read_text()
+    with path.open("ab") as file:
+        file.write(bytes(40) + b'\n{"kind": "train", "step": 3\n[1, 2]\n{"step": "x"}\n\xff\xfe\n')
+    MetricsLog(tmp_path, progress(4)).close()
+    assert [row["step"] for row in rows(tmp_path)] == [2]
+    assert "5 damaged lines are left out" in caplog.text
+
+
+def test_a_kill_while_the_files_are_rewritten_loses_nothing(tmp_path, monkeypatch):
+    log = MetricsLog(tmp_path, progress(0))
+    log.write("train", 1, 2, {"loss": 1.0})
+    log.close()
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        MetricsLog(tmp_path, progress(4))
+    assert [row["step"] for row in rows(tmp_path)] == [2]

@@ -16,6 +16,7 @@ from types import ModuleType
 from .. import __version__
 from ..config.check import suggestion
 from ..errors import explain
+from ..requirements import quiet_detectron2
 
 COMMANDS = (
     "train",
@@ -94,6 +95,7 @@ def run(command: str, parsed: argparse.Namespace) -> int:
     # Read when torch is imported. Threads that spin while they wait make a step ten times slower as
     # soon as another process wants the same cores (a shared machine, a container with a quota).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    quiet_detectron2()
     with explain() as outcome:
         outcome.status = _module(command).run(parsed)
     return outcome.status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,7 +150,7 @@ def _value_at(given: Any, key: str) -> Any:
 def evaluated(
     model: MaskRCNN, dataset: DetectionDataset, params: EvaluateParams
 ) -> Evaluation | None:
-    """Evaluate with a log on the screen; with several processes call it in all.
+    """Evaluate; with several processes call it in all.
 
     Args:
         params: checked; the data set in them is replaced.
@@ -159,10 +159,8 @@ def evaluated(
         what was found; None in processes beside the main one.
     """
     from ..config.signature import call_checked
-    from ..engine.logs import run_log
     from ..processes import is_main
 
     params = replace(params, eval_dataset=dataset)
-    with run_log() if is_main() else nullcontext():
-        evaluation = call_checked(model.full_evaluation, params)
+    evaluation = call_checked(model.full_evaluation, params)
     return evaluation if is_main() else None

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from ..errors import RunInterruptedError, TrainingTroubleError
 from ..metrics.evaluation import Evaluation
+from ..progress import as_clock
 from ..system import peak_process_memory
 from .checkpoints import BEST_MODEL, DIVERGED, LATEST, Checkpoints
 from .failures import TrainingDivergedError
@@ -238,12 +239,6 @@ def peak_memory_mb() -> float:
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 2**20
     return peak_process_memory() / 2**20
-
-
-def as_clock(seconds: float) -> str:
-    """h:mm:ss."""
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 class ProgressBar(HookBase):

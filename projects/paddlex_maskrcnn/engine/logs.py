@@ -16,6 +16,7 @@ import math
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -222,17 +223,61 @@ class _WandB:
 
 
 class _Screen(logging.Handler):
-    """Standard output; `tqdm.write` keeps a live bar whole."""
+    """Standard output; `tqdm.write` keeps a live bar whole.
+
+    In a terminal long lines go on in the next one, at 120 columns, and warnings are yellow, errors red.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
+        text = self.format(record)
+        if sys.stdout.isatty():
+            text = _in_columns(text)
+            color = next((code for level, code in _COLORS if record.levelno >= level), "")
+            text = f"{color}{text}{_PLAIN}" if color else text
+        tqdm.write(text, file=sys.stdout)
         sys.stdout.flush()
+
+
+_COLUMNS = 120
+_COLORS = ((logging.ERROR, "\x1b[31m"), (logging.WARNING, "\x1b[33m"))
+_PLAIN = "\x1b[0m"
+
+
+def _in_columns(text: str) -> str:
+    """Lines of 120 columns at most; what follows a break is indented. Tables stay as they are."""
+    first, newline, rest = text.partition("\n")
+    lines = textwrap.wrap(
+        first.expandtabs(),
+        _COLUMNS,
+        subsequent_indent=" " * 8,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines) + newline + rest
+
+
+def _is_shown() -> bool:
+    """Whether our lines come to the screen already: by a block around this one, or the user's logging."""
+    streams = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    theirs = (
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream in streams
+    )
+    return any(isinstance(handler, _Screen) for handler in _LOGGER.handlers) or any(theirs)
 
 
 @contextlib.contextmanager
 def run_log(save_dir: Path | None = None) -> Iterator[logging.Logger]:
-    """Show our log lines on the screen while the block runs, and append them to save_dir/train.log."""
-    handlers: list[logging.Handler] = [_Screen()]
+    """Show our log lines on the screen while the block runs, and append them to save_dir/train.log.
+
+    Each line comes once: blocks may stand in each other, and where the user's own logging shows lines on
+    the screen these are enough. Of several processes the main one speaks.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        yield _LOGGER
+        return
+    handlers: list[logging.Handler] = [] if _is_shown() else [_Screen()]
     if save_dir is not None:
         handlers.append(logging.FileHandler(save_dir / "train.log", encoding="utf-8"))
     before = _LOGGER.level

@@ -25,6 +25,7 @@ from ..processes import (
     shard,
     wait_for_all,
 )
+from ..progress import as_clock
 from .checkpoints import (
     Checkpoints,
     bring_best_model,
@@ -42,7 +43,6 @@ from .hooks import (
     LogLines,
     ProgressBar,
     SaveWhenStopped,
-    as_clock,
     peak_memory_mb,
 )
 from .logs import MetricsLog, NoMetricsLog, open_loggers, open_visualdl, run_log

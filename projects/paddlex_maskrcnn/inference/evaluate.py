@@ -23,6 +23,7 @@ from ..processes import (
     shard,
     to_main,
 )
+from ..progress import shown
 from .detections import Detection, detect
 from .network import ModelCard, Network
 
@@ -97,7 +98,11 @@ def evaluate_network(
     results = ResultRows()
     watch = Stopwatch()
     try:
-        for image, detections in _detections(network, dataset, transforms, batch_size, watch):
+        pairs = _detections(network, dataset, transforms, batch_size, watch)
+        if is_main():
+            rank, world = shard()
+            pairs = shown(pairs, -(-(dataset.num_samples - rank) // world), "evaluating")
+        for image, detections in pairs:
             with watch.of("masks"):
                 for detection in detections:
                     results.append(_as_coco(image, detection, dataset.category_ids))

@@ -29,6 +29,7 @@ import pycocotools.mask as mask_util
 import yaml
 from PIL import Image
 
+from ...progress import shown
 from ..datasets.annotations import ImageFrame, as_rle
 from ..datasets.base import DetectionDataset
 from ..datasets.index_masks import voc_palette
@@ -41,6 +42,11 @@ from .images import names_for, put, upright
 _LABELME_VERSION = "5.4.1"  # whose files have mask shapes
 _YOLO_DIGITS = 12
 _MOST_OF_8_BITS = 254  # 255 is void
+
+
+def written(dataset: DetectionDataset) -> Iterator[Record]:
+    """The records of a data set, while the screen shows how many are written."""
+    return shown(dataset.records, dataset.num_samples, "writing")
 
 
 def write_lines(path: Path, lines: Sequence[str]) -> None:
@@ -114,7 +120,7 @@ def write_easydata(
     names = names_for(dataset.records)
     (folder / "Annotations").mkdir(parents=True)
     lines = []
-    for record in map(upright, dataset.records):
+    for record in map(upright, written(dataset)):
         name = names[record["image_id"]]
         put(record["file_name"], folder / "JPEGImages" / name, images)
         frame = ImageFrame(record["height"], record["width"])
@@ -143,7 +149,7 @@ def _easydata_entry(
 def write_labelme(dataset: DetectionDataset, folder: Path, images: str, split: str) -> Counter[str]:
     """Write a picture and a json for each image, and the classes in labels.txt."""
     names = names_for(dataset.records)
-    for record in map(upright, dataset.records):
+    for record in map(upright, written(dataset)):
         name = names[record["image_id"]]
         put(record["file_name"], folder / name, images)
         frame = ImageFrame(record["height"], record["width"])
@@ -210,7 +216,7 @@ def write_yolo(dataset: DetectionDataset, folder: Path, images: str, split: str)
     lost: Counter[str] = Counter()
     names = names_for(dataset.records)
     (folder / "labels" / split).mkdir(parents=True)
-    for record in map(upright, dataset.records):
+    for record in map(upright, written(dataset)):
         name = names[record["image_id"]]
         put(record["file_name"], folder / "images" / split / name, images)
         frame = ImageFrame(record["height"], record["width"])
@@ -262,7 +268,7 @@ def write_voc(dataset: DetectionDataset, folder: Path, images: str, split: str) 
     for part in ("Annotations", MASK_FOLDER):
         (folder / part).mkdir(parents=True)
     lines = []
-    for record in map(upright, dataset.records):
+    for record in map(upright, written(dataset)):
         name = names[record["image_id"]]
         stem = Path(name).stem
         put(record["file_name"], folder / "JPEGImages" / name, images)
