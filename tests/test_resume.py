@@ -3,13 +3,14 @@
 import errno
 import logging
 import os
+import re
 import signal
 
 import pytest
 import torch
 
 import paddlex_maskrcnn as pdx
-from paddlex_maskrcnn.engine.checkpoints import new_run_id, write_run_id
+from paddlex_maskrcnn.engine.checkpoints import disk_errors_explained, new_run_id, write_run_id
 from paddlex_maskrcnn.engine.trainer import Trainer
 from paddlex_maskrcnn.errors import RunInterruptedError, TrainingTroubleError
 from paddlex_maskrcnn.inference import model_directory
@@ -157,6 +158,39 @@ def test_a_full_disk_is_told_and_nothing_is_lost(tiny_run, tiny_data, tmp_path, 
     train(tiny_data, tmp_path, resume_checkpoint="auto")
     assert same(weights(tiny_run[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
     assert numbers(tiny_run[1]) == numbers(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "full"), "the disk is full"),
+        (OSError(errno.EDQUOT, "quota"), "the quota of disk space is used up"),
+        (OSError(errno.EFBIG, "big"), "larger than is allowed here (ulimit -f)"),
+        (OSError(errno.EROFS, "ro"), "the disk is read-only"),
+        (OSError(errno.EIO, "io"), "the disk reports an error"),
+        (PermissionError(errno.EACCES, "not yours", "epoch_1"), "not yours"),
+        (RuntimeError("[enforce fail] PytorchStreamWriter failed writing file"), "a quota or"),
+    ],
+)
+def test_errors_of_the_disk_in_words(error, reason, tmp_path):
+    def write():
+        with disk_errors_explained(tmp_path / "epoch_1"):
+            raise error
+
+    with pytest.raises(
+        TrainingTroubleError, match=f"epoch_1 could not be saved: .*{re.escape(reason)}"
+    ):
+        write()
+
+
+def test_other_errors_are_not_the_disks(tmp_path):
+    def write(error):
+        with disk_errors_explained(tmp_path / "epoch_1"):
+            raise error
+
+    for error in (RuntimeError("a defect"), OSError("without a number"), KeyError("x")):
+        with pytest.raises(type(error)):
+            write(error)
 
 
 @pytest.mark.parametrize(

@@ -238,6 +238,13 @@ class _Screen(logging.Handler):
         sys.stdout.flush()
 
 
+class _LogFile(logging.FileHandler):
+    """A file whose disk may be full: told once, where models are saved, not with each line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Leave the line out."""
+
+
 _COLUMNS = 120
 _COLORS = ((logging.ERROR, "\x1b[31m"), (logging.WARNING, "\x1b[33m"))
 _PLAIN = "\x1b[0m"
@@ -279,7 +286,7 @@ def run_log(save_dir: Path | None = None) -> Iterator[logging.Logger]:
         return
     handlers: list[logging.Handler] = [] if _is_shown() else [_Screen()]
     if save_dir is not None:
-        handlers.append(logging.FileHandler(save_dir / "train.log", encoding="utf-8"))
+        handlers.append(_LogFile(save_dir / "train.log", encoding="utf-8"))
     before = _LOGGER.level
     _LOGGER.setLevel(logging.INFO)
     for handler in handlers:

@@ -120,9 +120,10 @@ def locked(folder: Path) -> Iterator[None]:
         return
     try:
         began = time.strftime("%Y-%m-%d %H:%M:%S")
-        owner.write_text(
-            f"process {os.getpid()} on {platform.node()}, since {began}", encoding="utf-8"
-        )
+        with contextlib.suppress(OSError):  # a full disk; only the message of others lacks it
+            owner.write_text(
+                f"process {os.getpid()} on {platform.node()}, since {began}", encoding="utf-8"
+            )
         yield
     finally:
         owner.unlink(missing_ok=True)
