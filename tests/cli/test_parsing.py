@@ -97,3 +97,24 @@ def test_commands_on_data_start_without_torch(command, tiny_coco, tmp_path):
     assert "Traceback" not in done.stderr
     assert done.returncode in (0, 1), done.stderr  # check has findings
     assert "Error" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("missing", "line"), [("ann_file", 3), ("data_dir", 4), ("pretrain_weights", 7)]
+)
+def test_a_missing_file_is_told_with_its_key_and_line(missing, line, tiny_coco, tmp_path, capsys):
+    values = {
+        "ann_file": tiny_coco.ann_file, "data_dir": tiny_coco.data_dir, "pretrain_weights": "null",
+        missing: tmp_path / "nowhere",
+    }  # fmt: skip
+    config = tmp_path / "own.yaml"
+    config.write_text(
+        "data:\n  train:\n    ann_file: {ann_file}\n    data_dir: {data_dir}\ntrain:\n  num_epochs: 1\n"
+        "  pretrain_weights: {pretrain_weights}\n  train_batch_size: 2\n  warmup_steps: 1\n"
+        "model: {{backbone: ResNet18}}\n".format(**values)
+    )
+    assert cli.main(["train", "--config", str(config), "--dry-run"]) == 2
+    section = "train" if missing == "pretrain_weights" else "data.train"
+    message = capsys.readouterr().err
+    assert f"own.yaml:{line}: {section}.{missing}: " in message
+    assert str(tmp_path / "nowhere") in message

@@ -116,10 +116,10 @@ def open_dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
 
 @contextmanager
 def blamed(loaded: LoadedExperiment, prefix: str) -> Iterator[None]:
-    """Errors of the block name the key and the line of the setting that they are about.
+    """Errors of the block name the key and the line of the setting whose value they mention.
 
     Args:
-        prefix: the keys it may be: this one, and those below it whose value the error mentions.
+        prefix: the keys it may be: this one and those below it.
     """
     try:
         yield
@@ -127,14 +127,18 @@ def blamed(loaded: LoadedExperiment, prefix: str) -> Iterator[None]:
         mentioned = [
             key
             for key in loaded.origins
-            if key.startswith((f"{prefix}.", f"{prefix}["))
-            and isinstance(value := _value_at(loaded.given, key), str)
-            and len(value) > 1
-            and value in str(error)
+            if key == prefix
+            or (
+                key.startswith((f"{prefix}.", f"{prefix}["))
+                and isinstance(value := _value_at(loaded.given, key), str)
+                and len(value) > 1
+                and value in str(error)
+            )
         ]
-        key = max(mentioned, key=len, default=prefix)
-        origin = loaded.origins.get(key, "")
-        raise ValueError(f"{origin}{': ' if origin else ''}{key}: {error}") from error
+        if not mentioned:
+            raise
+        key = max(mentioned, key=len)
+        raise ValueError(f"{loaded.origins[key]}: {key}: {error}") from error
 
 
 def _value_at(given: Any, key: str) -> Any:

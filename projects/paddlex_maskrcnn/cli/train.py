@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..requirements import require_detectron2
-from .experiment import Once, add_overrides, evaluated, open_dataset
+from .experiment import Once, add_overrides, blamed, evaluated, open_dataset
 from .processes import is_launched, join, launch, was_restarted
 
 if TYPE_CHECKING:
@@ -116,14 +116,14 @@ def _train(loaded: LoadedExperiment, dry: bool) -> int:
         train_dataset = open_dataset(loaded, "train")
         eval_dataset = open_dataset(loaded, "eval") if experiment.data.eval else None
     params = replace(experiment.train, train_dataset=train_dataset, eval_dataset=eval_dataset)
-    if dry:
-        result = call_checked(model.dry_run, params)
-        if is_main():
-            print(result)
-        return 0
-    call_checked(
-        model.train, params, {key[6:] for key in loaded.origins if key.startswith("train.")}
-    )
+    given = {key[6:] for key in loaded.origins if key.startswith("train.")}
+    with blamed(loaded, "train.pretrain_weights"):
+        if dry:
+            result = call_checked(model.dry_run, params)
+            if is_main():
+                print(result)
+            return 0
+        call_checked(model.train, params, given)
     if eval_dataset is not None:
         assert model.save_dir is not None
         if is_main():

@@ -241,7 +241,7 @@ class _Screen(logging.Handler):
 class _LogFile(logging.FileHandler):
     """A file whose disk may be full: told once, where models are saved, not with each line."""
 
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Leave the line out."""
 
 
