@@ -26,6 +26,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip("needs a CUDA device")
 
 
+# files whose tests take longest: begun last, they would leave the other processes without work
+LONGEST = (
+    "test_processes.py",
+    "test_two_processes.py",
+    "test_gpu_check.py",
+    "test_kill_and_resume.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests come first."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 class TinyCoco:
     """Four pictures on black ground, each object in a colour of its own.
 

@@ -228,6 +228,17 @@ def test_changes_can_be_accepted(tiny_run, tiny_data, tmp_path, caplog):
     assert {group["momentum"] for group in state["optimizer"]["param_groups"]} == {0.5}
 
 
+def test_another_optimizer_is_another_run(tiny_run, tiny_data, tmp_path):
+    """Also where changes are accepted: momenta of one are not those of another."""
+    with pytest.raises(
+        ValueError, match="optimizer was the built-in SGD and is AdamW; start a new"
+    ):
+        train(
+            tiny_data, tmp_path, resume_checkpoint=str(tiny_run[1] / "epoch_1"),
+            allow_changes=True, optimizer={"name": "AdamW"},
+        )  # fmt: skip
+
+
 def test_another_length_of_epoch(tiny_run, tiny_shapes, tiny_data, tmp_path):
     """Refused; if accepted, the run goes on after the same epoch."""
     shorter = tiny_shapes("fewer", num_images=8, transforms=TRAIN, shuffle=True)

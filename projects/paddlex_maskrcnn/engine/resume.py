@@ -67,6 +67,7 @@ def restore(run: TrainingRun, best: Best, directory: Path) -> str:
     run.network.module.load_state_dict(state.get("live_weights", tensors))
     if run.ema is not None:
         run.ema.restart_from(tensors, state.get("ema_steps", 0))
+    _check_same_optimizer(run, state, directory)
     _restore_optimizer(run.optimizer, state["optimizer"], directory)
     run.precision.load_state_dict(state["precision"])
     best.load_state_dict(state["best"])
@@ -113,6 +114,22 @@ def _different_cards(saved: ModelCard, current: ModelCard) -> list[str]:
     keys = ("labels", "input_format", "pretrained")
     pairs = [(key, getattr(saved, key), getattr(current, key)) for key in keys]
     return [f"{key} was {before} and is {now}" for key, before, now in pairs if before != now]
+
+
+def _check_same_optimizer(run: TrainingRun, state: Mapping[str, Any], directory: Path) -> None:
+    """What one optimizer keeps is of no use to another, also where `allow_changes` admits the change."""
+    names = [
+        chosen.get("name") if isinstance(chosen, Mapping) else chosen
+        for chosen in (
+            settings.get("train.optimizer") for settings in (state["settings"], run.settings)
+        )
+    ]
+    if names[0] != names[1]:
+        before, now = (name or "the built-in SGD" for name in names)
+        raise ValueError(
+            f"cannot resume from {directory}: the optimizer was {before} and is {now}; start a new run "
+            "with its weights as pretrain_weights"
+        )
 
 
 def _restore_optimizer(optimizer: Optimizer, saved: dict[str, Any], directory: Path) -> None:
