@@ -55,7 +55,10 @@ WEIGHTS = {
         "damaged, or was not written",
     ),
     "code": (lambda path: torch.save({"w": RunsCode()}, path), "may run code"),
-    "pickled code": (lambda path: path.write_bytes(pickle.dumps(RunsCode())), "cannot be used"),
+    "pickled code": (
+        lambda path: path.write_bytes(pickle.dumps(RunsCode(), protocol=2)),
+        "cannot be used",
+    ),
     "compressed": (compressed, "it is compressed"),
     "a list": (lambda path: torch.save([1, 2], path), "no tensors by name"),
     "another network": (
