@@ -127,18 +127,20 @@ def blamed(loaded: LoadedExperiment, prefix: str) -> Iterator[None]:
         mentioned = [
             key
             for key in loaded.origins
-            if key == prefix
-            or (
-                key.startswith((f"{prefix}.", f"{prefix}["))
-                and isinstance(value := _value_at(loaded.given, key), str)
-                and len(value) > 1
-                and value in str(error)
-            )
+            if (key == prefix or key.startswith((f"{prefix}.", f"{prefix}[")))
+            and _mentions(str(error), _value_at(loaded.given, key))
         ]
         if not mentioned:
             raise
         key = max(mentioned, key=len)
         raise ValueError(f"{loaded.origins[key]}: {key}: {error}") from error
+
+
+def _mentions(text: str, value: Any) -> bool:
+    """Whether a text has the value in it, and not as a part of a longer name or path."""
+    if not isinstance(value, str) or not value:
+        return False
+    return re.search(rf"(?<![\w.-]){re.escape(value)}(?![\w-])", text) is not None
 
 
 def _value_at(given: Any, key: str) -> Any:
