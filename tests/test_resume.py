@@ -67,6 +67,7 @@ def test_sigterm_saves_and_the_resumed_run_is_the_same(
     assert not (tmp_path / "latest").exists(), "of no use once the epoch is saved"
 
 
+@pytest.mark.long
 def test_sigterm_to_the_data_processes_too(tiny_run, tiny_data, tmp_path, monkeypatch):
     """As a job manager sends it: the step that lacks its images is not an error."""
     step = Trainer.run_step

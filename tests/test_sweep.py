@@ -66,7 +66,7 @@ def test_the_sweep_is_complete():
 @pytest.mark.parametrize(
     "settings",
     [pytest.param(this, marks=[] if is_short(this) else pytest.mark.long) for this in NETWORKS]
-    + PARTS,
+    + [pytest.param(this, marks=pytest.mark.long) for this in PARTS],
     ids=label,
 )
 def test_step_evaluate_save_reload_predict(settings, tiny_shapes, tmp_path):

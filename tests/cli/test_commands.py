@@ -163,6 +163,7 @@ def test_mistakes_end_with_one_message(finished, train, arguments, message):
     assert "Traceback" not in errors
 
 
+@pytest.mark.long
 def test_sigterm_ends_with_its_status_and_a_resume_finishes(finished, train, tmp_path, monkeypatch):
     from paddlex_maskrcnn.engine.trainer import Trainer
 

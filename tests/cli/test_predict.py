@@ -240,6 +240,7 @@ def test_same_names_of_two_folders_keep_their_folders(photos, tmp_path):
     assert [one.folder.as_posix() for one in found] == [".", "more"]
 
 
+@pytest.mark.long
 def test_two_processes_share_the_work(model_dir, photos, tmp_path):
     """As torchrun starts them: the same file as of one process, in one piece."""
     alone, shared = tmp_path / "alone", tmp_path / "shared"

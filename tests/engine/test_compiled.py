@@ -294,6 +294,7 @@ def test_remedies(error, remedy):
     assert "\n" not in in_words(error)
 
 
+@pytest.mark.long
 def test_a_compiled_run_is_saved_resumed_and_evaluated(tiny_run, tiny_data, tmp_path, monkeypatch):
     """Without the backbone, which takes long to trace."""
     in_place = functools.partial(compile_parts, backend="eager")

@@ -56,7 +56,10 @@ def seen_dtypes(module, precision, *parts):
             {"with_fpn": False, "anchor_sizes": [32, 64], "rcnn_batch_size_per_im": 8},
             marks=pytest.mark.long,
         ),
-        {"with_dcn": True, "rcnn_bbox_loss": "CIoULoss", "rpn_cls_loss": "SigmoidFocalLoss"},
+        pytest.param(
+            {"with_dcn": True, "rcnn_bbox_loss": "CIoULoss", "rpn_cls_loss": "SigmoidFocalLoss"},
+            marks=pytest.mark.long,
+        ),
         pytest.param({"gradient_checkpointing": True}, marks=pytest.mark.long),
     ],
     ids=["FPN", "C4", "DCN, CIoU, focal", "checkpointing"],

@@ -70,10 +70,10 @@ def test_mistakes_elsewhere_leave_the_old_run_alone(finished, tiny_data):
 
 def test_numbers(tmp_path, tiny_data, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("run_1", "run_2"):
-        trained = train((tiny_data[0], None), "auto", num_epochs=1)
-        assert trained.save_dir == Path("output", name)
-        assert f"save_dir: output/{name}" in (trained.save_dir / "config.yaml").read_text()
+    Path("output", "run_1").mkdir(parents=True)
+    trained = train((tiny_data[0], None), "auto", num_epochs=1)
+    assert trained.save_dir == Path("output", "run_2")
+    assert "save_dir: output/run_2" in (trained.save_dir / "config.yaml").read_text()
     resumed = train((tiny_data[0], None), "auto", num_epochs=1, resume_checkpoint="auto")
     assert resumed.save_dir == Path("output", "run_2")
     assert not Path("auto").exists()

@@ -42,15 +42,17 @@ def test_killed_three_times(start, run, metrics, weights, tmp_path):
     assert metrics(tmp_path / "whole") == metrics(tmp_path / "killed")
 
 
-def test_sigterm_ends_with_143_and_ctrl_c_with_130(start, tmp_path):
-    for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
-        save_dir = tmp_path / number.name
-        process = start(save_dir)
-        while not _rows(save_dir / "metrics.jsonl"):
-            assert process.poll() is None, process.stdout.read()
-            time.sleep(0.01)
-        process.send_signal(number)
-        printed, _ = process.communicate(timeout=600)
-        assert process.returncode == status, printed
-        assert f"{number.name} after step" in printed
-        assert (save_dir / "latest" / ".success").is_file()
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.long)],
+)
+def test_sigterm_ends_with_143_and_ctrl_c_with_130(start, tmp_path, number, status):
+    process = start(tmp_path)
+    while not _rows(tmp_path / "metrics.jsonl"):
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.01)
+    process.send_signal(number)
+    printed, _ = process.communicate(timeout=600)
+    assert process.returncode == status, printed
+    assert f"{number.name} after step" in printed
+    assert (tmp_path / "latest" / ".success").is_file()

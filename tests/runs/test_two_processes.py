@@ -32,6 +32,7 @@ def assert_same_run(one, two, metrics):
     assert compared >= 12
 
 
+@pytest.mark.long
 def test_same_run(trained_alone, run, metrics, tmp_path):
     """Steps, learning rates and what is written are those of one process."""
     printed = run(tmp_path, "train.seed=1", "predict.report=true", processes=2)
