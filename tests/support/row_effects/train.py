@@ -101,7 +101,7 @@ def held_out_data_is_evaluated(lab: Laboratory) -> None:
 
 @shows(TrainParams, "save_dir")
 def everything_is_in_the_folder(lab: Laboratory) -> None:
-    assert run(lab).folder.is_dir()
+    assert run(lab).folder == lab.folder / "run"
     names = {path.name for path in run(lab).folder.iterdir()}
     assert {"best_model", "epoch_3", "config.yaml", "train.log", "metrics.jsonl"} <= names
 
