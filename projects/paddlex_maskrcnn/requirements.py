@@ -28,12 +28,18 @@ def require_detectron2() -> None:
 
 
 def quiet_detectron2() -> None:
-    """Silence three messages of torch about how Detectron2 is written.
+    """Silence four messages of torch about how Detectron2 is written, and how gradients lie in memory.
 
     It scripts functions when it is imported, asks torch.fx whether it is being traced, and calls
-    meshgrid without `indexing`: nothing here depends on these, and no user can act on them.
+    meshgrid without `indexing`. With several processes gradients of 1x1 convolutions on channels-last
+    features have other strides than their weights, for the same order in memory. Nothing here depends
+    on these, and no user can act on them.
     """
     tracing = logging.getLogger("torch.fx._symbolic_trace")
     tracing.addFilter(lambda record: "is_fx_tracing" not in record.getMessage())
-    for message in ("`torch.jit.script` is deprecated", "torch.meshgrid: in an upcoming release"):
+    for message in (
+        "`torch.jit.script` is deprecated",
+        "torch.meshgrid: in an upcoming release",
+        "Grad strides do not match bucket view strides",
+    ):
         warnings.filterwarnings("ignore", message=message)
