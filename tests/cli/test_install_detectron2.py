@@ -62,6 +62,7 @@ def test_a_wheel_that_was_brought_here(wheel, site, capsys):
     assert "Detectron2 installed" in capsys.readouterr().out
     assert sorted(path.name for path in site.iterdir()) == ["detectron2", INFO]
     assert not list(site.glob("detectron2/_C*"))
+    assert "Tag: py3-none-any\n" in (site / INFO / "WHEEL").read_text()
     head, _, text = (site / INFO / "METADATA").read_text().partition("\n\n")
     wanted = [line.partition(": ")[2] for line in head.splitlines() if line.startswith("Requires")]
     assert wanted == ["Pillow>=7.1", "numpy", "omegaconf<2.4,>=2.1"]
@@ -74,7 +75,9 @@ def test_the_list_of_files_is_that_of_the_wheel_format(wheel, site):
     rows = {
         name: (digest, size) for name, digest, size in csv.reader((site / INFO / "RECORD").open())
     }
-    assert set(rows) == {"detectron2/__init__.py", f"{INFO}/METADATA", f"{INFO}/RECORD"}
+    assert set(rows) == {
+        "detectron2/__init__.py", f"{INFO}/METADATA", f"{INFO}/RECORD", f"{INFO}/WHEEL",
+    }  # fmt: skip
     assert rows[f"{INFO}/RECORD"] == ("", "")
     digest = hashlib.sha256((site / "detectron2/__init__.py").read_bytes()).digest()
     expected = "sha256=" + base64.urlsafe_b64encode(digest).decode().rstrip("=")

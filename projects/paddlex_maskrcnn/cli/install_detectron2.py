@@ -29,6 +29,9 @@ HELP = "install Detectron2 (a hash-checked wheel) into this Python"
 
 _DIST_INFO = "sal_detectron2-*.dist-info"
 _LEFT_OUT = ("tools", "bin")
+_PURE = (
+    "Wheel-Version: 1.0\nGenerator: paddlex-maskrcnn\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+)
 _NOT_NEEDED = (
     "black",
     "dataclasses",
@@ -119,6 +122,8 @@ def tidy(site_packages: Path) -> None:
             extension.unlink()  # built for another Python and torch: never imported, never needed
         papers = info / "METADATA"
         papers.write_text(_needed(papers.read_text(encoding="utf-8")), encoding="utf-8")
+        # its tag names CPython 3.10 on Linux, for the compiled part alone; pip check compares it
+        (info / "WHEEL").write_text(_PURE, encoding="utf-8")
         record = info / "RECORD"
         record.write_text(_record(info, site_packages), encoding="utf-8")
 
