@@ -184,6 +184,21 @@ def test_errors_of_the_disk_in_words(error, reason, tmp_path):
         write()
 
 
+@pytest.mark.parametrize("kind", [TrainingTroubleError, RunInterruptedError])
+def test_what_is_in_words_stays_so_on_a_full_disk(kind, tmp_path, monkeypatch):
+    """The run's own block stands around that of each save, and both errors are RuntimeErrors."""
+    monkeypatch.setattr("paddlex_maskrcnn.engine.checkpoints._is_full", lambda folder: True)
+    told = kind("epoch_2 could not be saved")
+
+    def fail():
+        with disk_errors_explained(tmp_path):
+            raise told
+
+    with pytest.raises(kind) as caught:
+        fail()
+    assert caught.value is told
+
+
 def test_other_errors_are_not_the_disks(tmp_path):
     def write(error):
         with disk_errors_explained(tmp_path / "epoch_1"):

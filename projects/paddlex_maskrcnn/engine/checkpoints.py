@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.schema import TrainParams
-from ..errors import TrainingTroubleError
+from ..errors import RunInterruptedError, TrainingTroubleError
 from ..inference.model_directory import (
     STATE,
     SUCCESS,
@@ -102,6 +102,8 @@ def disk_errors_explained(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except (TrainingTroubleError, RunInterruptedError):
+        raise  # in words already: RuntimeErrors, which a disk that is full must not rename
     except (OSError, RuntimeError) as error:
         reason = _reason(error, path)
         if reason is None:
