@@ -145,8 +145,10 @@ def _mentions(text: str, value: Any) -> bool:
 
 def _value_at(given: Any, key: str) -> Any:
     """What was written under a full key; None where it cannot be followed."""
+    from ..config.load import steps_of
+
     try:
-        for name in re.findall(r"[^.\[\]]+", key):
+        for name in steps_of(key):
             given = given[int(name)] if isinstance(given, list) else given[name]
     except (KeyError, IndexError, ValueError, TypeError):
         return None

@@ -299,7 +299,7 @@ def _override(given: dict, origins: dict[str, str], overrides: Sequence[str]) ->
     problems = []
     for text in overrides:
         written, equals, value = text.partition("=")
-        path = re.findall(r"[^.\[\]]+", written)
+        path = steps_of(written)
         if not equals or not path:
             remedy = "is not of the form section.key=value"
             problems.append(Problem(text, remedy, "command line"))
@@ -313,6 +313,11 @@ def _override(given: dict, origins: dict[str, str], overrides: Sequence[str]) ->
             del origins[old]
         origins[key] = "command line"
     return problems
+
+
+def steps_of(key: str) -> list[str]:
+    """The names and numbers that a key goes through: data, train, 1, data_dir of data.train[1].data_dir."""
+    return re.findall(r"[^.\[\]]+", key)
 
 
 def _write(given: dict, path: list[str], value: Any) -> str:

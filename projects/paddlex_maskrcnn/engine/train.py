@@ -78,7 +78,7 @@ def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
     with (
         _claimed_folder(run) as save_dir,
         disk_errors_explained(save_dir),
-        run_log(save_dir) if is_main() else contextlib.nullcontext(),
+        run_log(save_dir),
     ):
         run_id = _resumed(run, best) if run.resume_from else from_main(new_run_id())
         if is_main():
