@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import time
@@ -11,6 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _OTHERS_FIRST = 15.0  # seconds; torchrun ends the other processes within a few
+# How gloo and NCCL say that a process they talk to is gone.
+_LOST_PEER = re.compile(
+    r"[Cc]onnection (closed|reset) by peer|[Rr]emote process (has )?exited|[Bb]roken pipe|Connection refused"
+)
 
 
 class RunInterruptedError(RuntimeError):
@@ -27,6 +32,17 @@ class RunInterruptedError(RuntimeError):
 
 class TrainingTroubleError(RuntimeError):
     """Training cannot go on for a reason outside of the program; the message says what to do."""
+
+
+def lost_process(error: RuntimeError) -> TrainingTroubleError | None:
+    """The error to raise instead of torch's when another process of this run is gone; else None."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not _LOST_PEER.search(str(error)):
+        return None
+    return TrainingTroubleError(
+        "another training process has ended, so this one cannot go on; what it said stands above or below. "
+        "If it said nothing, the system has killed it, mostly for want of memory: fewer processes, or a "
+        "smaller train_batch_size. Go on from the newest save with --resume"
+    )
 
 
 @dataclass
@@ -57,6 +73,11 @@ def explain() -> Iterator[Outcome]:
     except RunInterruptedError as error:
         _tell(str(error))
         outcome.status = error.status
+    except RuntimeError as error:
+        if not (lost := lost_process(error)):
+            raise
+        _tell(f"error: {lost}")
+        outcome.status = 2
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         outcome.status = 1

@@ -250,10 +250,10 @@ def test_tables(scene):
     head, first, second = summary(bbox, segm).splitlines()
     assert head.split() == ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "P", "R", "F1",
                             "score"]  # fmt: skip
-    assert first.split()[:2] == ["bbox", f"{100 * bbox.ap:.2f}"]
+    assert first.split()[:2] == ["bbox", f"{bbox.ap:.4f}"]
     point = segm.overall
     assert second.split()[-4:] == [
-        *(f"{100 * value:.2f}" for value in (point.precision, point.recall, point.f1)),
+        *(f"{value:.4f}" for value in (point.precision, point.recall, point.f1)),
         f"{point.threshold:.3f}",
     ]
     lines = class_table(segm).splitlines()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -28,8 +28,6 @@ def join(device: str) -> None:
     Args:
         device: as in `model.device`.
     """
-    import logging
-
     from ..processes import is_main, join_processes
 
     join_processes(device)
@@ -40,38 +38,60 @@ def join(device: str) -> None:
 def launch(processes: int, arguments: Sequence[str]) -> int:
     """Run `python -m paddlex_maskrcnn` with these arguments in several processes of this machine.
 
-    SIGTERM is passed on, so that the run saves itself; returns the exit status, 143 after SIGTERM.
+    SIGTERM is passed on, so that the run saves itself, and Ctrl+C asks for the same. A process that is
+    killed ends the others; one sentence says so, and torchrun's table follows.
+
+    Returns:
+        the exit status: that of the first process to fail, 143 after SIGTERM, 130 after Ctrl+C, 137 when a
+        process was killed.
 
     Raises:
         ValueError: when there are fewer GPUs than processes.
     """
     _check_gpus(processes)
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import parse_args, run
+
     # each process gets its share of the cores, where torchrun would give it one
-    cores = max(1, usable_cores() // processes)
-    environment = {"OMP_NUM_THREADS": str(cores)} | dict(os.environ)
-    torchrun = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone",
-        f"--nproc-per-node={processes}", "--module", __package__.partition(".")[0], *arguments,
-    ]  # fmt: skip
-    started = subprocess.Popen(torchrun, env=environment)
-    return _wait(started)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // processes)))
+    options = ["--standalone", f"--nproc-per-node={processes}", "--signals-to-handle=SIGTERM"]
+    command = ["--module", __package__.partition(".")[0], *arguments]
+    interrupted: list[int] = []
 
+    def as_sigterm(number: int, frame: Any) -> None:
+        interrupted.append(number)
+        os.kill(os.getpid(), signal.SIGTERM)
 
-def _wait(started: subprocess.Popen[bytes]) -> int:
-    asked: list[int] = []
-
-    def pass_on(number: int, frame: Any) -> None:
-        asked.append(number)
-        started.send_signal(signal.SIGTERM)
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, as_sigterm)
+    logging.disable(logging.ERROR)  # torch's own account of a failure, before the sentence
     try:
-        status = started.wait()
+        run(parse_args([*options, *command]))
+    except SignalException as error:
+        return 128 + (interrupted[0] if interrupted else error.sigval)
+    except ChildFailedError as error:
+        rank, first = error.get_first_failure()
+        if first.exitcode > 0:  # it has said why
+            return first.exitcode
+        name = signal.Signals(-first.exitcode).name
+        print(_killed(f"the process of rank {rank} ({processes} in all)", name), file=sys.stderr)
+        print(error, file=sys.stderr)
+        return 128 - first.exitcode
     finally:
+        logging.disable(logging.NOTSET)
         for number, handler in before.items():
             signal.signal(number, handler)
-    # as shells report a process that a signal ended; torchrun itself says 1
-    return 128 + asked[0] if asked and status else status
+    return 0
+
+
+def _killed(process: str, signal_name: str) -> str:
+    memory = (
+        "The system does so when memory runs out: train with fewer processes or a smaller train_batch_size. "
+        if signal_name == "SIGKILL"
+        else ""
+    )
+    return f"error: {process} was ended by {signal_name}. {memory}Go on from the newest save with --resume"
 
 
 def _check_gpus(processes: int) -> None:

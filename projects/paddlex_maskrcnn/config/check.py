@@ -60,7 +60,9 @@ def suggestion(word: object, choices: Iterable[str]) -> str:
     """ "; did you mean 'x'?" for the nearest known spelling, or nothing."""
     names = list(choices)
     by_lower = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
+    # of three letters two in common say nothing: gpu is not cpu
+    cutoff = 0.6 if len(str(word)) > 3 else 0.7
+    near = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=cutoff)
     return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
 
 

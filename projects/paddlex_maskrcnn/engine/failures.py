@@ -13,15 +13,11 @@ from typing import Any
 
 import torch
 
-from ..errors import TrainingTroubleError
+from ..errors import TrainingTroubleError, lost_process
 from ..inference.network import Network
 from ..processes import shard
 
 DIVERGED = "diverged.json"
-# How gloo and NCCL say that a process they talk to is gone.
-_LOST_PEER = re.compile(
-    r"[Cc]onnection (closed|reset) by peer|[Rr]emote process (has )?exited|[Bb]roken pipe|Connection refused"
-)
 
 
 class TrainingDivergedError(FloatingPointError):
@@ -162,17 +158,9 @@ def explained(failed: FailedStep) -> Iterator[None]:
             raise failed.out_of_memory(error) from error
         if "DataLoader worker" in text:
             raise _worker_died(text) from error
-        if _LOST_PEER.search(text):
-            raise _process_died() from error
+        if lost := lost_process(error):
+            raise lost from error
         raise
-
-
-def _process_died() -> TrainingTroubleError:
-    return TrainingTroubleError(
-        "another training process has ended, so this one cannot go on; what it said stands above or below. "
-        "If it said nothing, the system has killed it, mostly for want of memory: fewer processes, or a "
-        "smaller train_batch_size. Go on from the newest save with --resume"
-    )
 
 
 def _worker_died(text: str) -> TrainingTroubleError:

@@ -163,7 +163,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 def summary(bbox: AveragePrecision, segm: AveragePrecision) -> str:
-    """All classes together, percent: AP, sizes and AR; `score` is the threshold of P, R and F1."""
+    """All classes together: AP, AP by size and AR as fractions; `score` is the threshold of P, R and F1."""
     heads = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "P", "R", "F1", "score")
     lines = [f"{'':6}" + "".join(f"{head:>8}" for head in heads)]
     for name, numbers in (("bbox", bbox), ("segm", segm)):
@@ -172,12 +172,12 @@ def summary(bbox: AveragePrecision, segm: AveragePrecision) -> str:
             numbers.ap, numbers.ap50, numbers.ap75, *numbers.by_area.values(), numbers.recall,
             point.precision, point.recall, point.f1,
         )  # fmt: skip
-        lines.append(f"{name:6}" + "".join(map(_percent, shown)) + _score(point.threshold))
+        lines.append(f"{name:6}" + "".join(map(_fraction, shown)) + _score(point.threshold))
     return "\n".join(lines)
 
 
 def class_table(numbers: AveragePrecision) -> str:
-    """One line a class, percent; `score` is the threshold at which P, R and F1 are."""
+    """One line a class, fractions; `score` is the threshold at which P, R and F1 are."""
     width = min(_LONGEST_NAME, max((len(name) for name in numbers.by_class), default=0))
     heads = ("objects", "AP", "AP50", "AP75", "AR", "P", "R", "F1", "score")
     lines = [f"{'':{width}}" + "".join(f"{head:>8}" for head in heads)]
@@ -185,7 +185,7 @@ def class_table(numbers: AveragePrecision) -> str:
         name = row["name"] if len(row["name"]) <= width else row["name"][: width - 1] + "…"
         shown = (row[key] for key in ("ap", "ap50", "ap75", "ar", "precision", "recall", "f1"))
         text = f"{name:{width}}{row['objects']:8d}"
-        lines.append(text + "".join(map(_percent, shown)) + _score(row["threshold"]))
+        lines.append(text + "".join(map(_fraction, shown)) + _score(row["threshold"]))
     return "\n".join(lines)
 
 
@@ -208,8 +208,8 @@ def class_rows(numbers: AveragePrecision) -> list[dict[str, Any]]:
     ]
 
 
-def _percent(number: float) -> str:
-    return f"{'-':>8}" if math.isnan(number) else f"{100 * number:8.2f}"
+def _fraction(number: float) -> str:
+    return f"{'-':>8}" if math.isnan(number) else f"{number:8.4f}"
 
 
 def _score(threshold: float) -> str:

@@ -129,11 +129,11 @@ class Evaluation:
         return {"bbox_mmap": self.bbox.ap, "segm_mmap": self.segm.ap}
 
     def table(self) -> str:
-        """The numbers of all classes together as text, percent."""
+        """The numbers of all classes together as text, fractions."""
         return summary(self.bbox, self.segm)
 
     def class_table(self, kind: str = SEGM) -> str:
-        """The numbers of each class as text, percent.
+        """The numbers of each class as text, fractions.
 
         Args:
             kind: `segm` or `bbox`.

@@ -12,7 +12,7 @@ from paddlex_maskrcnn.metrics.analysis import analyse
 from paddlex_maskrcnn.metrics.evaluation import compare
 from paddlex_maskrcnn.report.comparisons import worst_images
 from paddlex_maskrcnn.report.html.charts import training_charts
-from paddlex_maskrcnn.report.html.page import Page, findings, percent, render
+from paddlex_maskrcnn.report.html.page import Page, findings, fraction, render
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -66,17 +66,17 @@ def test_sections_and_numbers(html, analyses):
                     "Configuration of the run", "Losses", "Learning rate", "Calibration"):  # fmt: skip
         assert heading in text
     found = analyses[0].average_precision
-    assert f"mask AP {percent(found.ap)}" in text
+    assert f"mask AP {fraction(found.ap)}" in text
     for name, value in found.by_class.items():
         assert name in text
-        assert value != value or percent(value) in text
+        assert value != value or fraction(value) in text
     point = found.overall
     for name, value in (("precision", point.precision), ("recall", point.recall), ("F1", point.f1)):
         at = f"at score {point.threshold:.2f}, where F1 is best"
-        assert f"{name} {percent(value)} {at}" in text
+        assert f"{name} {fraction(value)} {at}" in text
     assert "nan" not in text.lower()
     for kind in ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss"):
-        gain = percent(analyses[0].errors.gains[kind])
+        gain = fraction(analyses[0].errors.gains[kind])
         assert re.search(rf"{kind} .*?masks \+{re.escape(gain)}", text)
 
 

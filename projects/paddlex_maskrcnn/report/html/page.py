@@ -69,7 +69,7 @@ def render(page: Page) -> str:
     main = page.analyses[0]
     return render_template(
         "page.html.j2",
-        filters={"percent": percent, "number": _number, "kind": _kind},
+        filters={"fraction": fraction, "number": _number, "kind": _kind},
         page=page,
         main=main,
         sizes=SIZES,
@@ -82,9 +82,9 @@ def render(page: Page) -> str:
     )
 
 
-def percent(value: float | None) -> str:
-    """A fraction as percent; a dash for what is not defined."""
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+def fraction(value: float | None) -> str:
+    """A fraction as the log shows it; a dash for what is not defined."""
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def _number(value: float) -> str:
@@ -109,8 +109,8 @@ def _tiles(analyses: Sequence[Analysis]) -> list[tuple[str, str, str]]:
     for analysis in analyses:
         name = {"segm": "mask", "bbox": "box"}[analysis.kind]
         numbers = analysis.average_precision
-        tiles.append((f"{name} AP", percent(numbers.ap), "mean over IoU 0.5 to 0.95"))
-        tiles.append((f"{name} AP50", percent(numbers.ap50), "at IoU 0.5"))
+        tiles.append((f"{name} AP", fraction(numbers.ap), "mean over IoU 0.5 to 0.95"))
+        tiles.append((f"{name} AP50", fraction(numbers.ap50), "at IoU 0.5"))
     main = analyses[0].point
     if main.num_objects:
         right = not math.isnan(main.threshold)
@@ -120,7 +120,7 @@ def _tiles(analyses: Sequence[Analysis]) -> list[tuple[str, str, str]]:
             else "nothing found is right"
         )
         values = (("precision", main.precision), ("recall", main.recall), ("F1", main.f1))
-        tiles += [(name, percent(value), at) for name, value in values]
+        tiles += [(name, fraction(value), at) for name, value in values]
     return tiles
 
 
@@ -175,12 +175,12 @@ def _curves(analysis: Analysis) -> Chart:
     drawn.sort(key=lambda line: line[1].mean())
     shown = drawn[: _MOST_CURVES - 1]
     lines = [
-        Series(f"{name} {100 * values.mean():.1f}", RECALLS, values, color=k)
+        Series(f"{name} {values.mean():.3f}", RECALLS, values, color=k)
         for k, (name, values) in enumerate(shown, 1)
     ]
     if drawn:
         mean = np.mean([values for _, values in drawn], axis=0)
-        lines.append(Series(f"mean {100 * mean.mean():.1f}", RECALLS, mean, color=0, strong=True))
+        lines.append(Series(f"mean {mean.mean():.3f}", RECALLS, mean, color=0, strong=True))
     left_out = len(drawn) - len(shown)
     note = f"The {len(shown)} weakest of {len(drawn)} classes are drawn." if left_out else ""
     return line_chart(
@@ -199,19 +199,17 @@ def _over_scores(analysis: Analysis) -> Chart:
     )
     f1 = f1_score(precision, recall)
     values = (("F1", f1), ("precision", precision), ("recall", recall))
-    lines = [
-        Series(name, scores, 100 * line, k, strong=not k) for k, (name, line) in enumerate(values)
-    ]
+    lines = [Series(name, scores, line, k, strong=not k) for k, (name, line) in enumerate(values)]
     best = analysis.point
     note = (
         ""
         if math.isnan(best.threshold)
-        else f"Best at score {best.threshold:.2f}: F1 {percent(best.f1)}, precision "
-        f"{percent(best.precision)}, recall {percent(best.recall)} percent."
+        else f"Best at score {best.threshold:.2f}: F1 {fraction(best.f1)}, precision "
+        f"{fraction(best.precision)}, recall {fraction(best.recall)}."
     )
     return line_chart(
         "scores", "Precision, recall and F1 by score", lines,
-        x_label="detections kept from this score on", y_label="percent", y_limits=(0, 102), note=note,
+        x_label="detections kept from this score on", y_limits=(0, 1.02), note=note,
     )  # fmt: skip
 
 
@@ -245,7 +243,7 @@ def _costliest_error(analysis: Analysis) -> list[str]:
         return []
     return [
         f"What costs most is {kind} ({MEANING[kind]}): without it AP50 would be "
-        f"{100 * gains[kind]:.1f} points higher. What helps: {_ADVICE[kind]}."
+        f"{gains[kind]:.3f} higher. What helps: {_ADVICE[kind]}."
     ]
 
 
@@ -260,7 +258,7 @@ def _weakest_class(analysis: Analysis) -> list[str]:
     weakest = min(by_class, key=lambda name: by_class[name])
     objects = analysis.average_precision.best[weakest].num_objects
     return [
-        f"The weakest class is “{weakest}”, AP {100 * by_class[weakest]:.1f}, with {objects} annotated "
+        f"The weakest class is “{weakest}”, AP {by_class[weakest]:.3f}, with {objects} annotated "
         f"object{'' if objects == 1 else 's'} here."
     ]
 
