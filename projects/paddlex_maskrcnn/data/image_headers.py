@@ -13,6 +13,7 @@ import io
 import json
 import os
 import stat
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from .foreign_files import described
+from .tiff import MAGIC as TIFF_MAGIC
+from .tiff import first_page
+
 Size = tuple[int, int]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -29,6 +34,12 @@ _ORIENTATION_TAG = 274
 _SWAPS_SIDES = (5, 6, 7, 8)
 _TAIL = 4096  # bytes in which the end of a whole file is looked for first
 _MOST_PIXELS = 2**30  # OpenCV's limit
+# of Pillow's, those that OpenCV decodes in all its builds; any other is decoded to be sure
+_DECODED = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "PPM")
+_NUMPY = b"\x93NUMPY"
+_START = 1024  # bytes that tell what a file is
+
+_without_limit = threading.Lock()  # held while Pillow's limit of pixels is lifted
 
 
 @dataclass(frozen=True)
@@ -39,11 +50,13 @@ class Header:
         upright: (height, width) in pixels with the orientation applied.
         stored: (height, width) in pixels without it.
         orientation: EXIF's, 1 (upright) where there is none.
+        has_more: whether there are pages or frames after the first.
     """
 
     upright: Size
     stored: Size
     orientation: int = field(default=1, compare=False)
+    has_more: bool = field(default=False, compare=False)
 
     def fits(self, size: Size) -> bool:
         """Whether annotations made for this size can be those of the picture."""
@@ -51,18 +64,19 @@ class Header:
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """The sizes of a picture; its pixels are decoded only where Pillow does not know its format.
+    """The sizes of a picture; its pixels are decoded only where the header does not tell whether they can be.
 
     Raises:
         OSError: if the file cannot be opened.
-        ValueError: if it is not a picture, is cut off, or is too large to be decoded.
+        ValueError: if it is not a picture, is cut off, is too large to be decoded, or is stored in a
+            way that is not read.
     """
     suffix = os.path.splitext(path)[1].lower()
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a named pipe would be waited for without end
+        raise ValueError("not a file")
     if suffix == ".npy":
         height, width = load_array(Path(path)).shape[:2]
         return Header((height, width), (height, width))
-    if not stat.S_ISREG(os.stat(path).st_mode):  # a named pipe would be waited for without end
-        raise ValueError("not a file")
     if suffix == ".json":
         return _header_of(io.BytesIO(file_bytes(Path(path)).tobytes()))
     with open(path, "rb") as file:
@@ -88,29 +102,45 @@ def file_bytes(path: Path) -> np.ndarray:
     try:
         content = json.loads(path.read_bytes())
         data = content.get("imageData") if isinstance(content, dict) else None
-        return np.frombuffer(base64.b64decode(data or b""), np.uint8)
+        encoded = np.frombuffer(base64.b64decode(data or b""), np.uint8)
     except (ValueError, TypeError, RecursionError, binascii.Error) as error:
         raise ValueError(f"no picture in its imageData: {error}") from error
+    if not encoded.size:
+        raise ValueError("no picture in its imageData")
+    return encoded
 
 
 def load_array(path: Path) -> np.ndarray:
     """An NPY file as an array that is read when it is used.
 
     Raises:
-        ValueError: if it is not one, or not of shape (H, W) or (H, W, C).
+        OSError: if the file cannot be opened.
+        ValueError: if it is not one of numbers, or not of shape (H, W) or (H, W, C).
     """
-    try:
+    what = f"image {str(path)!r}"
+    with open(path, "rb") as file:
+        start = file.read(_START)
+    if not start.startswith(_NUMPY):
+        kind = described(start) or "numpy.save writes another beginning"
+        raise ValueError(f"{what} is not a NumPy array: {kind}")
+    try:  # mapped, so that a header that lies about the shape takes no memory
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"image {str(path)!r} is not a NumPy array: {error}") from error
+    except OSError:
+        raise
+    except Exception as error:  # damaged headers make NumPy raise whatever it stumbles over
+        raise ValueError(f"{what} is not a NumPy array: {error or type(error).__name__}") from error
+    if array.dtype.kind not in "uif":
+        raise ValueError(
+            f"{what} holds {array.dtype}, not numbers of a picture: save it as uint8, uint16 or float32"
+        )
     if array.ndim not in (2, 3) or 0 in array.shape:
-        raise ValueError(f"image {str(path)!r} must have shape (H, W[, C]), has {array.shape}")
+        raise ValueError(f"{what} must have shape (H, W[, C]), has {array.shape}")
     return array
 
 
 def orientation_of(data: np.ndarray) -> int:
     """The EXIF orientation of an encoded picture, 1 (upright) where there is none."""
-    orientation = _with_pillow(io.BytesIO(data.tobytes()), _orientation)
+    orientation = _with_pillow(io.BytesIO(data.tobytes()), _orientation, is_header=True)
     return 1 if isinstance(orientation, str) or orientation is None else orientation
 
 
@@ -145,24 +175,65 @@ def decode(data: np.ndarray, flags: int) -> np.ndarray | None:
         return None
 
 
+def undecodable(data: np.ndarray) -> str:
+    """Why the pixels of an encoded picture cannot be decoded, as far as its bytes tell."""
+    start = data[:_START].tobytes()
+    page = first_page(io.BytesIO(data.tobytes())) if start[:4] in TIFF_MAGIC else None
+    if page is None:
+        return described(start) or "not a picture, or damaged"
+    return page.refusal or (
+        f"a TIFF that is damaged or of a kind that is not read ({page.samples} samples a pixel of "
+        f"{page.depth}, compression {page.compression})"
+    )
+
+
 def _header_of(file: Any) -> Header:
-    header = _with_pillow(file, lambda picture: (picture.size, _orientation(picture)))
-    if isinstance(header, str):
-        raise ValueError(header)
-    if header is None:
-        return _header_by_decoding(file)
-    (width, height), orientation = header
-    if height * width > _MOST_PIXELS:
-        raise ValueError(f"{width}x{height} pixels are too many to be decoded: cut it into tiles")
+    if file.read(4) in TIFF_MAGIC:
+        header = _header_of_tiff(file)
+        if header is not None:
+            return header
+    answer = _with_pillow(file, _facts, is_header=True)
+    if isinstance(answer, str):
+        raise ValueError(answer)
+    if answer is None or answer[0] not in _DECODED:
+        return _header_by_decoding(file, answer and answer[0])
+    _, (width, height), orientation, has_more = answer
+    _check_number_of_pixels(height, width)
     if _lacks_end(file.read(8), _tail(file)) and _breaks_off(file):
         raise ValueError("the file is cut off: its end is missing")
     stored = (height, width)
     upright = (width, height) if swaps_sides(orientation) else stored
-    return Header(upright, stored, orientation)
+    return Header(upright, stored, orientation, has_more)
 
 
-def _with_pillow(file: Any, ask: Callable[[Image.Image], Any]) -> Any:
-    """What `ask` says of a picture; a text when Pillow refuses it, None when it is unknown to it."""
+def _header_of_tiff(file: Any) -> Header | None:
+    page = first_page(file)
+    if page is None:
+        return None
+    if page.refusal:
+        raise ValueError(page.refusal)
+    _check_number_of_pixels(*page.size)
+    return Header(page.size, page.size, has_more=page.num_pages > 1)
+
+
+def _check_number_of_pixels(height: int, width: int) -> None:
+    if height * width > _MOST_PIXELS:
+        raise ValueError(f"{width}x{height} pixels are too many to be decoded: cut it into tiles")
+
+
+def _facts(picture: Image.Image) -> tuple[str | None, tuple[int, int], int, bool]:
+    """Format, (width, height), orientation, and whether there are more frames."""
+    # a JPEG with more pictures (MPO) holds previews and depth maps of the first
+    has_more = picture.format != "MPO" and getattr(picture, "is_animated", False)
+    return picture.format, picture.size, _orientation(picture), has_more
+
+
+def _with_pillow(file: Any, ask: Callable[[Image.Image], Any], is_header: bool = False) -> Any:
+    """What `ask` says of a picture; a text when Pillow refuses it, None when it is unknown to it.
+
+    Args:
+        is_header: `ask` takes no pixels, so that Pillow's limit of their number is not needed.
+    """
     try:
         file.seek(0)
         with Image.open(file) as picture:
@@ -170,11 +241,22 @@ def _with_pillow(file: Any, ask: Callable[[Image.Image], Any]) -> Any:
     except Image.UnidentifiedImageError:
         return None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        if is_header:
+            with _without_limit:
+                return _without_limit_of_pixels(file, ask)
         return "more pixels than Pillow decodes (Image.MAX_IMAGE_PIXELS): cut it into tiles"
     except Exception as error:  # damaged headers make its parsers raise whatever they stumble over
         return f"damaged: {error or type(error).__name__}"
     finally:
         file.seek(0)  # Pillow leaves an open file where it stopped reading
+
+
+def _without_limit_of_pixels(file: Any, ask: Callable[[Image.Image], Any]) -> Any:
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        return _with_pillow(file, ask)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -208,9 +290,12 @@ def _tail(file: Any) -> bytes:
     return file.read()
 
 
-def _header_by_decoding(file: Any) -> Header:
-    image = decode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+def _header_by_decoding(file: Any, pillows_format: str | None) -> Header:
+    data = np.frombuffer(file.read(), np.uint8)
+    image = decode(data, cv2.IMREAD_UNCHANGED)
+    if image is None and pillows_format:
+        raise ValueError(f"a {pillows_format} picture, which is not read: convert it to PNG or JPEG")
     if image is None:
-        raise ValueError("not a picture, or damaged")
+        raise ValueError(undecodable(data))
     size = int(image.shape[0]), int(image.shape[1])
     return Header(size, size)

@@ -71,7 +71,7 @@ def _as_annotated(record: dict[str, Any], transforms: Compose | None) -> str | n
         return file_name
     normalize = (transforms and transforms.normalize) or Normalize()
     channels = len(normalize.mean)
-    return read_image(file_name, "BGR", channels, size, normalize.exceeds_bytes)
+    return read_image(file_name, "BGR", channels, size, normalize.declares_range)
 
 
 def _truth_of(dataset: DetectionDataset, image_id: int) -> Objects:

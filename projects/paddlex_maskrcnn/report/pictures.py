@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..data.image_headers import Size, load_array
 from ..data.images import as_image, read_image
+from ..data.inputs import input_pixels
 
 Objects = Sequence[dict[str, Any]]
 _MASK_OPACITY = 0.45
@@ -55,7 +56,7 @@ def visualize(
     """Draw predicted objects into their image.
 
     Args:
-        image: a file, or an array (H, W, 3) in BGR order.
+        image: a file, an array (H, W, 3) in BGR order, or a Pillow picture.
         result: what `predict` returned for it.
         threshold: objects with a lower score are left out.
         save_dir: folder for `visualize_<name of the image>`; if None the picture is returned.
@@ -68,10 +69,10 @@ def visualize(
         ValueError: if color has another shape or too few rows, or a mask does not fit the image.
     """
     colors = None if color is None else _given_colors(color, result)
-    if isinstance(image, np.ndarray):
-        pixels, name = as_image(image, "BGR"), f"{int(time.time() * 1000)}.jpg"
-    else:
+    if isinstance(image, str | os.PathLike):
         pixels, name = read_viewable(image), os.path.basename(image)
+    else:
+        pixels, name = input_pixels(image, "BGR"), f"{int(time.time() * 1000)}.jpg"
     shown = [item for item in result if item["score"] >= threshold]
     picture = draw_objects(pixels, shown, colors)
     if save_dir is None:

@@ -57,9 +57,10 @@ class Normalize(Operator):
         return [std * (high - low) for std, low, high in spans]
 
     @property
-    def exceeds_bytes(self) -> bool:
-        """Whether pixels have values above 255, so that 16 bits must not be brought down to 8."""
-        return max(self.max_val) > _LARGEST_BYTE
+    def declares_range(self) -> bool:
+        """Whether pixels have another range than 8 bits, so that deeper ones must keep their values."""
+        is_wide = _LARGEST_BYTE / 2 < max(self.max_val) <= _LARGEST_BYTE
+        return not is_wide or min(self.min_val) < 0
 
     @property
     def is_default(self) -> bool:
