@@ -97,6 +97,8 @@ def file_bytes(path: Path) -> np.ndarray:
     """
     if not path.exists():
         raise MissingImageError(f"there is no image {str(path)!r}")
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a named pipe would be waited for without end
+        raise ValueError(f"image {str(path)!r} is not a file")
     if path.suffix.lower() != ".json":
         return np.fromfile(path, np.uint8)
     try:
@@ -124,7 +126,8 @@ def load_array(path: Path) -> np.ndarray:
         kind = described(start) or "numpy.save writes another beginning"
         raise ValueError(f"{what} is not a NumPy array: {kind}")
     try:  # mapped, so that a header that lies about the shape takes no memory
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.errstate(over="ignore"):  # of the product of sides, whose buffer is then too small
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError:
         raise
     except Exception as error:  # damaged headers make NumPy raise whatever it stumbles over

@@ -281,11 +281,11 @@ def pixel_fault(image: np.ndarray, num_channels: int, keep_values: bool) -> str:
     if image.dtype == np.uint8 or _is_scaled(image, num_channels, keep_values):
         return ""
     # of float64 some can be finite that float32 has no numbers for
-    low, high = (float(np.float32(limit)) for limit in _limits(image))
+    low, high = (float(np.float32(limit)) for limit in pixel_limits(image))
     return range_fault(str(image.dtype.newbyteorder("=")), low, high, keep_values)
 
 
-def _limits(image: np.ndarray) -> tuple[float, float]:
+def pixel_limits(image: np.ndarray) -> tuple[float, float]:
     """The smallest and largest value, NaN where there is one."""
     with np.errstate(invalid="ignore"):
         return float(image.min()), float(image.max())

@@ -31,7 +31,7 @@ def input_pixels(
         check_path(os.fspath(given))
         return read_image(given, image_format, num_channels, keep_values=keep_values)
     if isinstance(given, Image.Image):
-        given = blue_first(_of_pillow(given))
+        given = blue_first(_of_pillow(given, num_channels))
     if not isinstance(given, np.ndarray):
         raise ValueError(f"an image is {_described(given)}")
     return as_image(given, image_format, num_channels, keep_values)
@@ -39,6 +39,8 @@ def input_pixels(
 
 def check_path(path: str) -> None:
     """Raise ValueError for what no file can be: an address, a folder."""
+    if not path:
+        raise ValueError("an image is an empty text; give the path of its file")
     if _ADDRESS.match(path):
         raise ValueError(
             f"image {path!r} is an address (URL), not a file: download it first and give the path of the file"
@@ -53,7 +55,7 @@ def check_path(path: str) -> None:
         )
 
 
-def _of_pillow(picture: Image.Image) -> np.ndarray:
+def _of_pillow(picture: Image.Image, num_channels: int) -> np.ndarray:
     """(H, W) or (H, W, C) upright, red first."""
     try:
         # loaded first: that turns a TIFF, and reads what a PNG has behind its pixels
@@ -66,6 +68,8 @@ def _of_pillow(picture: Image.Image) -> np.ndarray:
         if upright.mode not in _DIRECT_MODES:
             grey, clear = upright.mode in ("1", "La"), "transparency" in upright.info
             upright = upright.convert("L" if grey else "RGBA" if clear else "RGB")
+        if upright.mode == "LA" and num_channels == 3:
+            upright = upright.convert("L")
         return np.asarray(upright)
     except (OSError, SyntaxError, ValueError) as error:  # damaged, closed, or of a mode without RGB
         raise ValueError(f"the Pillow picture cannot be read: {error}") from error
@@ -83,6 +87,8 @@ def _described(given: Any) -> str:
         )
     if isinstance(given, list | tuple):
         return f"a {kind}; batch_predict takes a list of images, each a path, an array or a Pillow picture"
+    if hasattr(given, "read"):
+        return f"a {kind}, an open file; give its path"
     if kind.startswith("torch.") or hasattr(given, "detach"):
         return (
             f"a {kind}; give an array (H, W, channels) of 0 to 255 with blue first, such as "
@@ -90,6 +96,4 @@ def _described(given: Any) -> str:
         )
     if hasattr(given, "__array__"):
         return f"a {kind}; give numpy.asarray of it: (H, W, channels) of 0 to 255 with blue first"
-    if hasattr(given, "read"):
-        return f"a {kind}, an open file; give its path"
-    return f"a {kind}; give a path, an array (H, W, channels) with blue first, or a Pillow picture"
+    return f"of type {kind}; give a path, an array (H, W, channels) with blue first, or a Pillow picture"

@@ -179,7 +179,8 @@ class TestMapper:
 def _read_checked(record: Record, setting: ImageContext) -> np.ndarray:
     recorded = (record["height"], record["width"]) if "height" in record else None
     kind = setting.image_format, setting.num_channels
-    image = read_image(record["file_name"], *kind, recorded, setting.keeps_values)
+    as_stored = record.get("as_stored", False)
+    image = read_image(record["file_name"], *kind, recorded, setting.keeps_values, as_stored)
     check_pixels(image, setting, f"image {record['file_name']!r}")
     if recorded is not None and image.shape[:2] != recorded:
         raise ValueError(
@@ -311,7 +312,7 @@ def read_reduced(
     if data[:3].tobytes() != _JPEG or not header.fits(size):
         return None
     orientation = header.orientation
-    if swaps_sides(orientation) and size != header.upright:
+    if record.get("as_stored") or (swaps_sides(orientation) and size != header.upright):
         orientation = 1  # the annotations were made for the pixels as they are stored
     image = decode(data, _FLAGS[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
     reduction = Reduction(factor, size, _offset(orientation, size, factor))

@@ -81,21 +81,24 @@ def visualize(
     return None
 
 
-def read_viewable(path: str | os.PathLike[str], size: Size | None = None) -> np.ndarray:
+def read_viewable(
+    path: str | os.PathLike[str], size: Size | None = None, as_stored: bool = False
+) -> np.ndarray:
     """A file as (H, W, 3) uint8 in BGR order, to look at.
 
     Pixels of 8 bits stay as they are. Of more than three channels the first three are shown, of two the
     first one.
 
     Args:
-        size: (height, width) that a record says, as in `read_image`.
+        size: (height, width) that a record says, as in `read_image`, as_stored likewise.
 
     Raises:
         OSError: if the file cannot be opened.
         ValueError: if it is not a picture.
     """
     if Path(path).suffix.lower() != ".npy":
-        return _stretched(read_image(path, "BGR", size=size, keep_values=True))
+        image = read_image(path, "BGR", size=size, keep_values=True, as_stored=as_stored)
+        return _stretched(image)
     array = load_array(Path(path))
     colors = array[:, :, 2::-1] if array.ndim == 3 and array.shape[2] >= 3 else array
     shown = colors if colors.ndim == 2 or colors.shape[2] == 3 else colors[:, :, 0]
