@@ -43,7 +43,9 @@ def test_named_under_the_suffix_of_an_array(tmp_path, name):
         read_header(tmp_path / "a.npy")
 
 
-@pytest.mark.parametrize("start", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF", bytes(range(128, 256))])
+@pytest.mark.parametrize(
+    "start", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF", bytes(range(128, 256))]
+)
 def test_pictures_and_noise_are_not_named(start):
     noise = np.random.default_rng(0).integers(0, 256, 900, np.uint8).tobytes()
     assert described(start + noise) == ""

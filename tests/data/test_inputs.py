@@ -28,9 +28,7 @@ def saved(path, mode="RGB", **options):
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
 def test_a_pillow_picture_is_what_its_file_is(tmp_path, mode, order):
     path = saved(tmp_path / "a.png", mode)
-    np.testing.assert_array_equal(
-        input_pixels(Image.open(path), order), read_image(path, order)
-    )
+    np.testing.assert_array_equal(input_pixels(Image.open(path), order), read_image(path, order))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -45,7 +43,10 @@ def test_a_pillow_picture_is_turned_as_its_file_is(tmp_path, orientation, suffix
 @pytest.mark.parametrize("keep", [False, True])
 def test_deep_pillow_pictures(tmp_path, keep):
     cv2.imwrite(str(tmp_path / "a.png"), PIXELS[:, :, 0].astype(np.uint16) * 200)
-    for path in (tmp_path / "a.png", write_tiff(tmp_path / "f.tif", PIXELS[:, :, 0].astype(np.float32))):
+    for path in (
+        tmp_path / "a.png",
+        write_tiff(tmp_path / "f.tif", PIXELS[:, :, 0].astype(np.float32)),
+    ):
         expected = read_image(path, "RGB", keep_values=keep)
         np.testing.assert_array_equal(input_pixels(Image.open(path), "RGB", 3, keep), expected)
 
@@ -109,7 +110,7 @@ def test_values_are_judged_by_the_range_of_normalize():
     np.testing.assert_allclose(
         TestMapper(small, "RGB", 3).pixels(BLUE_FIRST / 255), PIXELS / 255, rtol=1e-6
     )
-    with pytest.raises(ValueError, match="has 8 bits, .* takes a range of 1"):
+    with pytest.raises(ValueError, match=r"has 8 bits, .* takes a range of 1"):
         TestMapper(small, "RGB", 3).pixels(BLUE_FIRST)
     wide = TestMapper(transforms.Compose([transforms.Normalize(max_val=[4095.0] * 3)]), "RGB", 3)
     assert wide.pixels(BLUE_FIRST.astype(np.int32) * 16).max() == 4080

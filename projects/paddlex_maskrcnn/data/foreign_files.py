@@ -4,7 +4,11 @@ import codecs
 
 # where, bytes -> what such a file is, and the remedy
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"version https://git-lfs", "a Git LFS pointer, not the picture itself: run `git lfs pull`"),
+    (
+        0,
+        b"version https://git-lfs",
+        "a Git LFS pointer, not the picture itself: run `git lfs pull`",
+    ),
     (0, b"/annex/objects/", "a git-annex pointer, not the picture itself: run `git annex get`"),
     (0, b"%PDF", "a PDF document: export its pages as PNG"),
     (0, b"PK\x03\x04", "a zip archive (or NPZ, or an office document): unpack it"),

@@ -297,7 +297,9 @@ def _header_by_decoding(file: Any, pillows_format: str | None) -> Header:
     data = np.frombuffer(file.read(), np.uint8)
     image = decode(data, cv2.IMREAD_UNCHANGED)
     if image is None and pillows_format:
-        raise ValueError(f"a {pillows_format} picture, which is not read: convert it to PNG or JPEG")
+        raise ValueError(
+            f"a {pillows_format} picture, which is not read: convert it to PNG or JPEG"
+        )
     if image is None:
         raise ValueError(undecodable(data))
     size = int(image.shape[0]), int(image.shape[1])

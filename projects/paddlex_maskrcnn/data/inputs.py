@@ -1,4 +1,7 @@
-"""What `predict` may be given: a file's path, an array, a Pillow picture. All else is named, with what to give."""
+"""What `predict` may be given: a file's path, an array, a Pillow picture.
+
+All else is named, with what to give instead.
+"""
 
 import os
 import re
@@ -47,7 +50,8 @@ def check_path(path: str) -> None:
         )
     if path.lower().startswith("data:image/"):
         raise ValueError(
-            f"image {path[:30]!r}... is a data URI: decode it with base64, write it into a file and give its path"
+            f"image {path[:30]!r}... is a data URI: decode it with base64, write it into a file and give "
+            "its path"
         )
     if os.path.isdir(path):
         raise ValueError(

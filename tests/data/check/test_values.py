@@ -19,7 +19,13 @@ def findings(tiny_coco, values, **normalize):
     image["file_name"] = "deep.tif"
     write_tiff(tiny_coco.data_dir / "deep.tif", values(drawn / drawn.max()))
     tiny_coco.save()
-    plan = Plan("", lambda h, w: (h, w), AnchorSet((8, 16, 32, 64, 128), (1,)), 100, NormalizeParams(**normalize))
+    plan = Plan(
+        "",
+        lambda h, w: (h, w),
+        AnchorSet((8, 16, 32, 64, 128), (1,)),
+        100,
+        NormalizeParams(**normalize),
+    )
     part = open_part("data", tiny_coco.open)
     return {finding.kind: finding for finding in inspect([part], plan, 0).findings}
 

@@ -49,7 +49,10 @@ def coco(folder, points, size, **arguments):
         "images": [{"id": 1, "file_name": "p.png", "height": size[0], "width": size[1]}],
         "categories": [{"id": 1, "name": "thing"}],
         "annotations": [
-            {"id": 1, "image_id": 1, "category_id": 1, "bbox": box, "area": 1600, "iscrowd": 0, "segmentation": [points]}
+            {
+                "id": 1, "image_id": 1, "category_id": 1, "bbox": box, "area": 1600, "iscrowd": 0,
+                "segmentation": [points],
+            }
         ],
     }  # fmt: skip
     (folder / "a.json").write_text(json.dumps(content))
@@ -135,16 +138,23 @@ def test_run_lengths_of_the_stored_size_are_refused_upright(tmp_path):
     photograph(tmp_path)
     data = coco(tmp_path, outline(*turned(BOX, 6)), (WIDTH, HEIGHT))
     content = json.loads((tmp_path / "a.json").read_text())
-    rle = mask_util.merge(mask_util.frPyObjects(data.records[0]["annotations"][0]["segmentation"], WIDTH, HEIGHT))
+    rle = mask_util.merge(
+        mask_util.frPyObjects(data.records[0]["annotations"][0]["segmentation"], WIDTH, HEIGHT)
+    )
     rle["counts"] = rle["counts"].decode()
     content["annotations"][0]["segmentation"] = rle
     (tmp_path / "a.json").write_text(json.dumps(content))
-    assert len(CocoDetection(str(tmp_path), str(tmp_path / "a.json")).records[0]["annotations"]) == 1
+    assert (
+        len(CocoDetection(str(tmp_path), str(tmp_path / "a.json")).records[0]["annotations"]) == 1
+    )
     with pytest.raises(DatasetError, match="RLE mask that does not fit"):
         CocoDetection(str(tmp_path), str(tmp_path / "a.json"), exif="upright")
 
 
-@pytest.mark.parametrize(("exif", "box", "size"), [("auto", BOX, (HEIGHT, WIDTH)), ("stored", turned(BOX, 6), (WIDTH, HEIGHT))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("exif", "box", "size"),
+    [("auto", BOX, (HEIGHT, WIDTH)), ("stored", turned(BOX, 6), (WIDTH, HEIGHT))],
+)
 def test_fractions_are_of_the_picture_that_is_named(tmp_path, exif, box, size):
     for name in ("images", "labels"):
         (tmp_path / name).mkdir()

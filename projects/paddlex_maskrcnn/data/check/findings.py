@@ -179,9 +179,7 @@ def _turned(scan: Scan) -> Finding:
     for image, taken in enumerate(scan.fingerprints):
         if taken.orientation != 1:
             sides = ", sides swapped" if swaps_sides(taken.orientation) else ""
-            locations.append(
-                image_location(scan, image, f"orientation {taken.orientation}{sides}")
-            )
+            locations.append(image_location(scan, image, f"orientation {taken.orientation}{sides}"))
     remedy = (
         "pixels are turned upright when they are read; make sure that the labelling tool did so too "
         "(the samples show whether masks lie on their objects)"

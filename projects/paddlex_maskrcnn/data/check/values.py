@@ -35,7 +35,9 @@ def value_findings(scan: Scan, plan: Plan) -> list[Finding]:
 def _fault(taken: Fingerprint, normalize: NormalizeParams) -> str:
     if taken.depth:
         is_scaled = taken.depth == "uint16" and _scales(normalize)
-        return "" if is_scaled else range_fault(taken.depth, *taken.limits, normalize.declares_range)
+        return (
+            "" if is_scaled else range_fault(taken.depth, *taken.limits, normalize.declares_range)
+        )
     _, high = _declared(normalize)
     is_usable = bool(taken.fault) or not normalize.declares_range or high > 1
     return "" if is_usable else f"has 8 bits, values of 0 to 255, but max_val is {high:g}"

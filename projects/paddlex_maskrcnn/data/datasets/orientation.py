@@ -1,8 +1,9 @@
 """On which pixels of a photograph with an EXIF orientation annotations were drawn: as stored, or upright.
 
-The size that annotations say tells it, unless a tool wrote one and drew on the other: Label Studio writes the
-stored size, and points as fractions of the upright picture times that size (HumanSignal/label-studio#6608). Only
-points outside of the stored picture give that away, so the data set's parameter `exif` can say it.
+The size that annotations say tells it, unless a tool wrote one and drew on the other: Label Studio writes
+the stored size, and points as fractions of the upright picture times that size
+(HumanSignal/label-studio#6608). Only points outside of the stored picture give that away, so the data set's
+parameter `exif` can say it.
 """
 
 from collections.abc import Sequence
@@ -17,9 +18,9 @@ AUTO, STORED, UPRIGHT = "auto", "stored", "upright"
 
 UNCLEAR = Kind(
     "photograph with an EXIF orientation whose annotations say the size of the stored pixels",
-    "they are taken as drawn on the stored pixels; look at them with the command check, and if masks lie beside "
-    "their objects (Label Studio exports points of the upright picture so), set the data set's parameter "
-    "exif: upright, otherwise exif: stored",
+    "they are taken as drawn on the stored pixels; look at them with the command check, and if masks lie "
+    "beside their objects (Label Studio exports points of the upright picture so), set the data set's "
+    "parameter exif: upright, otherwise exif: stored",
 )
 OUTSIDE_STORED = Kind(
     "photograph with an EXIF orientation whose annotations say the stored size, with points outside of it",

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from ..image_headers import Header, Size
 from .annotations import AnnotationChecker, ImageFrame, RawAnnotation
-from .orientation import AUTO, STORED, drawn_on, moved_upright
 from .files import in_threads, read_headers
+from .orientation import AUTO, STORED, drawn_on, moved_upright
 from .problems import Kind, Problems
 from .records import PackedRecords, Record
 
