@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -195,18 +195,17 @@ def _header_of(file: Any) -> Header:
         header = _header_of_tiff(file)
         if header is not None:
             return header
-    answer = _with_pillow(file, _facts, is_header=True)
-    if isinstance(answer, str):
-        raise ValueError(answer)
-    if answer is None or answer[0] not in _DECODED:
-        return _header_by_decoding(file, answer and answer[0])
-    _, (width, height), orientation, has_more = answer
-    _check_number_of_pixels(height, width)
-    if _lacks_end(file.read(8), _tail(file)) and _breaks_off(file):
+    facts = _with_pillow(file, _facts, is_header=True)
+    if isinstance(facts, str):
+        raise ValueError(facts)
+    if facts is None or facts.format not in _DECODED:
+        facts = _facts_by_decoding(file, facts)
+    elif _lacks_end(file.read(8), _tail(file)) and _breaks_off(file):
         raise ValueError("the file is cut off: its end is missing")
-    stored = (height, width)
-    upright = (width, height) if swaps_sides(orientation) else stored
-    return Header(upright, stored, orientation, has_more)
+    height, width = facts.stored
+    _check_number_of_pixels(height, width)
+    upright = (width, height) if swaps_sides(facts.orientation) else facts.stored
+    return Header(upright, facts.stored, facts.orientation, facts.has_more)
 
 
 def _header_of_tiff(file: Any) -> Header | None:
@@ -224,11 +223,20 @@ def _check_number_of_pixels(height: int, width: int) -> None:
         raise ValueError(f"{width}x{height} pixels are too many to be decoded: cut it into tiles")
 
 
-def _facts(picture: Image.Image) -> tuple[str | None, tuple[int, int], int, bool]:
-    """Format, (width, height), orientation, and whether there are more frames."""
+class _Facts(NamedTuple):
+    """What Pillow says of a picture."""
+
+    format: str | None
+    stored: Size
+    orientation: int
+    has_more: bool
+
+
+def _facts(picture: Image.Image) -> _Facts:
     # a JPEG with more pictures (MPO) holds previews and depth maps of the first
     has_more = picture.format != "MPO" and getattr(picture, "is_animated", False)
-    return picture.format, picture.size, _orientation(picture), has_more
+    size = picture.height, picture.width
+    return _Facts(picture.format, size, _orientation(picture), has_more)
 
 
 def _with_pillow(file: Any, ask: Callable[[Image.Image], Any], is_header: bool = False) -> Any:
@@ -293,14 +301,19 @@ def _tail(file: Any) -> bytes:
     return file.read()
 
 
-def _header_by_decoding(file: Any, pillows_format: str | None) -> Header:
+def _facts_by_decoding(file: Any, facts: _Facts | None) -> _Facts:
+    """The facts with the size that OpenCV decodes.
+
+    Args:
+        facts: what Pillow said, None where it does not know the format.
+    """
+    if facts:
+        _check_number_of_pixels(*facts.stored)
     data = np.frombuffer(file.read(), np.uint8)
     image = decode(data, cv2.IMREAD_UNCHANGED)
-    if image is None and pillows_format:
-        raise ValueError(
-            f"a {pillows_format} picture, which is not read: convert it to PNG or JPEG"
-        )
+    if image is None and facts:
+        raise ValueError(f"a {facts.format} picture, which is not read: convert it to PNG or JPEG")
     if image is None:
         raise ValueError(undecodable(data))
     size = int(image.shape[0]), int(image.shape[1])
-    return Header(size, size)
+    return facts._replace(stored=size) if facts else _Facts(None, size, 1, False)

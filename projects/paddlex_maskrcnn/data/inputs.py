@@ -31,8 +31,9 @@ def input_pixels(
         ValueError: if it is something else, or no picture that can be used.
     """
     if isinstance(given, str | os.PathLike):
-        check_path(os.fspath(given))
-        return read_image(given, image_format, num_channels, keep_values=keep_values)
+        path = os.fsdecode(given)
+        check_path(path)
+        return read_image(path, image_format, num_channels, keep_values=keep_values)
     if isinstance(given, Image.Image):
         given = blue_first(_of_pillow(given, num_channels))
     if not isinstance(given, np.ndarray):
