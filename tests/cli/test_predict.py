@@ -264,5 +264,5 @@ def test_two_processes_share_the_work(model_dir, photos, tmp_path):
 
 
 def test_an_address_is_no_missing_file(tmp_path):
-    with pytest.raises(ValueError, match="address .* download it first"):
+    with pytest.raises(ValueError, match=r"address .* download it first"):
         find_inputs(["https://example.org/a.jpg"], tmp_path)

@@ -30,6 +30,8 @@ from .tiff import first_page
 Size = tuple[int, int]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type -> samples of a pixel
+_DEFLATE = 1040  # times that deflate makes data smaller, at most 1032 and some for its own headers
 _ORIENTATION_TAG = 274
 _SWAPS_SIDES = (5, 6, 7, 8)
 _TAIL = 4096  # bytes in which the end of a whole file is looked for first
@@ -154,10 +156,21 @@ def swaps_sides(orientation: int) -> bool:
 
 def is_cut_off(data: np.ndarray) -> bool:
     """Whether the end of a JPEG or PNG is missing, which some decoders fill with grey."""
-    if data[:8].tobytes() == _PNG and _has_long_chunk(data.tobytes()):
+    if data[:8].tobytes() == _PNG and (
+        _lacks_pixels(data[:_START].tobytes(), len(data)) or _has_long_chunk(data.tobytes())
+    ):
         return True
     ends = data[:8].tobytes(), data[-_TAIL:].tobytes()
     return _lacks_end(*ends) and _breaks_off(io.BytesIO(data.tobytes()))
+
+
+def _lacks_pixels(start: bytes, size: int) -> bool:
+    """Whether a PNG of so many bytes cannot hold the pixels that its header promises."""
+    if not start.startswith(_PNG) or len(start) < 26:
+        return False
+    width, height = int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
+    row = 1 + width * start[24] * _PNG_SAMPLES.get(start[25], 1) // 8
+    return height * row > _DEFLATE * size
 
 
 def _has_long_chunk(data: bytes) -> bool:
@@ -200,12 +213,17 @@ def _header_of(file: Any) -> Header:
         raise ValueError(facts)
     if facts is None or facts.format not in _DECODED:
         facts = _facts_by_decoding(file, facts)
-    elif _lacks_end(file.read(8), _tail(file)) and _breaks_off(file):
+    elif _is_cut_off(file):
         raise ValueError("the file is cut off: its end is missing")
     height, width = facts.stored
     _check_number_of_pixels(height, width)
     upright = (width, height) if swaps_sides(facts.orientation) else facts.stored
     return Header(upright, facts.stored, facts.orientation, facts.has_more)
+
+
+def _is_cut_off(file: Any) -> bool:
+    start, tail = file.read(26), _tail(file)
+    return _lacks_pixels(start, file.tell()) or (_lacks_end(start, tail) and _breaks_off(file))
 
 
 def _header_of_tiff(file: Any) -> Header | None:
