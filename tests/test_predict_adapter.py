@@ -10,6 +10,7 @@ import pytest
 import torch
 from detectron2.data import MetadataCatalog
 from detectron2.engine import DefaultPredictor
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 import paddlex_maskrcnn as pdx
@@ -153,3 +154,32 @@ def test_default_predictor_warns_of_what_it_cannot_do(tmp_path, caplog):
     cfg = pdx.det.default_predictor_cfg(save_untrained(tmp_path / "fixed", transforms=fixed))
     assert "predict applies Resize first, which DefaultPredictor cannot" in caplog.text
     assert cfg.INPUT.MIN_SIZE_TEST == 0
+
+
+@pytest.mark.parametrize("tile", [None, 48])
+def test_pillow_pictures_are_files(model, tmp_path, tile):
+    path = str(tmp_path / "scene.png")
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(IMAGES[0][:, :, ::-1]).save(path, exif=exif)
+    expected = model.predict(path, tile=tile)
+    assert expected[0]["mask"].shape == IMAGES[0].shape[1::-1]
+    same(model.predict(Image.open(path), tile=tile), expected)
+    same(model.batch_predict([IMAGES[1], Image.open(path)], tile=tile)[1], expected)
+    drawn = pdx.det.visualize(Image.open(path), expected, save_dir=None)
+    np.testing.assert_array_equal(drawn, pdx.det.visualize(path, expected, save_dir=None))
+
+
+@pytest.mark.parametrize("tile", [None, 48])
+def test_what_is_no_picture_is_named_with_its_position(model, tile):
+    for wrong, words in (
+        (IMAGES[0] / 255, "float64 values from 0"),
+        (torch.zeros(3, 9, 9), "torch.Tensor"),
+        (np.full((9, 9, 3), np.nan), "NaN"),
+    ):
+        with pytest.raises(ValueError, match=f"image 1 of the list: .*{words}"):
+            model.batch_predict([IMAGES[0], wrong], tile=tile)
+        with pytest.raises(ValueError, match=words):
+            model.predict(wrong, tile=tile)
+    with pytest.raises(ValueError, match=r"^image 'https://a\.org/b\.jpg' is an address"):
+        model.batch_predict([IMAGES[0], "https://a.org/b.jpg"], tile=tile)

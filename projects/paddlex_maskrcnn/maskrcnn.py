@@ -9,8 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .config import signatures
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
@@ -28,6 +26,9 @@ from .inference.predict import PredictOptions, predict_images, warm_up
 from .metrics.evaluation import Evaluation
 
 if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
     from .export.exporting import Report
 
 logger = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class MaskRCNN:
 
     def predict(
         self,
-        img_file: str | os.PathLike[str] | np.ndarray,
+        img_file: str | os.PathLike[str] | np.ndarray | Image.Image,
         transforms: Compose | None = None,
         *,
         score_threshold: float | None = None,
@@ -151,7 +152,8 @@ class MaskRCNN:
         """Objects of one image, best first; equal scores in the network's order.
 
         Args:
-            img_file: a path, or an (H, W, C) array in BGR order.
+            img_file: a path; an (H, W, C) array of 0 to 255 (or of the range that Normalize declares) in
+                BGR order; or a Pillow picture, whose EXIF orientation is applied.
             transforms: operators to apply instead of the model's own.
             score_threshold: least score of an object, applied after NMS; not below the model's own,
                 which is what None means.

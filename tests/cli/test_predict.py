@@ -261,3 +261,8 @@ def test_two_processes_share_the_work(model_dir, photos, tmp_path):
     assert done.stdout.count("3 images") == 1
     assert files(shared) == files(alone)
     assert (shared / "predictions.json").read_text() == (alone / "predictions.json").read_text()
+
+
+def test_an_address_is_no_missing_file(tmp_path):
+    with pytest.raises(ValueError, match=r"address .* download it first"):
+        find_inputs(["https://example.org/a.jpg"], tmp_path)

@@ -104,7 +104,7 @@ def test_something_behind_the_end_is_no_harm(tmp_path, suffix, more):
     assert read_image(path, "RGB").shape == PIXELS.shape
 
 
-@pytest.mark.parametrize("side", [16_000, 100_000])
+@pytest.mark.parametrize("side", [500, 16_000, 100_000])
 def test_headers_that_promise_too_much(tmp_path, side):
     def chunk(name, data):
         check = zlib.crc32(name + data).to_bytes(4, "big")
@@ -115,8 +115,10 @@ def test_headers_that_promise_too_much(tmp_path, side):
     (tmp_path / "a.png").write_bytes(
         data + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     )
-    with pytest.raises(ValueError, match="cut it into tiles"):
+    with pytest.raises(ValueError, match=r"cut it into tiles|is cut off"):
         read_header(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="is cut off"):
+        read_image(tmp_path / "a.png", "RGB")
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path):
@@ -145,3 +147,89 @@ def test_json_without_a_picture(tmp_path, text):
         read_header(tmp_path / "a.json")
     with pytest.raises(ValueError):  # noqa: PT011
         read_image(tmp_path / "a.json", "RGB")
+
+
+def npy(path, descr, shape, data=b"", version=b"\x01\x00", fortran=False):
+    """An NPY file whose header may say anything."""
+    header = f"{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}}}\n".encode()
+    path.write_bytes(b"\x93NUMPY" + version + len(header).to_bytes(2, "little") + header + data)
+    return path
+
+
+HOSTILE = {
+    "negative": (("'|u1'", "(-4, 5)", bytes(20)), "not a NumPy array"),
+    "negative product": (("'|u1'", "(-4, -5)", bytes(20)), "NumPy array|shape"),
+    "huge": (("'<f8'", "(1048576, 1048576)", bytes(20)), "not a NumPy array"),
+    "overflowing": (("'<f8'", "(9223372036854775807, 9)", bytes(20)), "not a NumPy array"),
+    "wrapped": (("'|u1'", "(8589934592, 2147483648)", bytes(20)), "not a NumPy array"),
+    "cut off": (("'|u1'", "(4, 5)", bytes(19)), "not a NumPy array"),
+    "no numbers": (("'|O'", "(2, 2)", bytes(32)), "not a NumPy array"),
+    "fields": (("[('a', '<f4'), ('b', '<f4')]", "(2, 2)", bytes(32)), "not numbers of a picture"),
+    "complex": (("'<c8'", "(2, 2)", bytes(32)), "holds complex64"),
+    "truth values": (("'|b1'", "(2, 2)", bytes(4)), "holds bool"),
+    "texts": (("'<U2'", "(2, 2)", bytes(32)), "not numbers of a picture"),
+    "times": (("'<M8[s]'", "(2, 2)", bytes(32)), "not numbers of a picture"),
+    "no type": (("'huh'", "(2, 2)", bytes(32)), "not a NumPy array"),
+    "texts for sides": (("'|u1'", "('a', 'b')", bytes(32)), "not a NumPy array"),
+    "fractions": (("'|u1'", "(2.0, 2.0)", bytes(32)), "not a NumPy array"),
+    "call": (("'|u1'", "(print('boo'),)", bytes(32)), "not a NumPy array"),
+    "no axis": (("'|u1'", "()", bytes(1)), r"must have shape \(H, W"),
+    "one axis": (("'|u1'", "(4,)", bytes(4)), r"must have shape \(H, W"),
+    "nothing": (("'|u1'", "(0, 4)", b""), "NumPy array|must have shape"),
+    "another version": (("'|u1'", "(2, 2)", bytes(4), b"\x09\x00"), "not a NumPy array"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_arrays_that_are_none(tmp_path, name):
+    arguments, words = HOSTILE[name]
+    path = npy(tmp_path / "a.npy", *arguments)
+    for read in (read_header, lambda p: read_image(p, "RGB")):
+        with pytest.raises(ValueError, match=rf"a\.npy.*({words})"):
+            read(path)
+
+
+def test_an_archive_by_the_name_of_an_array(tmp_path):
+    np.savez(tmp_path / "a.npz", pixels=PIXELS)
+    (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    with pytest.raises(ValueError, match="zip archive"):
+        read_header(tmp_path / "a.npy")
+
+
+def test_arrays_in_fortran_order_and_of_other_byte_order(tmp_path):
+    np.save(tmp_path / "a.npy", np.asfortranarray(PIXELS))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.npy", "RGB"), PIXELS)
+    np.save(tmp_path / "b.npy", PIXELS.astype(">u2") * 257)
+    np.testing.assert_array_equal(read_image(tmp_path / "b.npy", "RGB"), PIXELS)
+
+
+def test_a_picture_above_pillows_limit_keeps_its_orientation(tmp_path, monkeypatch):
+    path = rotated(tmp_path / "a.png")
+    expected = read_image(path, "RGB")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert read_header(path) == Header((60, 40), (40, 60))
+    np.testing.assert_array_equal(read_image(path, "RGB"), expected)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
+def test_frames_after_the_first_are_known(tmp_path, suffix):
+    frames = [Image.fromarray(np.roll(PIXELS, 9 * k, axis=1)) for k in range(2)]
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / f"b.{suffix}")
+    assert read_header(tmp_path / f"b.{suffix}").has_more is False
+    assert read_header(tmp_path / f"a.{suffix}").has_more is True
+
+
+def test_a_format_that_only_pillow_knows(tmp_path):
+    Image.fromarray(PIXELS).save(tmp_path / "a.tga")
+    with pytest.raises(ValueError, match="a TGA picture, which is not read: convert it"):
+        read_header(tmp_path / "a.tga")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGBA"])
+def test_pixels_of_one_colour_are_not_missing(tmp_path, mode):
+    """As small as a PNG gets."""
+    Image.new(mode, (3000, 2000)).save(tmp_path / "a.png", compress_level=9)
+    assert read_header(tmp_path / "a.png").upright == (2000, 3000)
+    assert read_image(tmp_path / "a.png", "RGB").shape == (2000, 3000, 3)

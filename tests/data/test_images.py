@@ -49,12 +49,12 @@ def test_grey_becomes_three_channels_and_alpha_goes(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "alpha.png", "RGB"), PIXELS)
 
 
-def test_sixteen_bits_are_scaled_for_three_channels_and_kept_for_others(tmp_path):
+def test_sixteen_bits_are_scaled_for_three_channels_or_kept(tmp_path):
     levels = PIXELS[:, :, 0] % 200
     deep = levels.astype(np.uint16) * 257 + 100  # 100 is less than half a step
     cv2.imwrite(str(tmp_path / "deep.png"), deep)
     three = read_image(tmp_path / "deep.png", "RGB")
-    one = read_image(tmp_path / "deep.png", "RGB", num_channels=1)
+    one = read_image(tmp_path / "deep.png", "RGB", num_channels=1, keep_values=True)
     kept = read_image(tmp_path / "deep.png", "RGB", keep_values=True)
     assert three.dtype == np.uint8
     np.testing.assert_array_equal(three[:, :, 1], levels)
@@ -62,6 +62,8 @@ def test_sixteen_bits_are_scaled_for_three_channels_and_kept_for_others(tmp_path
     np.testing.assert_array_equal(one[:, :, 0], deep)
     assert kept.dtype == np.float32
     np.testing.assert_array_equal(kept, np.repeat(one, 3, axis=2))
+    with pytest.raises(ValueError, match=r"uint16 values from 100 to .* Normalize the range"):
+        read_image(tmp_path / "deep.png", "RGB", num_channels=1)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 5])
@@ -98,13 +100,20 @@ def test_wrong_number_of_channels_names_file_and_both_numbers(tmp_path):
         read_image(tmp_path / "a.png", "RGB", num_channels=4)
 
 
-@pytest.mark.parametrize("data", [b"", b"not a picture at all", b"\x89PNG\r\n\x1a\n"])
-def test_what_is_no_picture_is_named(tmp_path, data):
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"not a picture at all", "text that begins with 'not a picture at all'"),
+        (b"\x89PNG\r\n\x1a\n", "not a picture, or damaged"),
+    ],
+)
+def test_what_is_no_picture_is_named(tmp_path, data, reason):
     path = tmp_path / "broken.png"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"broken\.png' cannot be decoded"):
+    with pytest.raises(ValueError, match=rf"broken\.png' cannot be decoded: .*({reason}|cut off)"):
         read_image(path, "RGB")
-    with pytest.raises(ValueError, match="not a picture, or damaged"):
+    with pytest.raises(ValueError, match=reason):
         read_header(path)
 
 

@@ -116,7 +116,7 @@ def test_record_file_and_array_give_the_same(tiny_coco):
 
 
 def test_many_channels_arrive(tmp_path):
-    np.save(tmp_path / "a.npy", np.random.default_rng(0).random((40, 50, 5)).astype(np.float64))
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).uniform(0, 255, (40, 50, 5)))
     pipeline = Compose([RandomHorizontalFlip(1), ResizeByShort(16, 300)])
     found = TestMapper(pipeline, "RGB", 5)(str(tmp_path / "a.npy"))
     assert found["image"].shape == (5, 16, 20)

@@ -32,6 +32,10 @@ def gif():
     return file.getvalue()
 
 
+def encoded_tiff(pixels):
+    return cv2.imencode(".tif", pixels)[1].tobytes()
+
+
 @pytest.fixture
 def good(post, photo):
     """Afterwards a good request must work."""
@@ -57,6 +61,10 @@ CASES = {
     "zeros": (bytes(1000), 415, "JPEG, PNG, WEBP, TIFF, BMP"),
     "html": (b"<html><body>404</body></html>", 415, "not an image"),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "not an image"),
+    "lfs": (b"version https://git-lfs.github.com/spec/v1\n", 415, "Git LFS pointer"),
+    "float tiff": (encoded_tiff(NOISE / np.float32(255)), 422, "float32 values from 0 to 1"),
+    "nan tiff": (encoded_tiff(NOISE * np.float32(np.nan)), 422, "NaN"),
+    "deep tiff": (encoded_tiff(NOISE.astype(np.int32) * 300), 422, "int32 values"),
     "another format": (gif(), 415, "JPEG, PNG"),
     "numpy": (b"\x93NUMPY\x01\x00" + bytes(100), 415, "not an image"),
     "jpeg start only": (JPEG[:20], 415, "not an image"),

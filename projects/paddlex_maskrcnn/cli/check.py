@@ -145,13 +145,13 @@ def _given(choices: list[DatasetChoice]) -> list[Part]:
 def _plan(loaded: LoadedExperiment | None) -> Plan:
     """What the experiment, or one with the default values, does with the data."""
     from ..config.schema import ModelParams, OperatorLists
-    from ..data.check.plan import AnchorSet, Plan, resizing_of
+    from ..data.check.plan import AnchorSet, Plan, normalize_of, resizing_of
 
     model = loaded.experiment.model if loaded else ModelParams()
     lists = loaded.experiment.data.transforms if loaded else OperatorLists()
     words, new_size = resizing_of(lists.train)
     anchors = AnchorSet(tuple(model.anchor_sizes), tuple(model.aspect_ratios), model.with_fpn)
-    return Plan(words, new_size, anchors, model.keep_top_k)
+    return Plan(words, new_size, anchors, model.keep_top_k, normalize_of(lists.train))
 
 
 def _write(

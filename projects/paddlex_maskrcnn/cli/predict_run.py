@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from ..data.datasets.files import files_below
 from ..data.images import read_image
+from ..data.inputs import check_path
 from ..data.videos import Video, VideoFile, is_video
 from ..maskrcnn import MaskRCNN
 from ..report.pictures import draw_objects, visualize
@@ -54,6 +55,8 @@ def find_inputs(arguments: Sequence[str], output: Path) -> list[Input]:
     """
     inputs: dict[str, None] = {}
     for argument in arguments:
+        if not Path(argument).is_dir():
+            check_path(argument)
         names = [name for name in _inputs_of(argument) if _is_outside(name, argument, output)]
         if not names:
             raise ValueError(f"there is no image or video in {argument}")

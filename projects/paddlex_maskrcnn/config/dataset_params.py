@@ -42,6 +42,10 @@ def _skip_invalid() -> Any:
     return param(False, "Leave out annotations that cannot be used and list them, instead of stopping.", extra=True)  # fmt: skip
 
 
+def _exif() -> Any:
+    return param("auto", "On which pixels of photographs with an EXIF orientation annotations were drawn.", values={"auto": "as their size says", "stored": "as stored, EXIF left alone", "upright": "as shown, also where they say the stored size (Label Studio)"}, extra=True)  # fmt: skip
+
+
 @dataclass(kw_only=True)
 class CocoDetectionParams:
     """`type: CocoDetection`: a COCO json file and a folder of images."""
@@ -54,6 +58,7 @@ class CocoDetectionParams:
     parallel_method: Any = _parallel_method()
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
+    exif: str = _exif()
 
 
 @dataclass(kw_only=True)
@@ -69,6 +74,7 @@ class VOCDetectionParams:
     parallel_method: Any = _parallel_method()
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
+    exif: str = _exif()
 
 
 @dataclass(kw_only=True)
@@ -84,6 +90,7 @@ class EasyDataDetParams:
     parallel_method: Any = _parallel_method()
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
+    exif: str = _exif()
 
 
 @dataclass(kw_only=True)
@@ -97,6 +104,7 @@ class LabelMeDetectionParams:
     shuffle: bool = _shuffle()
     image_dir: str | None = param(None, "Folder of the images where they are not where the json files say.", extra=True)  # fmt: skip
     skip_invalid: bool = _skip_invalid()
+    exif: str = _exif()
 
 
 @dataclass(kw_only=True)
@@ -109,6 +117,7 @@ class YoloSegmentationParams:
     num_workers: int | str = _num_workers()
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
+    exif: str = _exif()
 
 
 @dataclass(kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from .params import REQUIRED, param
 
+_LARGEST_BYTE = 255
 IMAGENET_MEAN_PIXEL = (123.675, 116.28, 103.53)  # of ImageNet's photographs, RGB
 
 
@@ -40,6 +41,15 @@ class NormalizeParams:
             for values, default in ((self.min_val, 0.0), (self.max_val, 255.0))
         )
         return low, high
+
+    @property
+    def declares_range(self) -> bool:
+        """Whether pixels have another range than 8 bits, so that deeper ones must keep their values.
+
+        Another white point of 8 bits is none: 16 bits are still scaled for it.
+        """
+        low, high = self.limits()
+        return not _LARGEST_BYTE / 2 < max(high) <= _LARGEST_BYTE or min(low) < 0
 
     def broken_rules(self) -> Iterator[tuple[str, str]]:
         low, high = self.limits()

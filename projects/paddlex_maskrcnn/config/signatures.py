@@ -105,6 +105,7 @@ def CocoDetection(
     shuffle: bool = False,
     *,
     skip_invalid: bool = False,
+    exif: str = "auto",
 ) -> None: ...
 
 
@@ -119,6 +120,7 @@ def VOCDetection(
     shuffle: bool = False,
     *,
     skip_invalid: bool = False,
+    exif: str = "auto",
 ) -> None: ...
 
 
@@ -133,6 +135,7 @@ def EasyDataDet(
     shuffle: bool = False,
     *,
     skip_invalid: bool = False,
+    exif: str = "auto",
 ) -> None: ...
 
 
@@ -145,6 +148,7 @@ def LabelMeDetection(
     *,
     image_dir: StrPath | None = None,
     skip_invalid: bool = False,
+    exif: str = "auto",
 ) -> None: ...
 
 
@@ -156,6 +160,7 @@ def YoloSegmentation(
     shuffle: bool = False,
     *,
     skip_invalid: bool = False,
+    exif: str = "auto",
 ) -> None: ...
 
 

@@ -23,7 +23,8 @@ import numpy as np
 from fvcore.transforms.transform import Transform
 
 from .image_headers import decode, file_bytes, read_header, swaps_sides
-from .images import as_image, read_image, turned
+from .images import pixel_fault, read_image, turned
+from .inputs import input_pixels
 from .samples import planes, seeded, to_instances
 from .transforms.compose import Compose
 from .transforms.operator import ImageContext, Operator
@@ -133,16 +134,19 @@ class TestMapper:
         self.setting = pipeline.context(image_format, num_channels)
         self.padding = pipeline.padding
 
-    def pixels(self, image: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
-        """(H, W, C) of a file, or of an array as OpenCV gives it, in the order the model takes.
+    def pixels(self, image: Any) -> np.ndarray:
+        """(H, W, C) of what `input_pixels` takes, in the order of colours the model takes.
 
         Raises:
-            ValueError: if it cannot be read or has another number of channels.
+            ValueError: if it cannot be read, has another number of channels, or other values than
+                Normalize expects.
         """
-        kind = self.setting.image_format, self.setting.num_channels
-        if isinstance(image, str | os.PathLike):
-            return read_image(image, *kind, keep_values=self.setting.keeps_values)
-        return as_image(image, *kind, self.setting.keeps_values)
+        setting = self.setting
+        kind = setting.image_format, setting.num_channels, setting.keeps_values
+        pixels = input_pixels(image, *kind)
+        what = f"image {str(image)!r}" if isinstance(image, str | os.PathLike) else "the image"
+        check_pixels(pixels, setting, what)
+        return pixels
 
     def __call__(self, source: Record | str | os.PathLike[str] | np.ndarray) -> dict[str, Any]:
         """Read, resize and pack one image.
@@ -175,13 +179,32 @@ class TestMapper:
 def _read_checked(record: Record, setting: ImageContext) -> np.ndarray:
     recorded = (record["height"], record["width"]) if "height" in record else None
     kind = setting.image_format, setting.num_channels
-    image = read_image(record["file_name"], *kind, recorded, setting.keeps_values)
+    as_stored = record.get("as_stored", False)
+    image = read_image(record["file_name"], *kind, recorded, setting.keeps_values, as_stored)
+    check_pixels(image, setting, f"image {record['file_name']!r}")
     if recorded is not None and image.shape[:2] != recorded:
         raise ValueError(
             f"image {record['file_name']!r} is {image.shape[1]}x{image.shape[0]} (width x height), "
             f"but its annotations say {recorded[1]}x{recorded[0]}: was the file changed?"
         )
     return image
+
+
+def check_pixels(image: np.ndarray, setting: ImageContext, what: str) -> None:
+    """Raise ValueError where an image's values are not what Normalize expects.
+
+    Args:
+        image: as `read_image` and `as_image` give it, or before its depth was changed.
+        what: names it.
+    """
+    if setting.keeps_values and image.dtype == np.uint8 and max(setting.span) <= 1:
+        raise ValueError(
+            f"{what} has 8 bits, values of 0 to 255, but Normalize takes a range of {max(setting.span):g} "
+            "(max_val - min_val): give it max_val 255, or pictures of floats"
+        )
+    fault = pixel_fault(image, setting.num_channels, setting.keeps_values)
+    if fault:
+        raise ValueError(f"{what} {fault}")
 
 
 def _packed(image: np.ndarray, record: Record, padding: Padding | None) -> dict[str, Any]:
@@ -289,7 +312,7 @@ def read_reduced(
     if data[:3].tobytes() != _JPEG or not header.fits(size):
         return None
     orientation = header.orientation
-    if swaps_sides(orientation) and size != header.upright:
+    if record.get("as_stored") or (swaps_sides(orientation) and size != header.upright):
         orientation = 1  # the annotations were made for the pixels as they are stored
     image = decode(data, _FLAGS[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
     reduction = Reduction(factor, size, _offset(orientation, size, factor))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -114,7 +115,7 @@ def predict_images(
 
     Args:
         network: in evaluation mode.
-        images: paths, or (H, W, C) arrays in BGR order.
+        images: paths, (H, W, C) arrays in BGR order, or Pillow pictures.
         transforms: operators applied before the network, to each tile where there are some.
         options: as `predict` takes them; None: the defaults.
 
@@ -123,7 +124,8 @@ def predict_images(
         `category`, `category_id` (1 is the first class, as in PaddleX), `score`.
 
     Raises:
-        ValueError: for an image that cannot be read, or a threshold below the model's.
+        ValueError: for an image that cannot be read or whose values are no pixels, something else than
+            an image, or a threshold below the model's.
     """
     options = options or PredictOptions()
     card = network.card
@@ -162,10 +164,19 @@ class _Inputs:
         self._images, self._options = images, options
         self.seen: list[tuple[tuple[int, int], list[Tile], range]] = []
 
+    def _pixels(self, image: Any) -> np.ndarray:
+        """Of an image; messages name a path, and the position in the list of everything else."""
+        try:
+            return self._mapper.pixels(image)
+        except ValueError as error:
+            if len(self._images) == 1 or isinstance(image, str | os.PathLike):
+                raise
+            raise ValueError(f"image {len(self.seen)} of the list: {error}") from error
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         index = 0
         for image in self._images:
-            pixels = self._mapper.pixels(image)
+            pixels = self._pixels(image)
             height, width = pixels.shape[:2]
             size, overlap = self._options.tile_size or (height, width), self._options.overlap
             tiles = tiles_of(height, width, size, overlap)

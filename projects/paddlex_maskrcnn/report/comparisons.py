@@ -56,7 +56,8 @@ def write_comparisons(
         file_name = record["file_name"]
         detected = predict(_as_annotated(record, dataset.transforms))
         predictions = [item for item in detected if item["score"] >= threshold]
-        image = read_viewable(file_name, (record["height"], record["width"]))
+        size = record["height"], record["width"]
+        image = read_viewable(file_name, size, record.get("as_stored", False))
         picture = comparison(image, _truth_of(dataset, record["image_id"]), predictions)
         path = folder / f"{Path(file_name).stem}.png"
         cv2.imwrite(str(path), picture)
@@ -67,11 +68,12 @@ def write_comparisons(
 def _as_annotated(record: dict[str, Any], transforms: Compose | None) -> str | np.ndarray:
     """The file; its stored pixels where annotations were made for those, not the upright ones."""
     file_name, size = record["file_name"], (record["height"], record["width"])
-    if read_header(file_name).upright == size:
+    as_stored = record.get("as_stored", False)
+    if read_header(file_name).upright == size and not as_stored:
         return file_name
     normalize = (transforms and transforms.normalize) or Normalize()
     channels = len(normalize.mean)
-    return read_image(file_name, "BGR", channels, size, normalize.exceeds_bytes)
+    return read_image(file_name, "BGR", channels, size, normalize.declares_range, as_stored)
 
 
 def _truth_of(dataset: DetectionDataset, image_id: int) -> Objects:

@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..data.image_headers import Size, load_array
 from ..data.images import as_image, read_image
+from ..data.inputs import input_pixels
 
 Objects = Sequence[dict[str, Any]]
 _MASK_OPACITY = 0.45
@@ -55,7 +56,7 @@ def visualize(
     """Draw predicted objects into their image.
 
     Args:
-        image: a file, or an array (H, W, 3) in BGR order.
+        image: a file, an array (H, W, 3) in BGR order, or a Pillow picture.
         result: what `predict` returned for it.
         threshold: objects with a lower score are left out.
         save_dir: folder for `visualize_<name of the image>`; if None the picture is returned.
@@ -68,10 +69,10 @@ def visualize(
         ValueError: if color has another shape or too few rows, or a mask does not fit the image.
     """
     colors = None if color is None else _given_colors(color, result)
-    if isinstance(image, np.ndarray):
-        pixels, name = as_image(image, "BGR"), f"{int(time.time() * 1000)}.jpg"
-    else:
+    if isinstance(image, str | os.PathLike):
         pixels, name = read_viewable(image), os.path.basename(image)
+    else:
+        pixels, name = input_pixels(image, "BGR"), f"{int(time.time() * 1000)}.jpg"
     shown = [item for item in result if item["score"] >= threshold]
     picture = draw_objects(pixels, shown, colors)
     if save_dir is None:
@@ -80,21 +81,24 @@ def visualize(
     return None
 
 
-def read_viewable(path: str | os.PathLike[str], size: Size | None = None) -> np.ndarray:
+def read_viewable(
+    path: str | os.PathLike[str], size: Size | None = None, as_stored: bool = False
+) -> np.ndarray:
     """A file as (H, W, 3) uint8 in BGR order, to look at.
 
     Pixels of 8 bits stay as they are. Of more than three channels the first three are shown, of two the
     first one.
 
     Args:
-        size: (height, width) that a record says, as in `read_image`.
+        size: (height, width) that a record says, as in `read_image`, as_stored likewise.
 
     Raises:
         OSError: if the file cannot be opened.
         ValueError: if it is not a picture.
     """
     if Path(path).suffix.lower() != ".npy":
-        return _stretched(read_image(path, "BGR", size=size, keep_values=True))
+        image = read_image(path, "BGR", size=size, keep_values=True, as_stored=as_stored)
+        return _stretched(image)
     array = load_array(Path(path))
     colors = array[:, :, 2::-1] if array.ndim == 3 and array.shape[2] >= 3 else array
     shown = colors if colors.ndim == 2 or colors.shape[2] == 3 else colors[:, :, 0]

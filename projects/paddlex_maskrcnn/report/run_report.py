@@ -196,13 +196,16 @@ def _read_rows(path: Path) -> ResultRows:
 
 def _reader(dataset: DetectionDataset) -> ReadImage:
     pictures = {
-        record["image_id"]: (record["file_name"], (record["height"], record["width"]))
+        record["image_id"]: (
+            record["file_name"],
+            (record["height"], record["width"]),
+            record.get("as_stored", False),
+        )
         for record in dataset.records
     }
 
     def read(image_id: int) -> np.ndarray:
-        file_name, size = pictures[image_id]
-        return read_viewable(file_name, size)
+        return read_viewable(*pictures[image_id])
 
     return read
 

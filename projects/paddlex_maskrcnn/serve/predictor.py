@@ -18,6 +18,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from .. import __version__
+from ..data.mapper import check_pixels
 from ..inference.predict import PredictOptions, warm_up
 from ..inference.tiling import num_tiles
 from ..maskrcnn import MaskRCNN
@@ -56,11 +57,26 @@ class Predictor:
         self.model, self.network = model, model.network
         self.card = model.network.card
         self._transforms = model.test_transforms.deterministic()
+        order = self.card.input_format.channel_order
+        self._setting = self._transforms.context(order, self.num_channels)
 
     @property
     def num_channels(self) -> int:
         """Of the images it takes."""
         return self.card.params.input_channel
+
+    def read(self, data: bytes, max_pixels: int) -> np.ndarray:
+        """The pixels of an encoded image, of values that the model takes.
+
+        Raises:
+            RefusalError: as `read_picture`; 422 for values that are no pixels.
+        """
+        pixels = read_picture(data, self.num_channels, max_pixels, self._setting.keeps_values)
+        try:
+            check_pixels(pixels, self._setting, "the image")
+        except ValueError as error:
+            raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+        return pixels
 
     def __call__(
         self, images: Sequence[np.ndarray], options: PredictOptions
@@ -248,7 +264,7 @@ class Predicting:
         start = time.perf_counter()
         limits, loop = self._limits, asyncio.get_running_loop()
         pixels = await loop.run_in_executor(
-            self._threads, read_picture, data, self._predictor.num_channels, limits.max_pixels
+            self._threads, self._predictor.read, data, limits.max_pixels
         )
         height, width = pixels.shape[:2]
         self._predictor.check_work(height, width, options, limits.max_tiles, limits.max_pixels)

@@ -19,7 +19,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from ..data import images
-from ..data.image_headers import is_cut_off, orientation_of
+from ..data.foreign_files import described
+from ..data.image_headers import is_cut_off, orientation_of, undecodable
 from .messages import RefusalError
 
 FILE_FIELD = "file"
@@ -132,12 +133,15 @@ def _too_large(max_bytes: int) -> RefusalError:
 _WIDTH, _HEIGHT, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 277, 322, 323
 
 
-def read_picture(data: bytes, num_channels: int, max_pixels: int) -> np.ndarray:
+def read_picture(
+    data: bytes, num_channels: int, max_pixels: int, keep_values: bool = False
+) -> np.ndarray:
     """The pixels of an encoded image as `predict` takes them.
 
     Args:
         num_channels: of the model.
         max_pixels: that the header may announce.
+        keep_values: as in `data.images.read_image`.
 
     Returns:
         (H, W) or (H, W, channels) of the file's depth, BGR where there are colours, upright.
@@ -156,9 +160,9 @@ def read_picture(data: bytes, num_channels: int, max_pixels: int) -> np.ndarray:
     encoded = np.frombuffer(data, np.uint8)
     if is_cut_off(encoded):
         raise _unusable("the image is cut off: its end is missing")
-    pixels, stored = images.decode_picture(encoded, num_channels)
+    pixels, stored = images.decode_picture(encoded, num_channels, keep_values)
     if pixels is None:
-        raise _unusable("the image cannot be decoded: it is damaged")
+        raise _unusable(f"the image cannot be decoded: {undecodable(encoded)}")
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if channels != num_channels and not (num_channels == 3 and channels in (1, 4)):
         raise _unusable(f"the image has {channels} channels, but the model takes {num_channels}")
@@ -179,9 +183,11 @@ def announced_sizes(data: bytes, num_channels: int = 3) -> Iterator[Size]:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             yield picture.height, picture.width
     except Image.UnidentifiedImageError as error:
+        kind = described(data[:1024])
         raise RefusalError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"this is not an image, or of none of the formats {', '.join(FORMATS)}",
+            f"this is not an image, or of none of the formats {', '.join(FORMATS)}"
+            + (f": {kind}" if kind else ""),
         ) from error
     except Image.DecompressionBombError as error:
         raise RefusalError(

@@ -22,8 +22,11 @@ def test_kinds_of_files(tmp_path):
         "wide.tif": "grey 16 bits",
         "five.npy": "5 channels float32",
     }
-    assert found["broken.jpg"].fault == "its pixels cannot be decoded"
+    assert found["broken.jpg"].fault.startswith("its pixels cannot be decoded")
     assert fingerprint(str(tmp_path / "none.png"), (72, 96)).fault
+    assert found["wide.tif"].depth == found["wide.png"].depth == "uint16"
+    assert found["wide.tif"].limits == (wide.min(), wide.max())
+    assert found["grey.jpg"].depth == ""
     assert found["wide.png"].look == found["wide.tif"].look != 0
 
 

@@ -78,3 +78,14 @@ def test_rotated_photographs_keep_pixels_and_polygons_together(tiny_coco, drawn_
     np.testing.assert_array_equal(sample["image"].numpy().transpose(1, 2, 0), pixels)
     box = sample["instances"].gt_boxes.tensor[0].tolist()
     assert box == [4, 4, 24, 30]
+
+
+def test_pages_that_are_not_read_are_counted(tiny_coco, caplog):
+    image = tiny_coco.content["images"][0]
+    page = Image.open(tiny_coco.data_dir / image["file_name"])
+    image["file_name"] = "pages.tif"
+    page.save(tiny_coco.data_dir / "pages.tif", save_all=True, append_images=[page, page])
+    tiny_coco.save()
+    tiny_coco.open()
+    assert "1 x picture of several pages or frames: image 1 ('pages.tif')" in caplog.text
+    assert "reads the first one only" in caplog.text

@@ -4,6 +4,7 @@ Of the readers, of the files of images, of single annotations, and of classes; t
 anchors are in `duplicates` and `anchors`.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ def image_name(scan: Scan, image: int) -> str:
     return f"image {scan.ids[image]} ({scan.files[image]!r})"
 
 
-def _image_location(scan: Scan, image: int, detail: str = "", weight: float = 0.0) -> Location:
+def image_location(scan: Scan, image: int, detail: str = "", weight: float = 0.0) -> Location:
     """An image as a location."""
     text = image_name(scan, image) + (f": {detail}" if detail else "")
     return Location(text, scan.name, int(image), weight=weight)
@@ -129,6 +130,9 @@ def problem_findings(part: str, problems: Iterable[Problems]) -> list[Finding]:
             remedy = "nothing has to be done: it is set right each time the data is read"
             locations = [Location(text) for text in texts]
             findings.append(Finding("repaired", NOTE, title, remedy, part, locations))
+        for kind, texts in read.remarks.items():
+            locations = [Location(text) for text in texts]
+            findings.append(Finding("reading", WARNING, kind.title, kind.remedy, part, locations))
     return findings
 
 
@@ -140,7 +144,7 @@ def file_findings(scan: Scan) -> list[Finding]:
 
 def _undecodable(scan: Scan) -> Finding:
     locations = [
-        _image_location(scan, image, taken.fault)
+        image_location(scan, image, taken.fault)
         for image, taken in enumerate(scan.fingerprints)
         if taken.fault
     ]
@@ -175,9 +179,7 @@ def _turned(scan: Scan) -> Finding:
     for image, taken in enumerate(scan.fingerprints):
         if taken.orientation != 1:
             sides = ", sides swapped" if swaps_sides(taken.orientation) else ""
-            locations.append(
-                _image_location(scan, image, f"orientation {taken.orientation}{sides}")
-            )
+            locations.append(image_location(scan, image, f"orientation {taken.orientation}{sides}"))
     remedy = (
         "pixels are turned upright when they are read; make sure that the labelling tool did so too "
         "(the samples show whether masks lie on their objects)"
@@ -190,7 +192,7 @@ def _without_objects(scan: Scan) -> Finding:
     per_image = scan.per_image
     crowd = set(scan.objects.image[scan.objects.is_crowd].tolist())
     locations = [
-        _image_location(scan, image, "only a crowd region" if image in crowd else "")
+        image_location(scan, image, "only a crowd region" if image in crowd else "")
         for image in range(len(scan.files))
         if not per_image[image]
     ]
@@ -210,7 +212,7 @@ def _kinds(scan: Scan) -> list[Finding]:
     depths = {_depth(kind) for kind in counts}
     level = WARNING if len(depths) > 1 else NOTE
     locations = [
-        _image_location(scan, image, kind) for image, kind in enumerate(kinds) if kind in rest
+        image_location(scan, image, kind) for image, kind in enumerate(kinds) if kind in rest
     ]
     remedy = (
         "bring all images to one bit depth, as they are at prediction"
@@ -223,7 +225,8 @@ def _kinds(scan: Scan) -> list[Finding]:
 
 def _depth(kind: str) -> str:
     """What decides on the range of values: 1 and 8 bits and palettes come out alike."""
-    return next((depth for depth in ("16 bits", "32 bits", "float") if depth in kind), "8 bits")
+    deep = re.search(r"\b(1[0246]|32|64) bits|\bu?int(16|32|64)|\bint8|\bfloat\d+", kind)
+    return deep[0] if deep else "8 bits"
 
 
 def object_findings(scan: Scan, plan: Plan) -> list[Finding]:
@@ -295,7 +298,7 @@ def _holes(scan: Scan) -> Finding:
 def _crowded(scan: Scan, plan: Plan) -> Finding:
     per_image = scan.per_image
     locations = [
-        _image_location(scan, int(image), f"{per_image[image]} objects", float(per_image[image]))
+        image_location(scan, int(image), f"{per_image[image]} objects", float(per_image[image]))
         for image in np.flatnonzero(per_image > plan.most_detections)
     ]
     remedy = (

@@ -21,6 +21,7 @@ from .findings import (
 from .plan import Plan
 from .scan import Scan, scan
 from .statistics import ClassRow, Histogram, Summary, class_table, histograms, summary
+from .values import value_findings
 
 
 @dataclass
@@ -107,7 +108,8 @@ def inspect(
     for part, scanned in zip(parts, scans, strict=True):
         findings += problem_findings(part.name, part.problems)
         findings += [_nothing_left(scanned)] if not scanned.files else []
-        findings += file_findings(scanned) + object_findings(scanned, plan)
+        findings += file_findings(scanned) + value_findings(scanned, plan)
+        findings += object_findings(scanned, plan)
     findings += unequal_labels(scans) + copy_findings(scans) + class_findings(scans, table)
     has_objects = bool((~scans[0].objects.is_crowd).any())
     anchors = anchor_report(scans, plan) if has_objects else None

@@ -5,11 +5,11 @@ after resizing, or between two anchors.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...config.operator_params import OperatorChoice
+from ...config.operator_params import NormalizeParams, OperatorChoice
 from ..images import resized_size
 from .scan import Scan
 
@@ -55,12 +55,20 @@ class Plan:
         new_size: (height, width) of an image to those the network sees, pixels.
         anchors: those of the network.
         most_detections: of an image, the others are dropped.
+        normalize: the range of pixel values.
     """
 
     resizing: str
     new_size: Sizer
     anchors: AnchorSet
     most_detections: int = 100
+    normalize: NormalizeParams = field(default_factory=NormalizeParams)
+
+
+def normalize_of(operators: Sequence[OperatorChoice]) -> NormalizeParams:
+    """What Normalize declares, its defaults where it is not there."""
+    declared = (o.arguments for o in operators if isinstance(o.arguments, NormalizeParams))
+    return next(declared, NormalizeParams())
 
 
 def resizing_of(operators: Sequence[OperatorChoice]) -> tuple[str, Sizer]:

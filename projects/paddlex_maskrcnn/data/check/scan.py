@@ -24,8 +24,10 @@ from PIL import Image
 from ...system import one_opencv_thread, worker_count
 from ..datasets.base import DetectionDataset
 from ..datasets.records import PackedRecords
-from ..image_headers import decode, file_bytes, load_array, orientation_of
-from ..images import turned
+from ..image_headers import decode, file_bytes, load_array, orientation_of, undecodable
+from ..images import decode_picture, pixel_limits, turned
+from ..tiff import MAGIC as TIFF_MAGIC
+from ..tiff import first_page
 from .objects import Objects, Twin, measured
 
 _CHUNK = 16  # images a worker hands over at once
@@ -43,7 +45,7 @@ _PNG_KINDS = {0: "grey", 2: "colour", 3: "palette", 4: "grey + alpha", 6: "colou
 _KINDS = {
     "1": "grey 1 bit", "L": "grey 8 bits", "LA": "grey + alpha 8 bits", "P": "palette 8 bits",
     "RGB": "colour 8 bits", "RGBA": "colour + alpha 8 bits", "CMYK": "CMYK 8 bits",
-    "YCbCr": "colour 8 bits", "I": "grey 32 bits", "F": "grey float",
+    "YCbCr": "colour 8 bits",
 }  # fmt: skip
 
 
@@ -57,6 +59,8 @@ class Fingerprint:
         thumbnail: (16, 16) uint8, the picture in grey; None where it cannot be decoded.
         kind: channels and depth in words, such as "grey 16 bits".
         orientation: EXIF orientation, 1 where there is none.
+        depth: type of a value, such as "float32"; empty for 8 bits.
+        limits: smallest and largest value where there is a depth, NaN where one of them is.
         fault: why there are no pixels; empty when all is well.
     """
 
@@ -65,6 +69,8 @@ class Fingerprint:
     thumbnail: np.ndarray | None = None
     kind: str = ""
     orientation: int = 1
+    depth: str = ""
+    limits: tuple[float, float] = (0.0, 255.0)
     fault: str = ""
 
 
@@ -200,11 +206,12 @@ def fingerprint(path: str, size: tuple[int, int]) -> Fingerprint:
     except (OSError, ValueError) as error:
         return Fingerprint(fault=str(error))
     taken = Fingerprint(digest=_digest(data), kind=_kind(data), orientation=orientation_of(data))
-    pixels = _grey(data, min(size))
+    pixels = _pixels(data, min(size))
     if pixels is None:
-        taken.fault = "its pixels cannot be decoded"
+        taken.fault = f"its pixels cannot be decoded: {undecodable(data)}"
     else:
-        _add_look(taken, turned(pixels, taken.orientation))
+        _add_depth(taken, pixels)
+        _add_look(taken, turned(_grey(pixels), taken.orientation))
     return taken
 
 
@@ -224,8 +231,15 @@ def _of_array(path: Path) -> Fingerprint:
     channels = 1 if array.ndim == 2 else array.shape[2]
     kind = f"{channels} channels {array.dtype}"
     taken = Fingerprint(digest=_digest(path.read_bytes()), kind=kind)
-    _add_look(taken, _eight_bits(array if array.ndim == 2 else array.mean(axis=2)))
+    _add_depth(taken, array)
+    _add_look(taken, _grey(array))
     return taken
+
+
+def _add_depth(taken: Fingerprint, pixels: np.ndarray) -> None:
+    if pixels.dtype != np.uint8:
+        taken.depth = str(pixels.dtype.newbyteorder("="))
+        taken.limits = pixel_limits(pixels)
 
 
 def _add_look(taken: Fingerprint, grey: np.ndarray) -> None:
@@ -233,13 +247,20 @@ def _add_look(taken: Fingerprint, grey: np.ndarray) -> None:
     taken.thumbnail = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
-def _grey(data: np.ndarray, short_side: int) -> np.ndarray | None:
-    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
-    if data[:3].tobytes() == _JPEG:
-        fitting = (f for f in _REDUCED if short_side >= f * _LEAST_REDUCED_SIDE)
-        flags = _REDUCED.get(next(fitting, 1), cv2.IMREAD_GRAYSCALE)
-    pixels = decode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    return None if pixels is None else _eight_bits(pixels)
+def _pixels(data: np.ndarray, short_side: int) -> np.ndarray | None:
+    """As training decodes them; of a large JPEG, smaller and in grey."""
+    if data[:3].tobytes() != _JPEG:
+        return decode_picture(data, 3)[0]
+    fitting = (f for f in _REDUCED if short_side >= f * _LEAST_REDUCED_SIDE)
+    flags = _REDUCED.get(next(fitting, 1), cv2.IMREAD_GRAYSCALE)
+    return decode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 of any depth and number of channels."""
+    if pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == np.uint8:
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+    return _eight_bits(pixels if pixels.ndim == 2 else pixels.mean(axis=2))
 
 
 def _eight_bits(pixels: np.ndarray) -> np.ndarray:
@@ -255,9 +276,19 @@ def _kind(data: np.ndarray) -> str:
     if data[:8].tobytes() == _PNG and len(data) > 25:  # Pillow does not tell 16 bits from 8
         depth = int(data[24])
         return f"{_PNG_KINDS.get(int(data[25]), 'other')} {depth} bit{'s' * (depth > 1)}"
+    file = io.BytesIO(data.tobytes())
+    page = first_page(file) if data[:4].tobytes() in TIFF_MAGIC else None
+    if page is not None and page.bits > 8:  # most of these Pillow does not open
+        return f"{'grey' if page.samples == 1 else 'colour'} {_in_words(page.depth)}"
     try:
-        with Image.open(io.BytesIO(data.tobytes())) as picture:
+        file.seek(0)
+        with Image.open(file) as picture:
             mode = picture.mode
     except Exception:  # damaged headers make Pillow raise whatever it stumbles over
         return "other"
-    return "grey 16 bits" if mode.startswith("I;16") else _KINDS.get(mode, mode)
+    return _KINDS.get(mode, mode)
+
+
+def _in_words(depth: str) -> str:
+    """ "uint16" as "16 bits"; other types by their names."""
+    return f"{depth.removeprefix('uint')} bits" if depth.startswith("uint") else depth

@@ -61,12 +61,14 @@ def upright(record: Record) -> Record:
     """The record for the picture as it is shown; itself where that is what it is for."""
     size = record["height"], record["width"]
     header = read_header(record["file_name"])
-    if size == header.upright:
+    if size == header.upright and not record.get("as_stored"):
         return record
     orientation = orientation_of(file_bytes(Path(record["file_name"])))
     annotations = [_turned(annotation, orientation, size) for annotation in record["annotations"]]
     height, width = header.upright
-    return {**record, "height": height, "width": width, "annotations": annotations}
+    turned_record = {**record, "height": height, "width": width, "annotations": annotations}
+    turned_record.pop("as_stored", None)
+    return turned_record
 
 
 def _turned(annotation: dict[str, Any], orientation: int, size: tuple[int, int]) -> dict[str, Any]:

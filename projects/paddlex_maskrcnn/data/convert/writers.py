@@ -63,6 +63,8 @@ def coco_json(dataset: DetectionDataset, names: Mapping[int, str]) -> str:
     ids = dataset.category_ids
     images, annotations = [], []
     for record in dataset.records:
+        if record.get("as_stored"):  # its size alone would not say so
+            record = upright(record)
         images.append(
             {
                 "id": record["image_id"],

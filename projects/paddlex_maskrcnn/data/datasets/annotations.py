@@ -68,10 +68,16 @@ XYWH_ABS = 1
 
 @dataclass(frozen=True)
 class ImageFrame:
-    """The size of the image an object is in, in pixels."""
+    """The image an object is in.
+
+    Attributes:
+        height, width: in pixels.
+        as_stored: whether its pixels are those of the file whatever its EXIF orientation and size say.
+    """
 
     height: int
     width: int
+    as_stored: bool = False
 
 
 @dataclass(slots=True)

@@ -95,7 +95,7 @@ def _content(params: CocoDetectionParams) -> Content:
         ]
         return Parsed(sizes[picture.image_id], lambda frame: raw)
 
-    records = reading.records(_pictures(file, data_dir), parse)
+    records = reading.records(_pictures(file, data_dir), parse, params.exif)
     _point_to_pictures(reading.problems, data_dir, list(names.values()))
     reading.problems.finish(params.skip_invalid)
     return Content(params.ann_file, file.categories, records)

@@ -92,7 +92,9 @@ class LabelMeDetection(DetectionDataset):
             labels = _labels_of(files, reading.problems)
         pictures = _pictures(files, params, reading.problems)
         classes = {name: k for k, name in enumerate(labels)}
-        records = reading.records(pictures, lambda picture: _parse(picture.file, classes))
+        records = reading.records(
+            pictures, lambda picture: _parse(picture.file, classes), params.exif
+        )
         reading.problems.finish(params.skip_invalid)
         return Content(params.data_dir, as_categories(labels), records)
 

@@ -65,7 +65,9 @@ class ListedDetection(DetectionDataset):
         pictures = self._pictures(Path(params.data_dir), params.file_list, reading.problems)
         self._check(pictures)
         classes = {name: k for k, name in enumerate(labels)}
-        records = reading.records(pictures, lambda picture: self._parse(picture, classes))
+        records = reading.records(
+            pictures, lambda picture: self._parse(picture, classes), params.exif
+        )
         reading.problems.finish(params.skip_invalid)
         return Content(params.file_list, as_categories(labels), records)
 

@@ -44,11 +44,13 @@ class Problems:
         source: names the data set in messages.
         occurrences: kind -> where it occurs.
         repaired: title of what was set right -> where.
+        remarks: kind -> where, of what can be used but may not be what was meant.
     """
 
     source: str
     occurrences: dict[Kind, list[str]] = field(default_factory=dict)
     repaired: dict[str, list[str]] = field(default_factory=dict)
+    remarks: dict[Kind, list[str]] = field(default_factory=dict)
 
     def add(self, kind: Kind, where: str) -> None:
         """Count one problem; `where` names the file and the ids."""
@@ -57,6 +59,10 @@ class Problems:
     def repair(self, title: str, where: str) -> None:
         """Count something that was set right."""
         self.repaired.setdefault(title, []).append(where)
+
+    def remark(self, kind: Kind, where: str) -> None:
+        """Count something that can be used, but that the user should look at."""
+        self.remarks.setdefault(kind, []).append(where)
 
     def finish(self, skip_invalid: bool) -> None:
         """Raise or warn about everything; inside `collect_problems` hand it over instead.
@@ -77,6 +83,9 @@ class Problems:
             logger.warning(self.report(skip_invalid))
         if self.repaired:
             logger.warning(self.note())
+        for kind, wheres in self.remarks.items():
+            words = f"{len(wheres)} x {kind.title}: {_listed(wheres)}; {kind.remedy}"
+            logger.warning("%s: %s", self.source, words)
 
     def stopping(self, skip_invalid: bool) -> bool:
         """Whether anything must stop the user."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ..image_headers import Header, Size
 from .annotations import AnnotationChecker, ImageFrame, RawAnnotation
 from .files import in_threads, read_headers
+from .orientation import AUTO, STORED, drawn_on, moved_upright
 from .problems import Kind, Problems
 from .records import PackedRecords, Record
 
@@ -33,6 +34,12 @@ BAD_ANNOTATION = Kind(
 OUTSIDE_FILE = Kind(
     "file name that leaves the data's folder",
     "file names must lead to files in the folder that was given: give the folder that holds all",
+)
+
+MORE_PAGES = Kind(
+    "picture of several pages or frames",
+    "a model of three channels reads the first one only: save the others as pictures of their own (a model "
+    "of as many channels as pages reads a TIFF's pages as channels)",
 )
 
 _BLOCK = 1024  # pictures whose parsed annotations are held at once
@@ -87,15 +94,21 @@ class Reading:
         self.problems = Problems(source)
         self._checker = AnnotationChecker(self.problems, boxes_expected)
         self._last_number = 0
+        self._exif = AUTO
 
     def records(
-        self, pictures: Sequence[AnyPicture], parse: Callable[[AnyPicture], Parsed]
+        self,
+        pictures: Sequence[AnyPicture],
+        parse: Callable[[AnyPicture], Parsed],
+        exif: str = AUTO,
     ) -> PackedRecords:
         """Records of all pictures, in order; what is wrong with them is noted.
 
         Args:
             parse: called in threads, so it may only look at its argument.
+            exif: on which pixels the annotations were drawn, see `orientation`.
         """
+        self._exif = exif
         return PackedRecords(self._records(pictures, parse))
 
     def _records(
@@ -128,17 +141,29 @@ class Reading:
         for title, where in parsed.repaired:
             self.problems.repair(title, where)
         frame = self._frame(header, parsed.said, picture.where) if header else None
-        return (picture, frame, list(parsed.objects(frame))) if frame else None
+        if header is None or frame is None:
+            return None
+        raw = list(parsed.objects(frame))
+        if header.has_more:
+            self.problems.remark(MORE_PAGES, picture.where)
+        if header.orientation != 1:
+            settled = (header, frame, raw, self._exif, self.problems, picture.where)
+            frame, raw = moved_upright(*settled)
+        return picture, frame, raw
 
     def _frame(self, header: Header, said: Size | None, where: str) -> ImageFrame | None:
         """The frame that annotations are drawn in; None after noting that there is none."""
-        if said is None or header.fits(said):
-            return ImageFrame(*(said or header.upright))
-        (height, width), words = header.upright, f"{said[1]}x{said[0]}"
-        self.problems.add(
-            OTHER_SIZE, f"{where}: the file is {width}x{height}, the annotations say {words}"
-        )
-        return None
+        frame = drawn_on(header, said, self._exif)
+        if frame is None and said is not None:
+            is_stored = self._exif == STORED
+            height, width = header.stored if is_stored else header.upright
+            as_stored = " as stored (exif: stored)" if is_stored else ""
+            self.problems.add(
+                OTHER_SIZE,
+                f"{where}: the file is {width}x{height}{as_stored}, the annotations say "
+                f"{said[1]}x{said[0]}",
+            )
+        return frame
 
     def _records_of(self, block: Iterable[_Opened | None]) -> Iterator[Record]:
         opened = [entry for entry in block if entry is not None]
@@ -152,6 +177,7 @@ class Reading:
                 "height": frame.height,
                 "width": frame.width,
                 "image_id": picture.image_id,
+                **({"as_stored": True} if frame.as_stored else {}),
                 "annotations": [
                     {**usable, **self._ids(annotation)}
                     for annotation, usable in zip(raw, checked, strict=False)

@@ -78,7 +78,7 @@ class YoloSegmentation(DetectionDataset):
         reading = Reading(name, boxes_expected=False)
         pictures = _pictures(source, params.split, reading)
         classes = {number: k for k, number in enumerate(source.names)}
-        records = reading.records(pictures, lambda picture: _parse(picture, classes))
+        records = reading.records(pictures, lambda picture: _parse(picture, classes), params.exif)
         reading.problems.finish(params.skip_invalid)
         return Content(name, _categories(source), records)
 

@@ -43,6 +43,8 @@ class Normalize(Operator):
     def __init__(self, params: NormalizeParams) -> None:
         self.mean, self.std = params.mean, params.std
         self.min_val, self.max_val = params.limits()
+        # whether pixels have another range than 8 bits, so that deeper ones must keep their values
+        self.declares_range = params.declares_range
 
     @property
     def pixel_mean(self) -> list[float]:
@@ -55,11 +57,6 @@ class Normalize(Operator):
         """What the model divides by, in pixel values, RGB order."""
         spans = zip(self.std, self.min_val, self.max_val, strict=True)
         return [std * (high - low) for std, low, high in spans]
-
-    @property
-    def exceeds_bytes(self) -> bool:
-        """Whether pixels have values above 255, so that 16 bits must not be brought down to 8."""
-        return max(self.max_val) > _LARGEST_BYTE
 
     @property
     def is_default(self) -> bool:

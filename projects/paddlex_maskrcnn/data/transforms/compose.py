@@ -47,8 +47,8 @@ class Compose:
 
     @property
     def keeps_values(self) -> bool:
-        """Whether pictures of 16 bits are to be read with their values, not as 8 bits."""
-        return self.normalize is not None and self.normalize.exceeds_bytes
+        """Whether deep pictures are to be read with their values, not as pixels of 0 to 255."""
+        return self.normalize is not None and self.normalize.declares_range
 
     @property
     def normalize(self) -> Normalize | None:

@@ -18,7 +18,7 @@ class ImageContext:
         labels: names of the classes, or None where no objects are at hand.
         mean: of each channel, in pixel values and RGB order: a neutral colour.
         span: from the darkest to the brightest value of each channel, in RGB order.
-        keeps_values: pictures of 16 bits keep their values instead of being scaled to 8 bits.
+        keeps_values: deep pictures keep their values instead of becoming pixels of 0 to 255.
     """
 
     image_format: str = "RGB"

@@ -215,7 +215,7 @@ def _drawn(
 ) -> np.ndarray | None:
     size = (record["height"], record["width"])
     try:
-        image = read_viewable(record["file_name"], size)
+        image = read_viewable(record["file_name"], size, record.get("as_stored", False))
     except (OSError, ValueError):
         return None
     left, top, right, bottom = window
