@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from paddlex_maskrcnn.config.dataset_params import DATASETS, DatasetChoice
 from paddlex_maskrcnn.data.convert.convert import convert
 from paddlex_maskrcnn.data.datasets import CocoDetection, DatasetError, DrawnShapes, open_dataset
 from paddlex_maskrcnn.data.source import recognize
@@ -26,11 +25,10 @@ def drawn(tmp_path_factory):
 def opened(source):
     """Role -> pictures of the part and its objects."""
     counts = {}
-    for part in source.parts:
-        arguments = DATASETS[part.type](**part.arguments)
-        dataset = open_dataset(DatasetChoice(type=part.type, arguments=arguments))
+    for role, choice in source.choices().items():
+        dataset = open_dataset(choice)
         objects = sum(len(record["annotations"]) for record in dataset.records)
-        counts[part.role] = (dataset.num_samples, objects)
+        counts[role] = (dataset.num_samples, objects)
     return counts
 
 
@@ -118,11 +116,21 @@ def test_key_points_and_captions_beside_the_instances(drawn, tmp_path):
     ):
         part = {**content, "annotations": annotations}
         (tmp_path / f"{name}_train.json").write_text(json.dumps(part))
-    (part,) = recognize(tmp_path).parts
+    source = recognize(tmp_path)
+    (part,) = source.parts
     assert part.arguments["ann_file"].endswith("instances_train.json")
+    assert source.notes == ["captions_train.json has no masks and is not used"]
     (tmp_path / "instances_train.json").unlink()
     with pytest.raises(DatasetError, match="no annotation has a segmentation"):
         recognize(tmp_path)
+
+
+def test_two_forms_of_the_same_annotations(drawn, tmp_path):
+    for name in ("train", "train_rle"):
+        shutil.copy(drawn["train"].ann_file, tmp_path / f"{name}.json")
+    source = recognize(tmp_path)
+    assert [Path(part.arguments["ann_file"]).name for part in source.parts] == ["train.json"]
+    assert source.notes == ["train_rle.json names the same pictures as train.json and is not used"]
 
 
 def test_two_formats_at_once(tmp_path):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.check import suggestion
+from ..config.dataset_params import DATASETS, JOINED, DatasetChoice
 from .datasets.files import UnusableFileError, files_below, is_picture, read_json, read_text
 from .datasets.problems import DatasetError
 
@@ -52,11 +53,20 @@ class Source:
         format: in words, such as "LabelMe".
         parts: one or more, in the order train, none, val, test.
         reason: what was seen that tells the format.
+        notes: what is not used, and why.
     """
 
     format: str
     parts: list[SourcePart]
     reason: str
+    notes: list[str]
+
+    def choices(self) -> dict[str, DatasetChoice]:
+        """Role -> the data set of the part; several parts of a role are joined."""
+        by_role: dict[str, list[SourcePart]] = defaultdict(list)
+        for part in self.parts:
+            by_role[part.role].append(part)
+        return {role: _choice(parts) for role, parts in by_role.items()}
 
 
 @dataclass
@@ -73,6 +83,7 @@ class _Files:
     by_format: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
     pictures: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def recognize(folder: Path, kind: str | None = None) -> Source:
@@ -107,7 +118,17 @@ def recognize(folder: Path, kind: str | None = None) -> Source:
     parts = _OPENERS[name](files)
     order = ("train", "", "val", "test")
     parts = sorted(parts, key=lambda part: order.index(part.role))
-    return Source(_WORDS[name], parts, f"{_listed(files, files.by_format[name])}")
+    return Source(_WORDS[name], parts, _listed(files, files.by_format[name]), files.notes)
+
+
+def _choice(parts: Sequence[SourcePart]) -> DatasetChoice:
+    choices = [
+        DatasetChoice(type=part.type, arguments=DATASETS[part.type](**part.arguments))
+        for part in parts
+    ]
+    if len(choices) == 1:
+        return choices[0]
+    return DatasetChoice(type=JOINED, arguments=DATASETS[JOINED](parts=choices))
 
 
 def _nothing(folder: Path, files: _Files, kind: str | None) -> str:
@@ -123,8 +144,12 @@ def _nothing(folder: Path, files: _Files, kind: str | None) -> str:
 
 
 def _listed(files: _Files, paths: Sequence[Path]) -> str:
-    names = [path.relative_to(files.root).as_posix() for path in paths[:3]]
+    names = [_name(files, path) for path in paths[:3]]
     return ", ".join(names) + (", ..." if len(paths) > 3 else "")
+
+
+def _name(files: _Files, path: Path) -> str:
+    return path.relative_to(files.root).as_posix()
 
 
 def _sorted(root: Path) -> _Files:
@@ -214,22 +239,29 @@ def _role(path: Path, root: Path) -> str:
 
 def _coco(files: _Files) -> list[SourcePart]:
     folders = sorted({path.parent for path in files.pictures})
-    by_name: dict[str, set[Path]] = defaultdict(set)
-    for path in files.pictures:
-        by_name[path.name].add(path)
     parts = []
-    for path in files.by_format["CocoDetection"]:
+    used: dict[tuple[Path, str], Path] = {}  # pictures, and the json that names them
+    # of two jsons of the same pictures the one with the shorter name: the other is another form of it
+    for path in sorted(files.by_format["CocoDetection"], key=lambda path: (len(path.name), path)):
         content = json.loads(read_text(path))
         if not _has_masks(content):
-            continue  # key points and captions of the same pictures
-        names = [entry.get("file_name") for entry in content["images"] if isinstance(entry, dict)]
-        data_dir = _folder_of(
-            [name for name in names if isinstance(name, str)], path, folders, files
-        )
+            files.notes.append(f"{_name(files, path)} has no masks and is not used")
+            continue
+        entries = [entry for entry in content["images"] if isinstance(entry, dict)]
+        names = [str(entry["file_name"]) for entry in entries if "file_name" in entry]
+        data_dir = _folder_of(names, path, folders, files)
         role = _role(path, files.root)
-        parts.append(
-            SourcePart(role, "CocoDetection", {"data_dir": str(data_dir), "ann_file": str(path)})
+        first = next(
+            (used[data_dir / n, role] for n in names if (data_dir / n, role) in used), None
         )
+        if first is not None:
+            files.notes.append(
+                f"{_name(files, path)} names the same pictures as {_name(files, first)} and is not used"
+            )
+            continue
+        used |= {(data_dir / name, role): path for name in names}
+        arguments = {"data_dir": str(data_dir), "ann_file": str(path)}
+        parts.append(SourcePart(role, "CocoDetection", arguments))
     if not parts:
         listed = _listed(files, files.by_format["CocoDetection"])
         raise DatasetError(

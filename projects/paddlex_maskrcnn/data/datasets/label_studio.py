@@ -227,7 +227,7 @@ def _regions(results: Sequence[dict[str, Any]]) -> list[Region]:
     for number, result in enumerate(results):
         name = result.get("id")
         by_id[name if isinstance(name, str) and "id" in result else number].append(result)
-    regions = []
+    regions: list[Region] = []
     for group in by_id.values():
         shapes = [
             result for result in group if _shape(result) and isinstance(result.get("value"), dict)
@@ -273,7 +273,7 @@ def _pictures(
     for path in files_below(data_dir.absolute()):
         if is_picture(path.name):
             by_name[path.name].append(path)
-    pictures = []
+    pictures: list[LabelStudioPicture] = []
     for task in tasks:
         candidates = _candidates(task.address, data_dir.absolute(), by_name)
         if len(candidates) > 1:
