@@ -2,10 +2,12 @@
 
 from .data.datasets import (
     CocoDetection,
+    CvatDetection,
     DrawnShapes,
     EasyDataDet,
     Joined,
     LabelMeDetection,
+    LabelStudioDetection,
     VOCDetection,
     YoloSegmentation,
     join,
@@ -14,10 +16,12 @@ from .data.datasets import (
 
 __all__ = [
     "CocoDetection",
+    "CvatDetection",
     "DrawnShapes",
     "EasyDataDet",
     "Joined",
     "LabelMeDetection",
+    "LabelStudioDetection",
     "VOCDetection",
     "YoloSegmentation",
     "join",

@@ -42,6 +42,31 @@ def config(flawed, tmp_path):
     return tmp_path / "check.yaml"
 
 
+def test_a_folder(check, flawed, tmp_path):
+    """Its parts are recognised by the names of its files; of three, two are looked at."""
+    folder = flawed.files["train"].parent
+    status, told, _ = check(folder, "--html", tmp_path / "a.html", "--json", tmp_path / "a.json")
+    assert status == 1
+    assert told.splitlines()[0].startswith(f"{folder} is COCO: ")
+    parts = {one["part"] for one in json.loads((tmp_path / "a.json").read_text())["findings"]}
+    assert {"train", "eval"} <= parts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "'nothing' is not a folder"),
+        ([".", "--data-dir", "x"], "is recognised as a whole: leave out --data-dir"),
+        (["a=b"], "check needs a folder, --config FILE, or"),
+        ([".", "--type", "CocoDetektion"], "did you mean 'CocoDetection'"),
+    ],
+)
+def test_folders_that_cannot_be_used(arguments, message, check):
+    status, _, complaint = check(*arguments)
+    assert status == 2
+    assert message in complaint
+
+
 def test_both_parts_of_an_experiment(check, config, tmp_path):
     status, told, _ = check("--config", config, "--json", tmp_path / "deep" / "found.json")
     page = tmp_path / "run" / "check.html"
@@ -121,7 +146,7 @@ def test_names_that_no_file_can_hold(check, tiny_coco, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "check needs --config FILE, or --data-dir DIR --ann-file FILE"),
+        ([], "check needs a folder, --config FILE, or --data-dir DIR"),
         (["--data-dir", "x"], "give --ann-file FILE, or say with --type"),
         (["--ann-file", "x"], "data_dir"),
         (["--config", "x", "--ann-file", "y"], "--ann-file cannot be given with it"),

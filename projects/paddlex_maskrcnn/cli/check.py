@@ -43,18 +43,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     workers = "processes that read images (default: half the cores, at most 8)"
     add("--num-workers", type=int, metavar="N", help=workers)
     add("--seed", type=int, default=0, help="which samples are shown (default: 0)")
-    add_overrides(parser, "with --config: ")
+    about = "a folder, whose format and parts are recognised; or with --config: "
+    add_overrides(parser, about, "FOLDER | section.key=value")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when nothing of the level asked for was found, 1 otherwise."""
+    folders = [] if arguments.config else [text for text in arguments.overrides if "=" not in text]
+    arguments.folder = folders[0] if folders else None
+    arguments.overrides = [text for text in arguments.overrides if text not in folders[:1]]
     _check(arguments)
     loaded = None
     if arguments.config:
         from ..config.load import load_experiment
 
         loaded = load_experiment(arguments.config, arguments.overrides)
-    choices = [] if loaded else _choices(arguments)
+    choices = {} if loaded else _choices(arguments)
     from ..data.check.inspection import inspect
     from ..progress import bar
 
@@ -70,12 +74,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Refuse what does not go together."""
-    given = [name for name in (*_GIVEN, "type") if getattr(arguments, name) is not None]
+    given = [name for name in (*_GIVEN, "type", "folder") if getattr(arguments, name) is not None]
     flags = ", ".join("--" + name.replace("_", "-") for name in given)
     if arguments.config and given:
         raise ValueError(f"--config names the data; {flags} cannot be given with it")
     if not arguments.config and not given:
-        raise ValueError("check needs --config FILE, or --data-dir DIR --ann-file FILE")
+        raise ValueError("check needs a folder, --config FILE, or --data-dir DIR --ann-file FILE")
+    if arguments.folder and (others := [name for name in given if name not in ("type", "folder")]):
+        flags = ", ".join("--" + name.replace("_", "-") for name in others)
+        raise ValueError(f"{arguments.folder} is recognised as a whole: leave out {flags}")
     if not arguments.config and arguments.overrides:
         shown = " ".join(arguments.overrides)
         raise ValueError(f"{shown}: settings can only be given with --config")
@@ -83,11 +90,13 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--num-workers is {arguments.num_workers}; at least 0 is needed")
 
 
-def _choices(arguments: argparse.Namespace) -> list[DatasetChoice]:
-    """The data sets that the options name, checked as in a file."""
+def _choices(arguments: argparse.Namespace) -> dict[str, DatasetChoice]:
+    """Name of a part -> the data set that the options name, checked as in a file."""
     from ..config.check import ConfigError, check_section
     from ..config.dataset_params import DATASETS, JOINED, DatasetChoice
 
+    if arguments.folder:
+        return _recognized(arguments)
     kind = arguments.type or _kind(arguments)
     kinds = [name for name in DATASETS if name not in (JOINED, "DrawnShapes")]
     if kind not in kinds:
@@ -107,6 +116,31 @@ def _choices(arguments: argparse.Namespace) -> list[DatasetChoice]:
         if problems:
             raise ConfigError(problems)
         choices.append(DatasetChoice(type=kind, arguments=params))
+    return dict(zip(("train", "eval") if count == 2 else ("data",), choices, strict=True))
+
+
+def _recognized(arguments: argparse.Namespace) -> dict[str, DatasetChoice]:
+    """The parts of a folder; says what it was taken for."""
+    from ..data.source import recognize
+
+    source = recognize(Path(arguments.folder), arguments.type)
+    print(f"{arguments.folder} is {source.format}: {source.reason}")
+    for note in source.notes:
+        print(note)
+    by_role = source.choices()
+    names = {
+        "train": "train",
+        "val": "eval",
+        "test": "eval",
+        "": "data" if len(by_role) == 1 else "train",
+    }
+    choices: dict[str, DatasetChoice] = {}
+    for role, choice in by_role.items():
+        if names[role] in choices:
+            print(
+                f"the part {role or 'without a name'} is not checked: training and held-out data are"
+            )
+        choices.setdefault(names[role], choice)
     return choices
 
 
@@ -131,14 +165,12 @@ def _configured(loaded: LoadedExperiment) -> list[Part]:
     return [open_part(name, partial(open_dataset, loaded, name)) for name in names]
 
 
-def _given(choices: list[DatasetChoice]) -> list[Part]:
+def _given(choices: dict[str, DatasetChoice]) -> list[Part]:
     from .. import datasets
     from ..data.check.inspection import open_part
 
-    names = ("train", "eval") if len(choices) == 2 else ("data",)
     return [
-        open_part(name, partial(datasets.open_dataset, choice))
-        for name, choice in zip(names, choices, strict=True)
+        open_part(name, partial(datasets.open_dataset, choice)) for name, choice in choices.items()
     ]
 
 

@@ -34,17 +34,20 @@ class Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def add_overrides(parser: argparse.ArgumentParser, when: str = "") -> None:
+def add_overrides(
+    parser: argparse.ArgumentParser, when: str = "", metavar: str = "section.key=value"
+) -> None:
     """Let a command take any number of `section.key=value`.
 
     Args:
         when: words before the help, such as `with --config: `.
+        metavar: how the help calls them.
     """
     parser.add_argument(
         "overrides",
         nargs="*",
         default=[],  # without it argparse calls them required when another argument is missing
-        metavar="section.key=value",
+        metavar=metavar,
         help=f"{when}settings that win over the file",
     )
 

@@ -121,6 +121,33 @@ class YoloSegmentationParams:
 
 
 @dataclass(kw_only=True)
+class CvatDetectionParams:
+    """`type: CvatDetection`: an xml of CVAT, "CVAT for images 1.1"."""
+
+    data_dir: str = param(REQUIRED, _DATA_DIR)
+    ann_file: str = param(REQUIRED, "The xml (annotations.xml).")
+    label_list: str | list[str] | None = param(None, _LABELS[:-1] + "; null: the task's labels, in their order.")  # fmt: skip
+    transforms: Any = _transforms()
+    num_workers: int | str = _num_workers()
+    shuffle: bool = _shuffle()
+    skip_invalid: bool = _skip_invalid()
+    exif: str = _exif()
+
+
+@dataclass(kw_only=True)
+class LabelStudioDetectionParams:
+    """`type: LabelStudioDetection`: a JSON export of Label Studio."""
+
+    data_dir: str = param(REQUIRED, "Folder of the images, those in folders below it included.")
+    ann_file: str = param(REQUIRED, "The json (JSON or JSON-MIN).")
+    label_list: str | list[str] | None = param(None, _LABELS[:-1] + "; null: all that occur, in the order of their names.")  # fmt: skip
+    transforms: Any = _transforms()
+    num_workers: int | str = _num_workers()
+    shuffle: bool = _shuffle()
+    skip_invalid: bool = _skip_invalid()
+
+
+@dataclass(kw_only=True)
 class JoinedParams:
     """`type: Joined`: several data sets as one, classes joined by name; a list of data sets instead of one means the same."""
 
@@ -157,6 +184,8 @@ DATASETS: dict[str, type] = {
     "EasyDataDet": EasyDataDetParams,
     "LabelMeDetection": LabelMeDetectionParams,
     "YoloSegmentation": YoloSegmentationParams,
+    "CvatDetection": CvatDetectionParams,
+    "LabelStudioDetection": LabelStudioDetectionParams,
     "Joined": JoinedParams,
     "DrawnShapes": DrawnShapesParams,
 }

@@ -164,6 +164,31 @@ def YoloSegmentation(
 ) -> None: ...
 
 
+def CvatDetection(
+    data_dir: StrPath,
+    ann_file: StrPath,
+    label_list: StrPath | Sequence[StrPath] | None = None,
+    transforms: Any = None,
+    num_workers: int | StrPath = "auto",
+    shuffle: bool = False,
+    *,
+    skip_invalid: bool = False,
+    exif: str = "auto",
+) -> None: ...
+
+
+def LabelStudioDetection(
+    data_dir: StrPath,
+    ann_file: StrPath,
+    label_list: StrPath | Sequence[StrPath] | None = None,
+    transforms: Any = None,
+    num_workers: int | StrPath = "auto",
+    shuffle: bool = False,
+    *,
+    skip_invalid: bool = False,
+) -> None: ...
+
+
 def Joined(
     parts: Sequence[Any],
     transforms: Any = None,

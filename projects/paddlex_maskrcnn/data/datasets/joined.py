@@ -17,8 +17,10 @@ from ...config.dataset_params import DatasetChoice, JoinedParams
 from ...config.signature import from_checked, takes_params
 from .base import Content, DetectionDataset, as_categories, check_dataset
 from .coco import CocoDetection
+from .cvat import CvatDetection
 from .drawn import DrawnShapes
 from .easydata import EasyDataDet
+from .label_studio import LabelStudioDetection
 from .labelme import LabelMeDetection
 from .records import PackedRecords, Record
 from .voc import VOCDetection
@@ -62,6 +64,8 @@ DATASETS: dict[str, type[DetectionDataset]] = {
     "EasyDataDet": EasyDataDet,
     "LabelMeDetection": LabelMeDetection,
     "YoloSegmentation": YoloSegmentation,
+    "CvatDetection": CvatDetection,
+    "LabelStudioDetection": LabelStudioDetection,
     "Joined": Joined,
     "DrawnShapes": DrawnShapes,
 }
