@@ -15,7 +15,7 @@ from .config import signatures
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
 from .config.signature import from_checked, takes_params
-from .data.datasets.base import check_dataset
+from .data.datasets.base import DetectionDataset, check_dataset
 from .data.transforms import Compose
 from .engine.fingerprint import name_of_optimizer
 from .engine.logs import run_log
@@ -77,7 +77,8 @@ class MaskRCNN:
     def train(self, params: TrainParams, given: Collection[str]) -> None:
         """Train, evaluate and save; arguments: docs/hyperparameters.md, section `train`.
 
-        A model from `load_model` trains on from its weights, unless `pretrain_weights` is given.
+        A model from `load_model` trains on from its weights, unless `pretrain_weights` is given; its
+        number of classes becomes that of the data.
 
         Raises:
             ValueError: for every mistake that can be seen before the first step.
@@ -93,7 +94,7 @@ class MaskRCNN:
     @takes_params(TrainParams, like=signatures.Train)
     def dry_run(self, params: TrainParams, given: Collection[str]) -> DryRun:
         """Build all that `train` would, take one step, write nothing; tells steps, memory, pace."""
-        return dry_run(self._set_up(params, writes=False))
+        return dry_run(self._set_up(self._from_loaded(params, given), writes=False))
 
     @takes_params(EvaluateParams, like=signatures.Evaluate)
     def evaluate(self, params: EvaluateParams, given: Collection[str]) -> Any:
@@ -247,6 +248,10 @@ class MaskRCNN:
         if not self._loaded_from or {"pretrain_weights", "resume_checkpoint"} & set(given):
             return params
         logger.info("Training starts from the weights of %s (pretrain_weights)", self._loaded_from)
+        if self.params.num_classes is not None and isinstance(params.train_dataset, DetectionDataset):
+            # nobody wrote this number for the new data: it came with the saved model
+            num_classes = len(params.train_dataset.labels) + 1
+            self.params = replace(self.params, num_classes=num_classes)
         return replace(params, pretrain_weights=self._loaded_from)
 
     def _set_up(self, params: TrainParams, *, writes: bool = True) -> TrainingRun:

@@ -178,7 +178,8 @@ def set_up(
     weights = "random"
     if source is not None:
         weights = source.name
-        weights += f": {load_weights(network.module, source)}" if resume_from is None else ""
+        if resume_from is None:
+            weights += f": {load_weights(network.module, source, card.labels)}"
     # before the optimizer, which takes only parameters that train
     network.frozen = freeze_parts(network.module, params.freeze)
     if wants_channels_last(network.device, params.amp):
@@ -238,7 +239,8 @@ def _weights(pretrain_weights: str | None, model: ModelParams) -> WeightSource |
     directory = Path(pretrain_weights or "")
     if pretrain_weights and directory.is_dir() and not is_paddle_folder(directory):
         card = read_card(directory)
-        return WeightSource(pretrain_weights, read_tensors(directory / WEIGHTS), card.input_format)
+        state = read_tensors(directory / WEIGHTS)
+        return WeightSource(pretrain_weights, state, card.input_format, tuple(card.labels))
     return open_weights(pretrain_weights, model.backbone, model.with_fpn)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from detectron2.data.datasets.builtin_meta import COCO_CATEGORIES
 from numpy.typing import NDArray
 
 from .catalogue import KINDS, find_entry
@@ -20,6 +21,7 @@ from .input_format import (
     TORCHVISION_RGB,
     InputFormat,
     format_of_detectron2_file,
+    labels_beside,
 )
 from .keys.backbones import identity_statistics, map_caffe2_resnet, map_presnet, map_timm_hrnet
 from .keys.paddle import convert_paddle, map_paddle
@@ -52,7 +54,8 @@ def open_weights(
     if pretrain_weights in KINDS:
         entry = find_entry(backbone, pretrain_weights, with_fpn)
         state = open_file(fetch(entry), entry.input_format).state
-        return WeightSource(entry.name, state, entry.input_format)
+        labels = coco_labels() if pretrain_weights == "COCO" else None
+        return WeightSource(entry.name, state, entry.input_format, labels)
     path = Path(pretrain_weights)
     if not path.exists():
         raise ValueError(
@@ -80,7 +83,12 @@ def open_file(path: Path, input_format: InputFormat | None = None) -> WeightSour
     form = input_format or layout.input_format(arrays)
     if form is None:
         form = format_of_detectron2_file(path, file.author)
-    return WeightSource(str(path), as_tensors(layout.convert(arrays)), form)
+    return WeightSource(str(path), as_tensors(layout.convert(arrays)), form, labels_beside(path))
+
+
+def coco_labels() -> tuple[str, ...]:
+    """The 80 classes of COCO's detectors, in the order of their ids."""
+    return tuple(entry["name"] for entry in COCO_CATEGORIES if entry["isthing"])
 
 
 def _without_wrapper(arrays: Arrays) -> Arrays:
