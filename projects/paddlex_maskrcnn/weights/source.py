@@ -9,10 +9,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from detectron2.data.datasets.builtin_meta import COCO_CATEGORIES
 from numpy.typing import NDArray
 
-from .catalogue import KINDS, find_entry
+from .catalogue import COCO_LABELS, KINDS, find_entry
 from .download import fetch
 from .input_format import (
     CAFFE_BGR,
@@ -54,7 +53,7 @@ def open_weights(
     if pretrain_weights in KINDS:
         entry = find_entry(backbone, pretrain_weights, with_fpn)
         state = open_file(fetch(entry), entry.input_format).state
-        labels = coco_labels() if pretrain_weights == "COCO" else None
+        labels = COCO_LABELS if pretrain_weights == "COCO" else None
         return WeightSource(entry.name, state, entry.input_format, labels)
     path = Path(pretrain_weights)
     if not path.exists():
@@ -84,11 +83,6 @@ def open_file(path: Path, input_format: InputFormat | None = None) -> WeightSour
     if form is None:
         form = format_of_detectron2_file(path, file.author)
     return WeightSource(str(path), as_tensors(layout.convert(arrays)), form, labels_beside(path))
-
-
-def coco_labels() -> tuple[str, ...]:
-    """The 80 classes of COCO's detectors, in the order of their ids."""
-    return tuple(entry["name"] for entry in COCO_CATEGORIES if entry["isthing"])
 
 
 def _without_wrapper(arrays: Arrays) -> Arrays:
