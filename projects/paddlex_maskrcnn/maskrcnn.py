@@ -19,7 +19,7 @@ from .data.datasets.base import DetectionDataset, check_dataset
 from .data.transforms import Compose
 from .engine.fingerprint import name_of_optimizer
 from .engine.logs import run_log
-from .engine.setup import TrainingRun, set_up
+from .engine.setup import CHECK_COMMAND, TrainingRun, set_up
 from .engine.train import DryRun, dry_run, train
 from .inference.evaluate import evaluate_network
 from .inference.model_directory import load_model_directory, save_model_directory
@@ -60,17 +60,24 @@ class MaskRCNN:
         self.best_evaluation: Evaluation | None = None
         self.save_dir: Path | None = None
         self._experiment: Experiment | None = None
+        self._check_command = CHECK_COMMAND
         self._loaded_from: str | None = None
 
     @classmethod
-    def from_experiment(cls, experiment: Experiment, given: Collection[str] = ()) -> MaskRCNN:
+    def from_experiment(
+        cls,
+        experiment: Experiment,
+        given: Collection[str] = (),
+        check_command: str = CHECK_COMMAND,
+    ) -> MaskRCNN:
         """The model of a checked experiment file; what is recorded of a run is then the whole file.
 
         Args:
             given: names of the parameters that the file sets, for warnings about idle settings.
+            check_command: what the user can type to see all that is wrong with the file's data.
         """
         model = from_checked(cls, experiment.model, given)
-        model._experiment = experiment
+        model._experiment, model._check_command = experiment, check_command
         return model
 
     @takes_params(TrainParams, like=signatures.Train)
@@ -256,7 +263,8 @@ class MaskRCNN:
 
     def _set_up(self, params: TrainParams, *, writes: bool = True) -> TrainingRun:
         data = params.train_dataset, params.eval_dataset
-        return set_up(self.params, params, *data, writes=writes)
+        command = self._check_command
+        return set_up(self.params, params, *data, writes=writes, check_command=command)
 
     def _predict(
         self, images: Sequence[Any], transforms: Compose | None, options: PredictOptions
