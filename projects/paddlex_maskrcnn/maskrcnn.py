@@ -255,7 +255,9 @@ class MaskRCNN:
         if not self._loaded_from or {"pretrain_weights", "resume_checkpoint"} & set(given):
             return params
         logger.info("Training starts from the weights of %s (pretrain_weights)", self._loaded_from)
-        if self.params.num_classes is not None and isinstance(params.train_dataset, DetectionDataset):
+        if self.params.num_classes is not None and isinstance(
+            params.train_dataset, DetectionDataset
+        ):
             # nobody wrote this number for the new data: it came with the saved model
             num_classes = len(params.train_dataset.labels) + 1
             self.params = replace(self.params, num_classes=num_classes)

@@ -162,4 +162,4 @@ def test_the_page_shows_the_catalogue():
 
 
 def test_the_classes_of_coco_are_detectron2s():
-    assert COCO_LABELS == tuple(kind["name"] for kind in COCO_CATEGORIES if kind["isthing"])
+    assert tuple(kind["name"] for kind in COCO_CATEGORIES if kind["isthing"]) == COCO_LABELS

@@ -174,7 +174,10 @@ def test_a_grey_image_gives_the_same_response_with_any_number_of_channels():
 
 def renamed(network, *labels):
     """A network's weights, drawn anew, as those of a model with these classes."""
-    state = {name: torch.randn_like(v) if v.is_floating_point() else v for name, v in network.state_dict().items()}
+    state = {
+        name: torch.randn_like(v) if v.is_floating_point() else v
+        for name, v in network.state_dict().items()
+    }
     return WeightSource("old", state, IMAGENET_RGB, labels)
 
 
@@ -186,7 +189,11 @@ def class_outputs(network, labels, seed=0):
     layer = network.roi_heads.mask_head.predictor
     pixels = torch.randn(2, layer.in_channels, 4, 4, generator=draw)
     with torch.no_grad():
-        scores, boxes, masks = predictor.cls_score(regions), predictor.bbox_pred(regions), layer(pixels)
+        scores, boxes, masks = (
+            predictor.cls_score(regions),
+            predictor.bbox_pred(regions),
+            layer(pixels),
+        )
     boxes = boxes.unflatten(1, (len(labels), 4))
     outputs = {name: (scores[:, k], boxes[:, k], masks[:, k]) for k, name in enumerate(labels)}
     return {**outputs, None: (scores[:, -1],)}

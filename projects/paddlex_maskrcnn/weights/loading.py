@@ -61,7 +61,9 @@ class ClassMatch:
     def __str__(self) -> str:
         """All three in one sentence."""
         if not self.shared:
-            return f"classes: none has the name of another, all start at random ({_named(self.new)})"
+            return (
+                f"classes: none has the name of another, all start at random ({_named(self.new)})"
+            )
         parts = [f"classes taken over by name: {_named(self.shared)}"]
         parts += [f"new, at random: {_named(self.new)}"] if self.new else []
         parts += [f"left out: {_named(self.left_out)}"] if self.left_out else []
@@ -210,7 +212,9 @@ def _has_rows_of(key: str, value: torch.Tensor, labels: Sequence[str] | None) ->
     layer = next((layer for layer in _CLASS_LAYERS if layer in key), None)
     if layer is None or labels is None:
         return False
-    rows = 4 if "bbox_pred" in layer else 1  # four numbers of a box; class-agnostic layers have 4 in all
+    rows = (
+        4 if "bbox_pred" in layer else 1
+    )  # four numbers of a box; class-agnostic layers have 4 in all
     return len(value) == rows * len(_names_of_rows(key, labels))
 
 
@@ -230,9 +234,7 @@ def _rows_by_name(
     return fitted.flatten(0, 1)
 
 
-def _match_classes(
-    report: LoadReport, old: Sequence[str], new: Sequence[str]
-) -> ClassMatch | None:
+def _match_classes(report: LoadReport, old: Sequence[str], new: Sequence[str]) -> ClassMatch | None:
     """None when the source has no class layers, as a classifier's weights."""
     loaded = any(_is_class_layer(key) for key in [*report.matched, *report.adapted])
     if not loaded and not any(_is_class_layer(key) for key in report.skipped):

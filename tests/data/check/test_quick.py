@@ -3,13 +3,11 @@
 import copy
 import logging
 
-import numpy as np
 import pytest
 
 from paddlex_maskrcnn.config.schema import ModelParams
 from paddlex_maskrcnn.data.check.inspection import inspect, open_part
 from paddlex_maskrcnn.data.check.quick import as_line, quick_findings
-from paddlex_maskrcnn.data.datasets import CocoDetection
 from paddlex_maskrcnn.data.datasets.records import PackedRecords
 
 FLAWS = ("two-corners", "outside", "empty-class", "root-class", "listed-twice", "unlearned-class")
@@ -94,10 +92,22 @@ class Many:
 
     def __init__(self, count):
         mask = [[10, 10, 30, 10, 30, 30, 10, 30]]
-        entry = {"bbox": [10, 10, 30, 30], "segmentation": mask, "category_id": 0, "iscrowd": 0, "id": 1}
+        entry = {
+            "bbox": [10, 10, 30, 30],
+            "segmentation": mask,
+            "category_id": 0,
+            "iscrowd": 0,
+            "id": 1,
+        }
         files = [*(f"{k}.png" for k in range(count - 1)), f"{count - 2}.png"]
         self.records = PackedRecords(
-            {"file_name": file, "height": 64, "width": 64, "image_id": k, "annotations": [entry] * 20}
+            {
+                "file_name": file,
+                "height": 64,
+                "width": 64,
+                "image_id": k,
+                "annotations": [entry] * 20,
+            }
             for k, file in enumerate(files)
         )
         self.sizes, self.num_samples = self.records.sizes, count
@@ -123,7 +133,14 @@ def test_training_warns_once_for_each(tiny_coco, caplog):
     data = tiny_coco.open(transforms=TRAIN)
     params = check_arguments(TrainParams, {**FAST, "num_epochs": 1, "train_dataset": data})
     with caplog.at_level(logging.WARNING, logger="paddlex_maskrcnn.engine.setup"):
-        set_up(ModelParams(num_classes=None, **SMALL), params, data, None, writes=False, check_command="see --this")
+        set_up(
+            ModelParams(num_classes=None, **SMALL),
+            params,
+            data,
+            None,
+            writes=False,
+            check_command="see --this",
+        )
     lines = [one.getMessage() for one in caplog.records if one.name.endswith("engine.setup")]
     assert [line.partition(":")[0] for line in lines] == ["data (train)", "data"]
     assert all(line.endswith("More: see --this") for line in lines)

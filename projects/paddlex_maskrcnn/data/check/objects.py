@@ -128,7 +128,9 @@ def measured(record: Record, image: int) -> tuple[Objects, list[Twin]]:
         box_iou=iou,
         box_offset=offset,
         box_is_corners=_are_corners(boxes, around, (width, height)),
-        inside=np.array([_inside(a["segmentation"], width, height) for a in annotations], np.float64),
+        inside=np.array(
+            [_inside(a["segmentation"], width, height) for a in annotations], np.float64
+        ),
     )
     return table, _twins(rles, category, is_crowd, image)
 
