@@ -191,10 +191,10 @@ def _fitted(
     Args:
         old, new: class names of the source and of the network.
     """
-    reordered = old is not None and new is not None and list(old) != list(new)
-    if reordered and _has_rows_of(key, value, old) and _has_rows_of(key, target, new):
-        rows = _rows_by_name(key, value, target, old, new)
-        return rows, "skipped" if rows is None else "adapted"
+    if old is not None and new is not None and list(old) != list(new):
+        if _has_rows_of(key, value, old) and _has_rows_of(key, target, new):
+            rows = _rows_by_name(key, value, target, old, new)
+            return rows, "skipped" if rows is None else "adapted"
     if target.shape == value.shape:
         return value, "matched"
     if key.endswith("stem.conv1.weight"):
@@ -207,10 +207,10 @@ def _names_of_rows(key: str, labels: Sequence[str]) -> list[str | None]:
     return [*labels, _BACKGROUND] if _SCORES in key else list(labels)
 
 
-def _has_rows_of(key: str, value: torch.Tensor, labels: Sequence[str] | None) -> bool:
+def _has_rows_of(key: str, value: torch.Tensor, labels: Sequence[str]) -> bool:
     """Whether a parameter has as many rows for each of these classes as class layers have."""
     layer = next((layer for layer in _CLASS_LAYERS if layer in key), None)
-    if layer is None or labels is None:
+    if layer is None:
         return False
     rows = (
         4 if "bbox_pred" in layer else 1
