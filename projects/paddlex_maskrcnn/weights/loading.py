@@ -191,10 +191,12 @@ def _fitted(
     Args:
         old, new: class names of the source and of the network.
     """
-    if old is not None and new is not None and list(old) != list(new):
-        if _has_rows_of(key, value, old) and _has_rows_of(key, target, new):
-            rows = _rows_by_name(key, value, target, old, new)
-            return rows, "skipped" if rows is None else "adapted"
+    if (
+        old is not None and new is not None and list(old) != list(new)
+        and _has_rows_of(key, value, old) and _has_rows_of(key, target, new)
+    ):  # fmt: skip
+        rows = _rows_by_name(key, value, target, old, new)
+        return rows, "skipped" if rows is None else "adapted"
     if target.shape == value.shape:
         return value, "matched"
     if key.endswith("stem.conv1.weight"):
