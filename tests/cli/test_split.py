@@ -203,7 +203,7 @@ def test_every_output_is_an_input_of_the_others(tiny_coco, tmp_path, command, fo
             command("convert", *from_part, "--to", form, target, "--split", name)
         )
     assert num_objects(joined) == expected
-    again = [*targets.values()][0]
+    again = targets["train"]
     again = again / "data.yaml" if form == "yolo" else again
     folder = ["--data-dir", parts[0].data_dir] if form == "coco" else []
     lines = command("split", "--from", form, again, tmp_path / "small", "--val", "0.5", *folder)
