@@ -36,7 +36,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "modeling.losses": (set(), {"detectron2"}),
     "acceleration": ({"acceleration", "modeling"}, set()),
     "weights": ({"weights"}, {"detectron2"}),
-    "processes": (set(), set()),
+    "processes": ({"system"}, set()),
     "inference": (
         {"inference", "acceleration", "config", "data", "metrics", "modeling", "weights"}
         | {"processes", "progress", "errors", "__init__"},
@@ -69,6 +69,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "datasets",
             "inference.interop",
             "processes",
+            "progress",
             "system",
             "engine.logs",
             "engine.run_folder",

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from paddlex_maskrcnn.processes import launch
 from support.few_steps import few_steps
 
 CASES = {
@@ -137,3 +138,9 @@ def test_running_statistics_are_those_of_the_whole_batch(runs):
             count = 4 * (64 // stride) ** 2  # 4 images of 64 pixels
             mine = (one["state"][name] - left) * count / (count - 1) + left
             torch.testing.assert_close(mine, expected, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_more_processes_than_gpus(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(ValueError, match="--num-gpus is 4, but this machine has 2"):
+        launch(4, [])

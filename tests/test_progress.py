@@ -47,6 +47,15 @@ def test_a_bar_in_a_terminal(monkeypatch, caplog):
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize("visible", [True, False])
+def test_a_bar_moved_by_hand(visible, monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with progress.bar(3, "predicting", visible=visible) as moved:
+        moved.update(2)
+    assert ("predicting" in screen.getvalue()) == visible
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0:00:00"), (59.6, "0:01:00"), (36061, "10:01:01")]
 )

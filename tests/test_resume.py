@@ -174,6 +174,9 @@ def test_a_full_disk_is_told_and_nothing_is_lost(tiny_run, tiny_data, tmp_path, 
     ],
 )
 def test_errors_of_the_disk_in_words(error, reason, tmp_path):
+    if getattr(error, "filename", None):
+        error.filename = str(tmp_path / error.filename)
+
     def write():
         with disk_errors_explained(tmp_path / "epoch_1"):
             raise error
@@ -182,6 +185,18 @@ def test_errors_of_the_disk_in_words(error, reason, tmp_path):
         TrainingTroubleError, match=f"epoch_1 could not be saved: .*{re.escape(reason)}"
     ):
         write()
+
+
+def test_a_file_elsewhere_is_not_called_a_save(tmp_path):
+    """The run's own block stands around all of it, reading pictures included."""
+
+    def read():
+        with disk_errors_explained(tmp_path / "run"):
+            raise OSError(errno.EIO, "Input/output error", str(tmp_path / "images/a.png"))
+
+    with pytest.raises(TrainingTroubleError, match=r"Input/output error: .*a\.png") as caught:
+        read()
+    assert "could not be saved" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", [TrainingTroubleError, RunInterruptedError])

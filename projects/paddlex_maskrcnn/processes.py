@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -18,6 +21,8 @@ import torch
 import torch.distributed as dist
 from detectron2.utils import comm
 from torch import nn
+
+from .system import usable_cores
 
 # The others wait this long while the first one scores a large data set or writes a model.
 _TIMEOUT = timedelta(hours=1)
@@ -53,11 +58,6 @@ def _of_this_start(store: dist.Store) -> dist.Store:
     torch 2.14 gives restarted processes (torchrun --max-restarts) the same keys again.
     """
     return dist.PrefixStore(f"start_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
-
-
-def num_gpus() -> int:
-    """GPUs that torch sees on this machine."""
-    return torch.cuda.device_count()
 
 
 def is_main() -> bool:
@@ -144,3 +144,64 @@ def main_first() -> Iterator[None]:
     finally:
         if is_main():
             comm.synchronize()
+
+
+def launch(processes: int, arguments: Sequence[str]) -> int:
+    """Run `python -m paddlex_maskrcnn` with these arguments in several processes of this machine.
+
+    SIGTERM is passed on, so that the run saves itself, and Ctrl+C asks for the same. A process that is
+    killed ends the others; one sentence says so, and torchrun's table follows.
+
+    Returns:
+        the exit status: that of the first process to fail, 143 after SIGTERM, 130 after Ctrl+C, 137 when a
+        process was killed.
+
+    Raises:
+        ValueError: when there are fewer GPUs than processes.
+    """
+    gpus = torch.cuda.device_count()
+    if 0 < gpus < processes:
+        raise ValueError(f"--num-gpus is {processes}, but this machine has {gpus}")
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import parse_args, run
+
+    # each process gets its share of the cores, where torchrun would give it one
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // processes)))
+    options = ["--standalone", f"--nproc-per-node={processes}", "--signals-to-handle=SIGTERM"]
+    command = ["--module", __package__, *arguments]
+    interrupted: list[int] = []
+
+    def as_sigterm(number: int, frame: Any) -> None:
+        interrupted.append(number)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, as_sigterm)
+    logging.disable(logging.ERROR)  # torch's own account of a failure, before the sentence
+    try:
+        run(parse_args([*options, *command]))
+    except SignalException as error:
+        return 128 + (interrupted[0] if interrupted else error.sigval)
+    except ChildFailedError as error:
+        rank, first = error.get_first_failure()
+        if first.exitcode > 0:  # it has said why
+            return first.exitcode
+        name = signal.Signals(-first.exitcode).name
+        print(_killed(f"the process of rank {rank} ({processes} in all)", name), file=sys.stderr)
+        print(error, file=sys.stderr)
+        return 128 - first.exitcode
+    finally:
+        logging.disable(logging.NOTSET)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def _killed(process: str, signal_name: str) -> str:
+    memory = (
+        "The system does so when memory runs out: train with fewer processes or a smaller train_batch_size. "
+        if signal_name == "SIGKILL"
+        else ""
+    )
+    return f"error: {process} was ended by {signal_name}. {memory}Go on from the newest save with --resume"

@@ -37,6 +37,18 @@ def shown(items: Iterable[Item], total: int, task: str, unit: str = "image") -> 
         yield item
 
 
+def bar(total: int, task: str, unit: str = "image", visible: bool = True) -> tqdm:
+    """A bar to be moved by hand (`update`), in a terminal only; for work without an iterator.
+
+    Args:
+        total, task, unit: as in `shown`.
+        visible: whether this process shows it.
+    """
+    # None: tqdm asks whether standard error is a terminal
+    disable = None if visible else True
+    return tqdm(total=total, desc=task, unit=unit, disable=disable, leave=False, dynamic_ncols=True)
+
+
 def as_clock(seconds: float) -> str:
     """h:mm:ss."""
     whole = round(seconds)

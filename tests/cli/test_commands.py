@@ -297,12 +297,12 @@ def test_log_metrics_report_and_analysis_show_the_same_numbers(
         assert row[f"{kind}_ap_by_class"] == found["by_class"]
         point = found["overall"]
         shown = [point["precision"], point["recall"], point["f1"]]
-        assert table[kind][-4:] == [*(f"{100 * v:.2f}" for v in shown), f"{point['threshold']:.3f}"]
-        assert table[kind][:2] == [f"{100 * found[key]:.2f}" for key in ("ap", "ap50")]
-        assert f"{name} AP {100 * found['ap']:.1f} " in page
+        assert table[kind][-4:] == [*(f"{v:.4f}" for v in shown), f"{point['threshold']:.3f}"]
+        assert table[kind][:2] == [f"{found[key]:.4f}" for key in ("ap", "ap50")]
+        assert f"{name} AP {found['ap']:.3f} " in page
         assert 0 < found["ap"] < point["f1"] < 1
     for what, value in zip(("precision", "recall", "F1"), shown, strict=True):
-        assert f"{what} {100 * value:.1f} at score {point['threshold']:.2f}" in page
+        assert f"{what} {value:.3f} at score {point['threshold']:.2f}" in page
     before = (run_dir / "evaluation" / "analysis.json").read_text()
     assert cli.main(["analyze", str(run_dir), "--device", "cpu"]) == 0, capsys.readouterr().err
     assert (run_dir / "evaluation" / "analysis.json").read_text() == before

@@ -142,7 +142,7 @@ def test_masks_of_details_are_the_windows_that_were_pasted(held_out):
 
 def test_tables(held_out):
     found = evaluate_network(network(held_out), held_out, TRANSFORMS)
-    assert f"{100 * found.segm.ap:.2f}" in found.table()
+    assert f"{found.segm.ap:.4f}" in found.table()
     assert len(found.class_table("bbox").splitlines()) == 1 + len(held_out.labels)
 
 

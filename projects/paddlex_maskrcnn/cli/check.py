@@ -6,7 +6,7 @@ import argparse
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .experiment import add_overrides
 
@@ -56,10 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
         loaded = load_experiment(arguments.config, arguments.overrides)
     choices = [] if loaded else _choices(arguments)
     from ..data.check.inspection import inspect
+    from ..progress import bar
 
     parts = _configured(loaded) if loaded else _given(choices)
     workers = "auto" if arguments.num_workers is None else arguments.num_workers
-    with _progress(parts) as progress:
+    with bar(sum(part.dataset.num_samples for part in parts), "reading images") as progress:
         inspection = inspect(parts, _plan(loaded), workers, progress.update)
     save_dir = loaded.experiment.train.save_dir if loaded and loaded.experiment.train else "."
     page = Path(arguments.html or Path(save_dir) / "check.html")
@@ -151,14 +152,6 @@ def _plan(loaded: LoadedExperiment | None) -> Plan:
     words, new_size = resizing_of(lists.train)
     anchors = AnchorSet(tuple(model.anchor_sizes), tuple(model.aspect_ratios), model.with_fpn)
     return Plan(words, new_size, anchors, model.keep_top_k)
-
-
-def _progress(parts: list[Part]) -> Any:
-    """A bar on terminals, nothing in log files."""
-    from tqdm import tqdm
-
-    total = sum(part.dataset.num_samples for part in parts)
-    return tqdm(total=total, desc="reading images", unit="image", disable=None, leave=False)
 
 
 def _write(

@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_detectron2()
     from .. import load_model
     from ..processes import is_main, main_first, shard, to_main
+    from ..progress import bar
     from .predict_journal import JournalPart, done_names, join_parts, open_journal
     from .predict_run import Work, find_inputs, options
 
@@ -78,9 +79,10 @@ def run(arguments: argparse.Namespace) -> int:
     todo = [source for source in inputs if source.name not in done]
     journal = JournalPart(arguments.output, rank, settings)
     try:
-        with _bar(len(todo[rank::processes])) as bar:
-            work = Work(model, arguments, journal, bar)
-            work.run(todo[rank::processes])
+        own = todo[rank::processes]
+        with bar(len(own), "predicting", visible=is_main()) as progress:
+            work = Work(model, arguments, journal, progress)
+            work.run(own)
     finally:
         journal.close()
     unreadable = to_main(work.unreadable)  # waits for all
@@ -125,15 +127,6 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
         "tile": list(tile) if tile else None,
         "overlap": arguments.overlap if tile else None,
     }
-
-
-def _bar(total: int) -> Any:
-    from tqdm import tqdm
-
-    from ..processes import is_main
-
-    # None: shown on terminals only
-    return tqdm(total=total, unit="image", disable=None if is_main() else True)
 
 
 def _write(model: Any, folder: Path, skipped: int) -> None:

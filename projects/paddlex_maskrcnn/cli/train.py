@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..requirements import require_detectron2
 from .experiment import Once, add_overrides, blamed, evaluated, open_dataset
-from .processes import is_launched, join, launch, was_restarted
+from .processes import is_launched, join, was_restarted
 
 if TYPE_CHECKING:
     from ..config.load import LoadedExperiment
@@ -74,6 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     require_detectron2()
     if arguments.num_gpus > 1 and not is_launched():
+        from ..processes import launch
+
         return launch(arguments.num_gpus, as_command(arguments))
     if is_launched():
         join(loaded.experiment.model.device)

@@ -108,6 +108,10 @@ def disk_errors_explained(path: Path) -> Iterator[None]:
         reason = _reason(error, path)
         if reason is None:
             raise
+        if _is_of_another_file(error, path):
+            raise TrainingTroubleError(
+                f"{error}. Models saved before are whole; go on with --resume"
+            ) from error
         raise TrainingTroubleError(
             f"{path} could not be saved: {reason}. Models saved before are whole; make room "
             "(keep_last: 3 keeps only the newest epochs), then go on with --resume"
@@ -131,6 +135,12 @@ def _reason(error: Exception, path: Path) -> str | None:
         return str(error) if error.filename else None
     is_torch_writing = "PytorchStreamWriter" in str(error) or "unexpected pos" in str(error)
     return "a quota or the largest size of a file is reached" if is_torch_writing else None
+
+
+def _is_of_another_file(error: Exception, path: Path) -> bool:
+    """Whether it names a file elsewhere, such as a picture that could not be read."""
+    name = error.filename if isinstance(error, OSError) else None
+    return isinstance(name, str) and not Path(name).absolute().is_relative_to(path.absolute())
 
 
 def _is_full(folder: Path) -> bool:
