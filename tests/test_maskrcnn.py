@@ -14,6 +14,9 @@ from pycocotools import mask as coco_mask
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.det import transforms
 from support.tiny_training import EVAL, FAST, SMALL, TRAIN, same, train, weights
+from support.untrained import save_untrained
+
+NO_CHANGE = {"learning_rate": 1e-12, "warmup_start_lr": 0.0}
 
 
 def test_what_a_run_leaves(tiny_run):
@@ -165,7 +168,7 @@ def test_early_stop(tiny_data, tmp_path, caplog):
     """With a rate of almost nothing no epoch is better than the first."""
     with caplog.at_level(logging.INFO, logger="paddlex_maskrcnn"):
         model = pdx.det.MaskRCNN(num_classes=None, **SMALL)
-        settings = {**FAST, "learning_rate": 1e-12, "warmup_start_lr": 0.0}
+        settings = {**FAST, **NO_CHANGE}
         arguments = {
             **settings, "num_epochs": 9, "train_dataset": tiny_data[0], "eval_dataset": tiny_data[1],
             "save_dir": str(tmp_path), "early_stop": True, "early_stop_patience": 1,
@@ -245,3 +248,19 @@ def test_mistakes_are_found_before_the_first_step(tiny_data, tmp_path, init, set
 def test_other_classes_are_refused(tiny_run, tiny_coco):
     with pytest.raises(ValueError, match="but the model knows"):
         tiny_run[0].evaluate(tiny_coco.open(transforms=EVAL))
+
+
+def test_a_loaded_model_trains_on_with_other_classes(tiny_coco, tmp_path, caplog):
+    """Three classes before, two of them in another order now: each keeps what it learned."""
+    saved = save_untrained(tmp_path / "old", labels=["bolt", "nut", "star"])
+    model = pdx.load_model(saved)
+    before = model.network.module.roi_heads.box_predictor.cls_score.weight.clone()
+    data = tiny_coco.open(transforms=TRAIN)
+    assert data.labels == ["nut", "bolt"]
+    settings = {name: value for name, value in FAST.items() if name != "pretrain_weights"}
+    with caplog.at_level(logging.INFO, logger="paddlex_maskrcnn"):
+        model.train(1, data, save_dir=str(tmp_path / "new"), **settings | NO_CHANGE)
+    after = model.network.module.roi_heads.box_predictor.cls_score.weight
+    assert torch.allclose(after, before[[1, 0, 3]], atol=1e-6)
+    assert model.params.num_classes == 3
+    assert "classes taken over by name: nut, bolt; left out: star" in caplog.text

@@ -13,11 +13,11 @@ from .config import signatures
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
 from .config.signature import from_checked, takes_params
-from .data.datasets.base import check_dataset
+from .data.datasets.base import DetectionDataset, check_dataset
 from .data.transforms import Compose
 from .engine.fingerprint import name_of_optimizer
 from .engine.logs import run_log
-from .engine.setup import TrainingRun, set_up
+from .engine.setup import CHECK_COMMAND, TrainingRun, set_up
 from .engine.train import DryRun, dry_run, train
 from .inference.evaluate import evaluate_network
 from .inference.model_directory import load_model_directory, save_model_directory
@@ -61,24 +61,32 @@ class MaskRCNN:
         self.best_evaluation: Evaluation | None = None
         self.save_dir: Path | None = None
         self._experiment: Experiment | None = None
+        self._check_command = CHECK_COMMAND
         self._loaded_from: str | None = None
 
     @classmethod
-    def from_experiment(cls, experiment: Experiment, given: Collection[str] = ()) -> MaskRCNN:
+    def from_experiment(
+        cls,
+        experiment: Experiment,
+        given: Collection[str] = (),
+        check_command: str = CHECK_COMMAND,
+    ) -> MaskRCNN:
         """The model of a checked experiment file; what is recorded of a run is then the whole file.
 
         Args:
             given: names of the parameters that the file sets, for warnings about idle settings.
+            check_command: what the user can type to see all that is wrong with the file's data.
         """
         model = from_checked(cls, experiment.model, given)
-        model._experiment = experiment
+        model._experiment, model._check_command = experiment, check_command
         return model
 
     @takes_params(TrainParams, like=signatures.Train)
     def train(self, params: TrainParams, given: Collection[str]) -> None:
         """Train, evaluate and save; arguments: docs/hyperparameters.md, section `train`.
 
-        A model from `load_model` trains on from its weights, unless `pretrain_weights` is given.
+        A model from `load_model` trains on from its weights, unless `pretrain_weights` is given; its
+        number of classes becomes that of the data.
 
         Raises:
             ValueError: for every mistake that can be seen before the first step.
@@ -94,7 +102,7 @@ class MaskRCNN:
     @takes_params(TrainParams, like=signatures.Train)
     def dry_run(self, params: TrainParams, given: Collection[str]) -> DryRun:
         """Build all that `train` would, take one step, write nothing; tells steps, memory, pace."""
-        return dry_run(self._set_up(params, writes=False))
+        return dry_run(self._set_up(self._from_loaded(params, given), writes=False))
 
     @takes_params(EvaluateParams, like=signatures.Evaluate)
     def evaluate(self, params: EvaluateParams, given: Collection[str]) -> Any:
@@ -249,11 +257,18 @@ class MaskRCNN:
         if not self._loaded_from or {"pretrain_weights", "resume_checkpoint"} & set(given):
             return params
         logger.info("Training starts from the weights of %s (pretrain_weights)", self._loaded_from)
+        if self.params.num_classes is not None and isinstance(
+            params.train_dataset, DetectionDataset
+        ):
+            # nobody wrote this number for the new data: it came with the saved model
+            num_classes = len(params.train_dataset.labels) + 1
+            self.params = replace(self.params, num_classes=num_classes)
         return replace(params, pretrain_weights=self._loaded_from)
 
     def _set_up(self, params: TrainParams, *, writes: bool = True) -> TrainingRun:
         data = params.train_dataset, params.eval_dataset
-        return set_up(self.params, params, *data, writes=writes)
+        command = self._check_command
+        return set_up(self.params, params, *data, writes=writes, check_command=command)
 
     def _predict(
         self, images: Sequence[Any], transforms: Compose | None, options: PredictOptions

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from paddlex_maskrcnn import cli
+from paddlex_maskrcnn import cli, datasets
 from paddlex_maskrcnn.data.datasets import CocoDetection
 
 
@@ -152,3 +152,97 @@ def test_nothing_is_lost_silently(tmp_path, source, split, spoil, fragment):
     status, _, errors = split(source, tmp_path / "parts")
     assert status == 2
     assert fragment in errors
+
+
+@pytest.fixture
+def command(capsys):
+    """A command in this process that must work: the lines that it prints."""
+
+    def command(*arguments):
+        status = cli.main(list(map(str, arguments)))
+        captured = capsys.readouterr()
+        assert (status, captured.err) == (0, "")
+        return captured.out.splitlines()
+
+    return command
+
+
+def read_as_said(lines):
+    """The data sets that `read it with ...` opens."""
+    names = {name: getattr(datasets, name) for name in datasets.__all__}
+    calls = [line.removeprefix("read it with pdx.datasets.") for line in lines if "read it" in line]
+    return [eval(call, names) for call in calls]
+
+
+def num_objects(parts):
+    return sum(int((~part.records.is_crowd).sum()) for part in parts)
+
+
+@pytest.mark.parametrize("form", ["coco", "labelme", "voc", "yolo", "easydata"])
+def test_every_output_is_an_input_of_the_others(tiny_coco, tmp_path, command, form):
+    """Convert, split, convert the parts into one set, split again: all objects, and nothing edited."""
+    out = tmp_path / ("out.json" if form == "coco" else "out")
+    start = ["--from", "CocoDetection", tiny_coco.ann_file, "--data-dir", tiny_coco.data_dir]
+    (whole,) = read_as_said(command("convert", *start, "--to", form, out))
+    expected = num_objects([whole])
+    assert expected == 5
+    source = out / "data.yaml" if form == "yolo" else out
+    folder = ["--data-dir", tiny_coco.data_dir] if form == "coco" else []
+    lines = command("split", "--from", form, source, tmp_path / "parts", "--val", "0.5", *folder)
+    parts = read_as_said(lines)
+    assert [part.num_samples for part in parts] == [2, 2]
+    assert num_objects(parts) == expected
+    if form in ("coco", "labelme"):  # without names for parts: a folder each
+        targets = {name: tmp_path / name / "a.json" for name in ("train", "val")}
+    else:
+        targets = dict.fromkeys(("train", "val"), tmp_path / "again")
+    joined = []
+    for part, (name, target) in zip(parts, targets.items(), strict=True):
+        from_part = [tmp_path / "parts" / f"{name}.json", "--data-dir", part.data_dir]
+        joined += read_as_said(
+            command("convert", *from_part, "--to", form, target, "--split", name)
+        )
+    assert num_objects(joined) == expected
+    again = targets["train"]
+    again = again / "data.yaml" if form == "yolo" else again
+    folder = ["--data-dir", parts[0].data_dir] if form == "coco" else []
+    lines = command("split", "--from", form, again, tmp_path / "small", "--val", "0.5", *folder)
+    assert sum(part.num_samples for part in read_as_said(lines)) == 2
+
+
+def test_formats_are_named_as_in_experiment_files(tiny_coco, tmp_path, command, split):
+    start = [tiny_coco.ann_file, "--data-dir", tiny_coco.data_dir]
+    command("convert", *start, "--to", "LabelMeDetection", tmp_path / "labelme")
+    status, _, errors = split(tmp_path / "labelme", tmp_path / "parts")
+    assert status == 2
+    assert "may be of several formats: say which with --from" in errors
+    command("split", "--from", "LabelMeDetection", tmp_path / "labelme", tmp_path / "parts")
+
+
+def test_predictions_are_a_data_set(tiny_coco, tmp_path, command, monkeypatch):
+    """What a model detected is annotated already: to be corrected, split, converted."""
+    from support.untrained import save_untrained
+
+    monkeypatch.chdir(tiny_coco.data_dir.parent)
+    model = save_untrained(tmp_path / "model")
+    cli.main(
+        [
+            "predict",
+            str(model),
+            "images",
+            "--output",
+            str(tmp_path / "out"),
+            "--score-threshold",
+            "0.1",
+        ]
+    )
+    predictions = tmp_path / "out" / "predictions.json"
+    (whole,) = read_as_said(
+        command("convert", predictions, "--data-dir", ".", "--to", "yolo", tmp_path / "y")
+    )
+    assert whole.num_samples == 4
+    assert num_objects([whole]) == len(json.loads(predictions.read_text())["annotations"]) > 0
+    parts = read_as_said(
+        command("split", predictions, tmp_path / "parts", "--data-dir", ".", "--val", "0.5")
+    )
+    assert num_objects(parts) == num_objects([whole])

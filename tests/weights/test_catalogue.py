@@ -8,12 +8,13 @@ import pytest
 import timm
 import torch
 from detectron2.config import get_cfg
+from detectron2.data.datasets.builtin_meta import COCO_CATEGORIES
 from detectron2.modeling import build_model
 
 from paddlex_maskrcnn.config.schema import BACKBONES, ModelParams
 from paddlex_maskrcnn.inference.network import ModelCard, detectron2_cfg
 from paddlex_maskrcnn.weights import catalogue
-from paddlex_maskrcnn.weights.catalogue import all_entries, find_entry, markdown_table
+from paddlex_maskrcnn.weights.catalogue import COCO_LABELS, all_entries, find_entry, markdown_table
 
 ROWS = list(all_entries())
 ZOO = Path(detectron2.__file__).parent / "model_zoo"
@@ -158,3 +159,7 @@ def test_the_page_shows_the_catalogue():
     page = (Path(__file__).parents[2] / "docs" / "weights.md").read_text(encoding="utf-8")
     table = markdown_table()
     assert table in page, f"put this table into docs/weights.md:\n{table}"
+
+
+def test_the_classes_of_coco_are_detectron2s():
+    assert tuple(kind["name"] for kind in COCO_CATEGORIES if kind["isthing"]) == COCO_LABELS

@@ -170,3 +170,104 @@ def test_a_grey_image_gives_the_same_response_with_any_number_of_channels():
         response = torch.conv2d(grey.expand(1, channels, 20, 20), adapt_stem(weight, channels))
         assert torch.allclose(response, expected, atol=1e-4)  # sums of 147 products, about 12
     assert adapt_stem(weight, 4).shape == (4, 4, 7, 7)
+
+
+def renamed(network, *labels):
+    """A network's weights, drawn anew, as those of a model with these classes."""
+    state = {
+        name: torch.randn_like(v) if v.is_floating_point() else v
+        for name, v in network.state_dict().items()
+    }
+    return WeightSource("old", state, IMAGENET_RGB, labels)
+
+
+def class_outputs(network, labels, seed=0):
+    """Class -> what its own rows say of some regions: score, box and mask; None is the background."""
+    draw = torch.Generator().manual_seed(seed)
+    predictor = network.roi_heads.box_predictor
+    regions = torch.randn(3, predictor.cls_score.in_features, generator=draw)
+    layer = network.roi_heads.mask_head.predictor
+    pixels = torch.randn(2, layer.in_channels, 4, 4, generator=draw)
+    with torch.no_grad():
+        scores, boxes, masks = (
+            predictor.cls_score(regions),
+            predictor.bbox_pred(regions),
+            layer(pixels),
+        )
+    boxes = boxes.unflatten(1, (len(labels), 4))
+    outputs = {name: (scores[:, k], boxes[:, k], masks[:, k]) for k, name in enumerate(labels)}
+    return {**outputs, None: (scores[:, -1],)}
+
+
+@pytest.mark.parametrize("with_fpn", [True, False], ids=["FPN", "C4"])
+@pytest.mark.parametrize(
+    ("old", "new"), [("abc", "cad"), ("abc", "cab"), ("abc", "b"), ("a", "xay"), ("abc", "abc")]
+)
+def test_classes_are_matched_by_name(old, new, with_fpn):
+    """Every class of both says what it said, the background too; a new one what it would have said."""
+    network = detector(len(new), with_fpn=with_fpn)
+    source = renamed(detector(len(old), with_fpn=with_fpn), *old)
+    fresh = class_outputs(network, new)
+    trained = detector(len(old), with_fpn=with_fpn)
+    trained.load_state_dict(source.state)
+    learned = class_outputs(trained, old)
+    report = load_weights(network, source, list(new))
+    for name, outputs in class_outputs(network, new).items():
+        expected = learned if name in learned else fresh
+        for ours, theirs in zip(outputs, expected[name], strict=True):
+            # a layer of another width sums in another order
+            assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-4), name
+    assert report.classes.shared == [name for name in new if name in old]
+    assert report.classes.new == [name for name in new if name not in old]
+    assert report.classes.left_out == [name for name in old if name not in new]
+    assert not report.skipped
+    assert len(report.adapted) == (0 if old == new else 6)
+
+
+def test_one_line_says_what_became_of_the_classes(caplog):
+    report = load_weights(detector(3), renamed(detector(3), "a", "b", "c"), ["c", "a", "d"])
+    assert str(report).endswith(
+        "0 unused; classes taken over by name: c, a; new, at random: d; left out: b"
+    )
+    assert not caplog.text
+
+
+def test_classes_of_other_names_start_at_random(caplog):
+    """As many as before, which a match by position would take for the same."""
+    network = detector(2)
+    before = class_outputs(network, "xy")
+    report = load_weights(network, renamed(detector(2), "A cat", "dog"), ["a_cat", "bird"])
+    for name, outputs in class_outputs(network, "xy").items():
+        assert all(map(torch.equal, outputs, before[name]))
+    assert len(report.skipped) == 6
+    assert "classes: none has the name of another, all start at random (a_cat, bird)" in str(report)
+    assert "class 'a_cat' starts at random: old calls it 'A cat'" in caplog.text
+
+
+def test_layers_that_all_classes_share_are_taken_as_they_are():
+    """Four box deltas for all classes together, as Detectron2's CLS_AGNOSTIC_BBOX_REG makes them."""
+    network, trained = detector(3), detector(3)
+    for each in (network, trained):
+        each.roi_heads.box_predictor.bbox_pred = torch.nn.Linear(1024, 4)
+    source = renamed(trained, "a", "b", "c")
+    report = load_weights(network, source, ["c", "a", "b"])
+    key = "roi_heads.box_predictor.bbox_pred.weight"
+    assert key in report.matched
+    assert torch.equal(network.state_dict()[key], source.state[key])
+
+
+def test_weights_without_names_go_by_position_and_say_so(caplog):
+    source = WeightSource("model_final.pth", detector(2).state_dict(), CAFFE_BGR)
+    report = load_weights(detector(2), source, ["nut", "bolt"])
+    assert not report.skipped
+    assert "model_final.pth does not name its classes" in caplog.text
+    assert "those of nut, bolt, in this order" in caplog.text
+    caplog.clear()
+    load_weights(detector(3), source, ["a", "b", "c"])
+    assert not caplog.text, "nothing is taken by position"
+
+
+def test_a_classifier_has_no_classes_to_speak_of(resnet18, caplog):
+    report = load_weights(detector(2), resnet18[0], ["a", "b"])
+    assert "class" not in str(report)
+    assert not caplog.text

@@ -200,6 +200,7 @@ def test_as_pretrained_weights_it_keeps_its_own_input_format(folder):
     source, model = open_weights(str(path), "ResNet50"), read_paddlex_model(path)
     assert source.input_format == model.source.input_format
     assert source.input_format.pixel_mean == (127.5,) * 3
+    assert source.labels == tuple(model.labels)
     logits = "proposal_generator.rpn_head.objectness_logits.bias"
     assert source.state[logits].equal(model.source.state[logits])
 

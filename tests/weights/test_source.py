@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from paddlex_maskrcnn.weights import source
-from paddlex_maskrcnn.weights.catalogue import find_entry
+from paddlex_maskrcnn.weights.catalogue import COCO_LABELS, find_entry
 from paddlex_maskrcnn.weights.download import FOLDER_VARIABLE
 from paddlex_maskrcnn.weights.input_format import (
     CAFFE_BGR,
@@ -21,6 +21,7 @@ from paddlex_maskrcnn.weights.input_format import (
 )
 from paddlex_maskrcnn.weights.source import open_file, open_weights
 from reference.paddle_format import write_folder
+from support.untrained import LABELS, save_untrained
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +168,7 @@ def test_a_kind_is_taken_from_the_catalogue(monkeypatch, tmp_path):
     assert fetched == [find_entry("ResNet50", "COCO", with_fpn=False)]
     assert weights.name == "Detectron2 mask_rcnn_R_50_C4_3x"
     assert weights.input_format == CAFFE_BGR
+    assert weights.labels == COCO_LABELS
 
 
 def test_the_catalogue_s_file_is_verified(tmp_path, monkeypatch):
@@ -201,3 +203,9 @@ def test_nothing_there():
         ValueError, match="neither IMAGENET nor COCO nor a file or saved model that exists"
     ):
         open_weights("IMAGNET", "ResNet18")
+
+
+def test_a_saved_model_s_file_has_the_names_of_the_card_beside_it(tmp_path):
+    directory = save_untrained(tmp_path / "model")
+    weights = open_weights(str(directory / "model.pth"), "ResNet18")
+    assert weights.labels == tuple(LABELS)

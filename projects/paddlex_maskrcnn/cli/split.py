@@ -1,4 +1,8 @@
-"""``split``: a COCO json into training and held-out parts; the original stays as it is."""
+"""``split``: a data set into training and held-out parts, as COCO json; the original stays as it is.
+
+COCO's entries are dealt as they are in their file. Other formats are read as for training and dealt as
+COCO entries, which have words for all that these can say; the pictures stay where they are.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,17 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .convert import add_source_arguments, open_source, source_format
+
 if TYPE_CHECKING:
     from ..data.convert.split import Group, SplitSource
 
-HELP = "deal a COCO json into train, val and test parts, classes in proportion"
+HELP = "deal a data set into train, val and test parts, classes in proportion"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("source", type=Path, metavar="SOURCE", help="COCO json (other formats: convert first)")
+    add_source_arguments(parser)
     add("out", type=Path, metavar="OUT", help="folder for train.json, val.json and test.json")
     add("--val", type=float, default=0.2, help="share of the images held out (default: 0.2)")
     add("--test", type=float, default=0.0, help="share for a test part (default: none)")
@@ -30,10 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the parts and show what is in them."""
     from ..data.convert.output import keep_apart, write_file
-    from ..data.convert.split import SplitSource, deal
+    from ..data.convert.split import deal
 
     shares = _shares(arguments.val, arguments.test)
-    source = SplitSource(arguments.source, arguments.group_by)
+    source, data_dir = _source(arguments)
     if len(source.groups) < len(shares):
         raise ValueError(
             f"{arguments.source} has {len(source.groups)} groups of images, too few for "
@@ -52,7 +58,24 @@ def run(arguments: argparse.Namespace) -> int:
         write_file(targets[name], content, force=arguments.force)
     print(_table(source, parts))
     print(f"wrote {', '.join(str(target) for target in targets.values())}")
+    for target in targets.values():
+        print(f"read it with pdx.datasets.CocoDetection({str(data_dir)!r}, {str(target)!r})")
     return 0
+
+
+def _source(arguments: argparse.Namespace) -> tuple[SplitSource, str | Path]:
+    """What is dealt, and the folder that its file names start from."""
+    from ..data.convert.split import SplitSource
+
+    if source_format(arguments) == "coco":
+        data_dir = arguments.data_dir or arguments.source.parent
+        return SplitSource.of_file(arguments.source, arguments.group_by), data_dir
+    from ..data.convert.convert import coco_content
+
+    dataset = open_source(arguments)
+    print(dataset.describe())
+    content, data_dir = coco_content(dataset)
+    return SplitSource(content, str(arguments.source), arguments.group_by), data_dir
 
 
 def _shares(val: float, test: float) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         join(loaded.experiment.model.device)
     if arguments.eval_only:
         return _evaluate(loaded, arguments.model)
-    return _train(loaded, dry=arguments.dry_run)
+    return _train(loaded, arguments)
 
 
 def _check_together(arguments: argparse.Namespace) -> None:
@@ -104,7 +105,7 @@ def as_command(arguments: argparse.Namespace) -> list[str]:
     return command + list(arguments.overrides)
 
 
-def _train(loaded: LoadedExperiment, dry: bool) -> int:
+def _train(loaded: LoadedExperiment, arguments: argparse.Namespace) -> int:
     from ..config.signature import call_checked
     from ..processes import is_main, main_first
 
@@ -113,14 +114,14 @@ def _train(loaded: LoadedExperiment, dry: bool) -> int:
         if value is None:
             raise ValueError(f"{key} is missing: training needs it")
     assert experiment.train is not None
-    model = _new_model(loaded)
+    model = _new_model(loaded, _check_command(arguments))
     with main_first():  # a data set may draw itself
         train_dataset = open_dataset(loaded, "train")
         eval_dataset = open_dataset(loaded, "eval") if experiment.data.eval else None
     params = replace(experiment.train, train_dataset=train_dataset, eval_dataset=eval_dataset)
     given = {key[6:] for key in loaded.origins if key.startswith("train.")}
     with blamed(loaded, "train.pretrain_weights"):
-        if dry:
+        if arguments.dry_run:
             result = call_checked(model.dry_run, params)
             if is_main():
                 print(result)
@@ -195,11 +196,17 @@ def _report(
         print(f"The page is {page}")
 
 
-def _new_model(loaded: LoadedExperiment) -> MaskRCNN:
+def _new_model(loaded: LoadedExperiment, check_command: str) -> MaskRCNN:
     from .. import MaskRCNN
 
     given = {key.partition(".")[2] for key in loaded.origins if key.startswith("model.")}
-    return MaskRCNN.from_experiment(loaded.experiment, given)
+    return MaskRCNN.from_experiment(loaded.experiment, given, check_command)
+
+
+def _check_command(arguments: argparse.Namespace) -> str:
+    """The command that shows what is in the data of this one."""
+    command = ["paddlex-maskrcnn", "check", "--config", arguments.config, *arguments.overrides]
+    return shlex.join(command)
 
 
 def _show_pictures(

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..config.schema import ModelParams, TrainParams
+from ..data.check.quick import as_line, quick_findings
 from ..data.datasets.base import DetectionDataset, check_dataset
 from ..data.loader import build_train_loader, share_of_batch
 from ..data.mapper import TrainMapper
@@ -33,7 +34,7 @@ from ..inference.network import (
     choose_device,
 )
 from ..modeling.backbone import SSLD_MULTIPLIERS
-from ..processes import join_processes, shard
+from ..processes import is_main, join_processes, shard
 from ..weights.input_format import IMAGENET_RGB, InputFormat
 from ..weights.loading import WeightSource, load_weights
 from ..weights.paddle_files import is_paddle_folder
@@ -47,6 +48,9 @@ from .run_folder import folder_of, is_inside, refuse_other_run
 from .trainer import Progress
 
 logger = logging.getLogger(__name__)
+
+# with what a script calls data_dir and ann_file; the page says how other formats are named
+CHECK_COMMAND = "paddlex-maskrcnn check --data-dir DIR --ann-file FILE (docs/check.md)"
 
 # part -> how the names of its modules begin; without FPN res5 works on regions, as a box head does
 _PREFIXES = {
@@ -133,11 +137,13 @@ def set_up(
     eval_dataset: DetectionDataset | None,
     *,
     writes: bool = True,
+    check_command: str = CHECK_COMMAND,
 ) -> TrainingRun:
     """Check everything and build a fresh run.
 
     Args:
         writes: the run is going to write into save_dir, which must not be another run's.
+        check_command: what the user can type to see all that is wrong with this data.
 
     Raises:
         ValueError: for every mistake that can be seen before training.
@@ -158,6 +164,8 @@ def set_up(
     if resume_from is not None:
         source = _format_only(resume_from)
     else:
+        if is_main():
+            _warn_of_data(train_dataset, eval_dataset, check_command)
         source = _weights(params.pretrain_weights, model)
     input_format = choose_input_format(model, transforms, eval_transforms, source)
     order, channels = input_format.channel_order, model.input_channel
@@ -178,7 +186,8 @@ def set_up(
     weights = "random"
     if source is not None:
         weights = source.name
-        weights += f": {load_weights(network.module, source)}" if resume_from is None else ""
+        if resume_from is None:
+            weights += f": {load_weights(network.module, source, card.labels)}"
     # before the optimizer, which takes only parameters that train
     network.frozen = freeze_parts(network.module, params.freeze)
     if wants_channels_last(network.device, params.amp):
@@ -193,6 +202,15 @@ def set_up(
         ema=Ema(network.module, params.ema) if params.ema is not None else None,
         resume_from=resume_from,
     )  # fmt: skip
+
+
+def _warn_of_data(
+    train: DetectionDataset, held_out: DetectionDataset | None, check_command: str
+) -> None:
+    """What `check` would say, as far as it is seen without opening a picture: a warning each."""
+    parts = {"train": train} | ({"eval": held_out} if held_out is not None else {})
+    for finding in quick_findings(parts):
+        logger.warning(as_line(finding, check_command))
 
 
 def check_num_classes(model: ModelParams, dataset: DetectionDataset) -> None:
@@ -238,7 +256,8 @@ def _weights(pretrain_weights: str | None, model: ModelParams) -> WeightSource |
     directory = Path(pretrain_weights or "")
     if pretrain_weights and directory.is_dir() and not is_paddle_folder(directory):
         card = read_card(directory)
-        return WeightSource(pretrain_weights, read_tensors(directory / WEIGHTS), card.input_format)
+        state = read_tensors(directory / WEIGHTS)
+        return WeightSource(pretrain_weights, state, card.input_format, tuple(card.labels))
     return open_weights(pretrain_weights, model.backbone, model.with_fpn)
 
 

@@ -78,6 +78,14 @@ def format_of_detectron2_file(path: Path, author: str) -> InputFormat:
     )
 
 
+def labels_beside(path: Path) -> tuple[str, ...] | None:
+    """Class names that the card of a model directory gives for the file beside it; None without them."""
+    beside = path.with_name(_OWN_CARD)
+    card = _read_yaml(beside) if beside.is_file() else None
+    labels = card.get("labels") if isinstance(card, dict) and "input_format" in card else None
+    return tuple(map(str, labels)) if isinstance(labels, list) else None
+
+
 def _of_detectron2_config(path: Path) -> InputFormat | None:
     """None when it is another program's file of the same name."""
     config = _read_yaml(path)

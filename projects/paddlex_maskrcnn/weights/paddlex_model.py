@@ -68,11 +68,12 @@ def read_paddlex_model(folder: Path) -> PaddleXModel:
     params = _params(card)
     transforms, form = _transforms(card)
     arrays = convert_paddle(read_paddle(folder), _sizes_on_one_map(params))
-    source = WeightSource(str(folder), as_tensors(arrays), form)
     attributes = card.get("_Attributes") or {}
+    labels = _labels(attributes, folder)
+    source = WeightSource(str(folder), as_tensors(arrays), form, tuple(labels))
     return PaddleXModel(
         params=params,
-        labels=_labels(attributes, folder),
+        labels=labels,
         transforms=transforms,
         source=source,
         eval_metrics=dict(attributes.get("eval_metrics") or {}),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
-from .catalogue import KINDS, find_entry
+from .catalogue import COCO_LABELS, KINDS, find_entry
 from .download import fetch
 from .input_format import (
     CAFFE_BGR,
@@ -20,6 +20,7 @@ from .input_format import (
     TORCHVISION_RGB,
     InputFormat,
     format_of_detectron2_file,
+    labels_beside,
 )
 from .keys.backbones import identity_statistics, map_caffe2_resnet, map_presnet, map_timm_hrnet
 from .keys.paddle import convert_paddle, map_paddle
@@ -52,7 +53,8 @@ def open_weights(
     if pretrain_weights in KINDS:
         entry = find_entry(backbone, pretrain_weights, with_fpn)
         state = open_file(fetch(entry), entry.input_format).state
-        return WeightSource(entry.name, state, entry.input_format)
+        labels = COCO_LABELS if pretrain_weights == "COCO" else None
+        return WeightSource(entry.name, state, entry.input_format, labels)
     path = Path(pretrain_weights)
     if not path.exists():
         raise ValueError(
@@ -80,7 +82,7 @@ def open_file(path: Path, input_format: InputFormat | None = None) -> WeightSour
     form = input_format or layout.input_format(arrays)
     if form is None:
         form = format_of_detectron2_file(path, file.author)
-    return WeightSource(str(path), as_tensors(layout.convert(arrays)), form)
+    return WeightSource(str(path), as_tensors(layout.convert(arrays)), form, labels_beside(path))
 
 
 def _without_wrapper(arrays: Arrays) -> Arrays:

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -6,12 +8,15 @@ from detectron2.structures import Boxes, pairwise_iou
 
 from paddlex_maskrcnn.data.check.anchors import (
     CLEARLY,
+    anchor_finding,
+    anchor_report,
     best_overlap,
     best_overlaps,
     better_anchors,
+    misplaced,
     recall,
 )
-from paddlex_maskrcnn.data.check.plan import AnchorSet, ResizedBoxes
+from paddlex_maskrcnn.data.check.plan import AnchorSet, Plan, ResizedBoxes
 
 USUAL = AnchorSet((32, 64, 128, 256, 512), (0.5, 1.0, 2.0))
 
@@ -105,3 +110,76 @@ def test_no_set_is_named_where_none_is_clearly_better():
 
 def test_too_few_objects_for_a_search():
     assert better_anchors(random_boxes(5, 300, 300), USUAL) is None
+
+
+def fruits(count=200, side=800, low=95, high=290):
+    """Round objects of middle size, as of fruits in images of 800 pixels."""
+    rng = np.random.default_rng(0)
+    sides = np.exp(rng.uniform(np.log(low), np.log(high), (count, 1))) * rng.uniform(
+        0.9, 1.1, (count, 2)
+    )
+    corner = rng.uniform(0, 1, (count, 2)) * (side - sides)
+    return ResizedBoxes(np.concatenate([corner, sides], axis=1), np.tile((side, side), (count, 1)))
+
+
+def scan_of(boxes):
+    """A part whose images, one a box, need no resizing."""
+    count = len(boxes)
+    zeros = np.zeros(count, bool)
+    objects = SimpleNamespace(image=np.arange(count), is_crowd=zeros, box=boxes.boxes)
+    return SimpleNamespace(name="train", sizes=boxes.frames, objects=objects)
+
+
+def report_of(boxes, anchors):
+    return anchor_report([scan_of(boxes)], Plan("", lambda h, w: (h, w), anchors))
+
+
+@pytest.mark.parametrize(("low", "high"), [(95, 290), (20, 40), (300, 700), (16, 600)])
+def test_sizes_suit_the_strides_of_their_levels(low, high):
+    """Overlaps alone would put anchors of 100 pixels on stride 4, where they are densest."""
+    better = better_anchors(fruits(low=low, high=high, side=1000), USUAL)
+    if better is not None:
+        assert not misplaced(better)
+        assert list(better.sizes) == sorted(better.sizes)
+    middle = better_anchors(fruits(), USUAL)
+    assert recall(best_overlap(fruits(), middle), 0.7) > 0.9
+    assert middle.sizes[0] == 32, "no object needs stride 4: its size is the usual one"
+
+
+def test_sizes_that_do_not_suit_are_named_and_replaced():
+    """They reach every object, and are what an overlap alone would choose."""
+    dense = AnchorSet((103, 139, 179, 215, 285), (0.7, 0.97, 1.32))
+    report = report_of(fruits(), dense)
+    (finding,) = anchor_finding(report)
+    assert finding.level == "warning"
+    assert "103 on stride 4, 139 on stride 8" in finding.title
+    assert not misplaced(report.better)
+    assert "model.anchor_sizes: [32, " in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(4, 9, (950, 1400)), (2000, 3000, (300, 600)), (20, 40, None), (1, 3000, None)],
+)
+def test_another_size_of_images_for_objects_out_of_reach(low, high, expected):
+    """Of images with sides of 400: at stride 4 anchors have 16 pixels and more, at stride 64 up to 1024."""
+    boxes = fruits(low=low, high=high, side=400)
+    report = report_of(boxes, USUAL)
+    if expected is None:
+        assert report.short_side is None
+        return
+    assert expected[0] < report.short_side < expected[1] or high > 400
+    factor = report.short_side / 400
+    moved = ResizedBoxes(boxes.boxes * factor, boxes.frames * factor)
+    assert report_of(moved, USUAL).short_side is None
+    words = " ".join(one.remedy for one in anchor_finding(report))
+    assert f"short_size {report.short_side} of ResizeByShort" in words
+
+
+def test_the_table_has_a_row_for_each_level_with_objects():
+    rows = {row.name: row.boxes for row in report_of(fruits(low=110), USUAL).rows}
+    levels = {name: count for name, count in rows.items() if "stride" in name}
+    assert list(levels) == [
+        "train: stride 16, 91 to 181 pixels", "train: stride 32, 181 to 362 pixels"
+    ]  # fmt: skip
+    assert sum(levels.values()) == rows["train: all"]

@@ -2,9 +2,6 @@
 
 import pytest
 
-from paddlex_maskrcnn.data.check.inspection import inspect, open_part
-from paddlex_maskrcnn.data.datasets import CocoDetection
-
 
 def locations(found, kind, part=""):
     """File names in the locations of the findings of a kind."""
@@ -54,34 +51,3 @@ def test_what_the_reader_complained_about_does_not_stop(found):
     assert "missing.png" in reading["missing image"].locations[0].text
     assert reading["annotation without segmentation"].level == "warning"
     assert found.worst == "error"
-
-
-def test_classes(found):
-    texts = {
-        one.kind: [location.text for location in one.locations]
-        for one in found.findings
-        if one.kind.endswith("class")
-    }
-    assert texts["empty-class"] == ["class 'empty'"]
-    assert texts["unlearned-class"] == ["class 'val only': 1 in eval"]
-    assert texts["unmeasured-class"] == ["class 'rare': 1 in train"]
-    assert "class 'rare': 1" in texts["rare-class"]
-    rows = {row.name: row for row in found.classes}
-    assert rows["rare"].objects == (1, 0)
-    assert rows["dog"].images == (7, 2)
-    assert sum(row.share[0] for row in found.classes) == pytest.approx(1)
-
-
-def test_classes_in_another_order(flawed, plan, tmp_path):
-    text = flawed.files["val"].read_text().replace('"cat"', '"dag"')
-    (tmp_path / "other.json").write_text(text)
-    parts = [
-        open_part("train", lambda: CocoDetection(flawed.data_dir, flawed.files["val"])),
-        open_part("eval", lambda: CocoDetection(flawed.data_dir, tmp_path / "other.json")),
-    ]
-    found = inspect(parts, plan, num_workers=0)
-    differ = next(one for one in found.findings if one.kind == "unequal-labels")
-    assert [location.text for location in differ.locations] == [
-        "only train: 'cat'",
-        "only eval: 'dag'",
-    ]

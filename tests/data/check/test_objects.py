@@ -86,3 +86,37 @@ def test_more_objects_than_pycocotools_counts():
 
 def test_no_objects():
     assert len(Objects.joined([])) == 0
+
+
+def polygon(*box):
+    x, y, w, h = box
+    return [[x, y, x + w, y, x + w, y + h, x, y + h]]
+
+
+@pytest.mark.parametrize(
+    ("box", "is_corners"),
+    [
+        ([20, 10, 30, 25], False),  # of the mask
+        ([20, 10, 40, 30], True),  # cut at the border of 60 x 40
+        ([20, 10, 34, 28], False),  # drawn loosely
+        ([20, 10, 40, 25], False),
+        ([10, 5, 40, 30], False),
+    ],
+)
+def test_a_box_of_two_corners(box, is_corners):
+    record = record_of([np.ones((40, 60), bool)])
+    record["annotations"][0] |= {"bbox": box, "segmentation": polygon(20, 10, 30, 25)}
+    assert measured(record, 0)[0].box_is_corners.tolist() == [is_corners]
+
+
+def test_a_box_of_two_corners_that_the_image_has_room_for():
+    record = record_of([np.ones((40, 60), bool)])
+    record["annotations"][0] |= {"bbox": [8, 6, 28, 20], "segmentation": polygon(8, 6, 20, 14)}
+    assert measured(record, 0)[0].box_is_corners.tolist() == [True]
+
+
+def test_how_much_of_an_outline_is_inside():
+    record = record_of([np.ones((40, 60), bool)] * 3)
+    for entry, box in zip(record["annotations"], [(10, 10, 5, 5), (-30, 0, 40, 10)], strict=False):
+        entry["segmentation"] = polygon(*box)
+    assert measured(record, 0)[0].inside == pytest.approx([1, 0.25, 1])

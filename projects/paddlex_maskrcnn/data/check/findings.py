@@ -1,7 +1,7 @@
 """What is wrong with the data: one finding a kind and part, with every location it was seen at.
 
-Of the readers, of the files of images, of single annotations, and of classes; those of copies and of
-anchors are in `duplicates` and `anchors`.
+Of the readers, of the files of images, and of single annotations; those of classes, of copies and of
+anchors are in `classes`, `duplicates` and `anchors`.
 """
 
 import re
@@ -16,7 +16,6 @@ from ..image_headers import swaps_sides
 from .objects import SAME_MASK
 from .plan import Plan, resized_boxes
 from .scan import Scan
-from .statistics import ClassRow
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 LEVELS = (ERROR, WARNING, NOTE)
@@ -24,7 +23,8 @@ LEVELS = (ERROR, WARNING, NOTE)
 _TINY = 8  # pixels of the shorter side, as the network sees it
 _MANY_TINY = 0.05  # share from which tiny objects are a warning
 _OFF_PIXELS, _OFF_IOU = 2.0, 0.8  # both: boxes of small objects are off by rounding alone
-_FEW = 10  # objects
+_MOST_OUTSIDE = 0.5  # of an object's outline
+_MANY_CORNERS = 0.5  # share of the objects from which boxes of two corners are an error
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def problem_findings(part: str, problems: Iterable[Problems]) -> list[Finding]:
 
 def file_findings(scan: Scan) -> list[Finding]:
     """Files that cannot be decoded, that are listed twice, or that differ from the others."""
-    findings = [_undecodable(scan), _listed_twice(scan), _turned(scan), _without_objects(scan)]
+    findings = [_undecodable(scan), listed_twice(scan), _turned(scan), _without_objects(scan)]
     return findings + _kinds(scan)
 
 
@@ -153,7 +153,8 @@ def _undecodable(scan: Scan) -> Finding:
     return Finding("undecodable", ERROR, title, remedy, scan.name, locations)
 
 
-def _listed_twice(scan: Scan) -> Finding:
+def listed_twice(scan: Scan) -> Finding:
+    """Files that several image entries name."""
     images: dict[str, list[int]] = defaultdict(list)
     for image, file in enumerate(scan.files):
         images[file].append(image)
@@ -234,6 +235,8 @@ def object_findings(scan: Scan, plan: Plan) -> list[Finding]:
     return [
         _twins(scan, same_class=True),
         _twins(scan, same_class=False),
+        two_corners(scan),
+        mostly_outside(scan),
         _boxes_off_masks(scan),
         _tiny(scan, plan),
         _holes(scan),
@@ -259,9 +262,39 @@ def _twins(scan: Scan, same_class: bool) -> Finding:
     return Finding("two-classes", WARNING, title, remedy, scan.name, locations, _counted(scan))
 
 
+def two_corners(scan: Scan) -> Finding:
+    """Boxes that are [x1, y1, x2, y2] where [x, y, width, height] is meant."""
+    objects = scan.objects
+    locations = _locations(scan, objects.box_is_corners & ~objects.is_crowd)
+    is_most = len(locations) > _MANY_CORNERS * max(1, _counted(scan))
+    remedy = (
+        "write bbox as [x, y, width, height]: width and height are read where the far corner stands, "
+        "so that boxes and masks contradict each other"
+    )
+    title = "box that is two corners [x1, y1, x2, y2]"
+    level = ERROR if is_most else WARNING
+    return Finding("two-corners", level, title, remedy, scan.name, locations, _counted(scan))
+
+
+def mostly_outside(scan: Scan) -> Finding:
+    """Objects of whose outline little is inside the image."""
+    objects = scan.objects
+    outside = (objects.inside < _MOST_OUTSIDE) & ~objects.is_crowd
+    locations = _locations(
+        scan, outside, lambda row: f"{objects.inside[row]:.0%} of it is inside", -objects.inside
+    )
+    remedy = (
+        "compare the coordinates with the picture: they may be those of another picture, or of this one "
+        "at another size"
+    )
+    title = "object that is mostly outside of its image"
+    return Finding("outside", WARNING, title, remedy, scan.name, locations, _counted(scan))
+
+
 def _boxes_off_masks(scan: Scan) -> Finding:
     objects = scan.objects
     off = (objects.box_offset > _OFF_PIXELS) & (objects.box_iou < _OFF_IOU) & ~objects.is_crowd
+    off &= ~objects.box_is_corners  # named already
     locations = _locations(
         scan, off, lambda row: f"IoU {objects.box_iou[row]:.2f}", 1 - objects.box_iou
     )
@@ -310,84 +343,18 @@ def _crowded(scan: Scan, plan: Plan) -> Finding:
 
 
 def _locations(
-    scan: Scan, chosen: np.ndarray, detail: Callable[[int], str], weight: np.ndarray
+    scan: Scan,
+    chosen: np.ndarray,
+    detail: Callable[[int], str] = lambda row: "",
+    weight: np.ndarray | None = None,
 ) -> list[Location]:
     return [
-        _object_location(scan, int(row), detail(int(row)), float(weight[row]))
+        _object_location(
+            scan, int(row), detail(int(row)), 0.0 if weight is None else float(weight[row])
+        )
         for row in np.flatnonzero(chosen)
     ]
 
 
 def _counted(scan: Scan) -> int:
     return int((~scan.objects.is_crowd).sum())
-
-
-def unequal_labels(scans: Sequence[Scan]) -> list[Finding]:
-    """Parts whose classes differ in name or order."""
-    first, findings = scans[0], []
-    for other in scans[1:]:
-        if other.labels == first.labels:
-            continue
-        only = [name for name in first.labels if name not in other.labels]
-        more = [name for name in other.labels if name not in first.labels]
-        locations = [Location(f"only {first.name}: {name!r}") for name in only]
-        locations += [Location(f"only {other.name}: {name!r}") for name in more]
-        title = f"the classes of {first.name} and {other.name} differ"
-        title += "" if locations else " in their order"
-        remedy = "give both the same categories in the same order: training refuses them otherwise"
-        findings.append(
-            Finding("unequal-labels", ERROR, title, remedy, "", locations, is_single=True)
-        )
-    return findings
-
-
-def class_findings(scans: Sequence[Scan], table: Sequence[ClassRow]) -> list[Finding]:
-    """Classes without objects anywhere, in training alone, or in evaluation alone; rare ones."""
-    shared = [row for row in table if -1 not in row.objects]  # others: the classes differ
-    empty = [row.name for row in shared if not any(row.objects)]
-    rare = [row for row in shared if 0 < row.objects[0] < _FEW]
-    findings = [
-        Finding(
-            "empty-class",
-            WARNING,
-            "class without any object",
-            "delete the category, or label some: the network gives it an output that never learns",
-            locations=[Location(f"class {name!r}") for name in empty],
-            out_of=len(table),
-        ),
-        Finding(
-            "rare-class",
-            NOTE,
-            f"class of fewer than {_FEW} objects",
-            "label more; train.repeat_threshold shows their images more often meanwhile",
-            scans[0].name,
-            [Location(f"class {row.name!r}: {row.objects[0]}") for row in rare],
-            len(table),
-        ),
-    ]
-    return findings + (_one_sided(scans, shared) if len(scans) == 2 else [])
-
-
-def _one_sided(scans: Sequence[Scan], shared: Sequence[ClassRow]) -> list[Finding]:
-    first, second = scans[0].name, scans[1].name
-    counts = [(row.name, *row.objects) for row in shared]
-    unlearned = [(name, later) for name, trained, later in counts if later and not trained]
-    unmeasured = [(name, trained) for name, trained, later in counts if trained and not later]
-    return [
-        Finding(
-            "unlearned-class",
-            WARNING,
-            f"class with objects in {second} but none in {first}",
-            "split the data anew with the command split, which balances classes: it cannot be learned",
-            locations=[Location(f"class {name!r}: {n} in {second}") for name, n in unlearned],
-            out_of=len(shared),
-        ),
-        Finding(
-            "unmeasured-class",
-            NOTE,
-            f"class with objects in {first} but none in {second}",
-            "its AP stays empty: move some of its images over, or use the command split",
-            locations=[Location(f"class {name!r}: {n} in {first}") for name, n in unmeasured],
-            out_of=len(shared),
-        ),
-    ]

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from ..datasets.base import DetectionDataset
 from ..datasets.problems import DatasetError, Problems, collect_problems
 from .anchors import AnchorReport, anchor_finding, anchor_report
+from .classes import class_findings, unequal_labels
 from .duplicates import copy_findings
 from .findings import (
     ERROR,
     LEVELS,
     Finding,
-    class_findings,
     file_findings,
     in_order,
     object_findings,
     problem_findings,
-    unequal_labels,
 )
 from .plan import Plan
 from .scan import Scan, scan

@@ -7,23 +7,39 @@ import cv2
 import numpy as np
 import pycocotools.mask as mask_util
 
-from ..datasets.annotations import ImageFrame, as_rle
+from ..datasets.annotations import ImageFrame, as_rle, bounds_of
 from ..datasets.records import Record
 from ..masks import runs_of
 
 SAME_MASK = 0.9  # IoU from which two masks are of one object
+_CORNER = 2.0  # pixels that a corner may be off: boxes of masks are whole pixels, others inclusive
 
 
 @dataclass
-class Objects:
-    """Columns, one row an annotation, image by image.
+class ObjectColumns:
+    """What is known of the objects before any mask is looked at; one row an annotation, image by image.
 
     Attributes:
         image: position of the image in its part.
-        index: position of the annotation in its image.
-        number: annotation id.
         category: class, from 0.
         is_crowd: whether it is a region of uncounted objects.
+    """
+
+    image: np.ndarray
+    category: np.ndarray
+    is_crowd: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+
+@dataclass
+class Objects(ObjectColumns):
+    """All that is measured of objects.
+
+    Attributes:
+        index: position of the annotation in its image.
+        number: annotation id.
         box: (N, 4) x, y, width, height as annotated, pixels.
         area: pixels of the mask.
         outlines: parts the annotation is drawn in, of a polygon; connected ones of an RLE mask.
@@ -31,13 +47,12 @@ class Objects:
         at_border: whether it touches the border of the image.
         box_iou: IoU of the annotated box and the one around the mask.
         box_offset: largest distance between sides of these two boxes, pixels.
+        box_is_corners: whether the annotated box fits the mask if its last two numbers are a corner.
+        inside: share of the box around the outline that is in the image; 1 for RLE masks.
     """
 
-    image: np.ndarray
     index: np.ndarray
     number: np.ndarray
-    category: np.ndarray
-    is_crowd: np.ndarray
     box: np.ndarray
     area: np.ndarray
     outlines: np.ndarray
@@ -45,9 +60,8 @@ class Objects:
     at_border: np.ndarray
     box_iou: np.ndarray
     box_offset: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.image)
+    box_is_corners: np.ndarray
+    inside: np.ndarray
 
     @staticmethod
     def joined(tables: "list[Objects]") -> "Objects":
@@ -113,6 +127,10 @@ def measured(record: Record, image: int) -> tuple[Objects, list[Twin]]:
         at_border=np.logical_or.reduce(reaches, axis=1),
         box_iou=iou,
         box_offset=offset,
+        box_is_corners=_are_corners(boxes, around, (width, height)),
+        inside=np.array(
+            [_inside(a["segmentation"], width, height) for a in annotations], np.float64
+        ),
     )
     return table, _twins(rles, category, is_crowd, image)
 
@@ -125,6 +143,29 @@ def _agreement(boxes: np.ndarray, around: np.ndarray) -> tuple[np.ndarray, np.nd
     whole = boxes[:, 2:].prod(axis=1) + around[:, 2:].prod(axis=1) - shared
     sides = np.concatenate([np.abs(low_a - low_b), np.abs(high_a - high_b)], axis=1)
     return shared / np.maximum(whole, 1e-9), sides.max(axis=1, initial=0)
+
+
+def _are_corners(boxes: np.ndarray, around: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Whether boxes (N, 4) XYWH fit the masks (N, 4) only if they were meant to be XYXY.
+
+    A box [x1, y1, x2, y2] that is read as x, y, width and height ends at (x1 + x2, y1 + y2), and is cut
+    at the border of the image, of this (width, height).
+    """
+    ends, far = boxes[:, :2] + boxes[:, 2:], around[:, :2] + around[:, 2:]
+    as_corners = np.minimum(boxes[:, :2] + far, size)
+    begins = np.abs(boxes[:, :2] - around[:, :2]).max(axis=1, initial=0) <= _CORNER
+    fits = np.abs(ends - as_corners).max(axis=1, initial=0) <= _CORNER
+    differs = np.abs(ends - far).max(axis=1, initial=0) > _CORNER
+    return begins & fits & differs
+
+
+def _inside(segmentation: Any, width: int, height: int) -> float:
+    if isinstance(segmentation, dict):
+        return 1.0
+    x, y, w, h = bounds_of(segmentation)
+    shown_w = min(x + w, width) - max(x, 0.0)
+    shown_h = min(y + h, height) - max(y, 0.0)
+    return max(shown_w, 0.0) * max(shown_h, 0.0) / max(w * h, 1e-9)
 
 
 def _twins(rles: list[Any], category: np.ndarray, is_crowd: np.ndarray, image: int) -> list[Twin]:

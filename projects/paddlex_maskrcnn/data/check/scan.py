@@ -28,7 +28,7 @@ from ..image_headers import decode, file_bytes, load_array, orientation_of, unde
 from ..images import decode_picture, pixel_limits, turned
 from ..tiff import MAGIC as TIFF_MAGIC
 from ..tiff import first_page
-from .objects import Objects, Twin, measured
+from .objects import ObjectColumns, Objects, Twin, measured
 
 _CHUNK = 16  # images a worker hands over at once
 _WORTH_A_PROCESS = 64  # images; starting one takes about as long
@@ -75,29 +75,42 @@ class Fingerprint:
 
 
 @dataclass
-class Scan:
-    """What was measured of one part.
+class Overview:
+    """What is known of one part before any image is looked at.
 
     Attributes:
         name: of the part.
         source: names the data set in messages.
         labels: names of the classes.
-        files: path of each image.
-        ids: image id of each image.
-        sizes: (N, 2) height and width of each image, pixels.
-        fingerprints: of each image file.
+        groups: name of the group that each class is in, COCO's supercategory.
         objects: one row an annotation.
-        twins: annotations of the same object.
     """
 
     name: str
     source: str
     labels: list[str]
+    groups: list[str]
+    objects: ObjectColumns
+
+
+@dataclass
+class Scan(Overview):
+    """What was measured of one part.
+
+    Attributes:
+        files: path of each image.
+        ids: image id of each image.
+        sizes: (N, 2) height and width of each image, pixels.
+        fingerprints: of each image file.
+        objects: one row an annotation, with all measures.
+        twins: annotations of the same object.
+    """
+
+    objects: Objects
     files: list[str]
     ids: list[int]
     sizes: np.ndarray
     fingerprints: list[Fingerprint]
-    objects: Objects
     twins: list[Twin]
 
     @property
@@ -152,6 +165,7 @@ def scan(
         name=name,
         source=dataset.name,
         labels=dataset.labels,
+        groups=groups_of(dataset),
         files=[image.file for image in images],
         ids=[image.image_id for image in images],
         sizes=dataset.sizes,
@@ -159,6 +173,11 @@ def scan(
         objects=Objects.joined([image.objects for image in images]),
         twins=[twin for image in images for twin in image.twins],
     )
+
+
+def groups_of(dataset: DetectionDataset) -> list[str]:
+    """The group of each class."""
+    return [str(category.get("supercategory", "")) for category in dataset.categories]
 
 
 def _chunks(records: PackedRecords, num_workers: int | str) -> Iterator[list[_ScannedImage]]:

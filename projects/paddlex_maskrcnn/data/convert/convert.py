@@ -1,16 +1,19 @@
 """A data set written in another format, and what was lost on the way."""
 
+import json
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..datasets.base import DetectionDataset
 from ..datasets.problems import DatasetError
 from .images import names_for, put
 from .output import fresh_folder, keep_apart, write_file
-from .writers import coco_json, common_folder, write_easydata, write_labelme, write_voc, write_yolo
+from .parts import DATA_YAML, other_parts, write_data_yaml
+from .writers import as_coco, common_folder, write_easydata, write_labelme, write_voc, write_yolo
 
 _FOLDER_WRITERS = {
     "labelme": write_labelme,
@@ -51,7 +54,8 @@ def convert(
 
     Args:
         form: one of FORMATS.
-        out: for coco the json, otherwise a folder.
+        out: for coco the json, otherwise a folder; one that has other parts of the same set gets this
+            one too.
         images: 'copy' or 'symlink' puts the pictures beside the annotations; None leaves them where
             they are, which only coco can (the others copy).
         split: the part of the set that this is, in formats that name it.
@@ -65,10 +69,33 @@ def convert(
     keep_apart(out, [*originals, *(record["file_name"] for record in dataset.records)])
     if form == "coco":
         return Converted(dataset.num_samples, objects, _coco(dataset, out, images, force))
-    with fresh_folder(out, force) as folder:
-        lost = _FOLDER_WRITERS[form](dataset, folder, images or "copy", split)
+    others = other_parts(form, out, split, dataset.labels)
+    names = names_for(dataset.records, others.taken)
+    with fresh_folder(out, force or others.is_new) as folder:
+        lost = _FOLDER_WRITERS[form](dataset, folder, names, images or "copy", split)
+        if form == "yolo":
+            write_data_yaml(folder / DATA_YAML, split, dataset.labels, others)
     left_out = sum(count for words, count in lost.items() if "left out" in words)
     return Converted(dataset.num_samples, objects - left_out, _reader(form, out, split), lost)
+
+
+def coco_content(dataset: DetectionDataset) -> tuple[dict[str, Any], str]:
+    """A data set as COCO content whose pictures stay where they are, and the folder its names start from.
+
+    Raises:
+        DatasetError: if a picture is inside a json file.
+    """
+    root = common_folder(dataset)
+    names = {
+        record["image_id"]: Path(record["file_name"]).relative_to(root).as_posix()
+        for record in dataset.records
+    }
+    if any(name.lower().endswith(".json") for name in names.values()):
+        raise DatasetError(
+            f"{dataset.name}: some images are inside json files, which COCO cannot name; "
+            "convert --to coco --images copy writes them beside its json"
+        )
+    return as_coco(dataset, names), root
 
 
 def _reader(form: str, out: Path, split: str) -> str:
@@ -84,17 +111,8 @@ def _reader(form: str, out: Path, split: str) -> str:
 
 def _coco(dataset: DetectionDataset, out: Path, images: str | None, force: bool) -> str:
     if images is None:
-        root = common_folder(dataset)
-        names = {
-            record["image_id"]: Path(record["file_name"]).relative_to(root).as_posix()
-            for record in dataset.records
-        }
-        if any(name.lower().endswith(".json") for name in names.values()):
-            raise DatasetError(
-                f"{dataset.name}: some images are inside json files, which COCO cannot name; say "
-                f"--images copy to write them beside {out.name}"
-            )
-        write_file(out, coco_json(dataset, names), force)
+        content, root = coco_content(dataset)
+        write_file(out, json.dumps(content, ensure_ascii=False), force)
         return f"CocoDetection({root!r}, {str(out)!r})"
     bare = names_for(dataset.records)
     names = {number: f"images/{name}" for number, name in bare.items()}
@@ -104,7 +122,7 @@ def _coco(dataset: DetectionDataset, out: Path, images: str | None, force: bool)
         keep_apart(target, [record["file_name"]])
         if target.exists() and not force:
             raise DatasetError(f"{str(target)!r} exists; say --force to replace it")
-    write_file(out, coco_json(dataset, names), force)
+    write_file(out, json.dumps(as_coco(dataset, names), ensure_ascii=False), force)
     for record in dataset.records:
         target = targets[record["image_id"]]
         target.unlink(missing_ok=True)

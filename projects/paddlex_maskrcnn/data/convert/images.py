@@ -6,7 +6,7 @@ stored pixels of a turned photograph is turned with it.
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,14 @@ from ..masks import as_text
 _SUFFIX_OF = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"BM": ".bmp", b"RI": ".webp"}
 
 
-def names_for(records: Iterable[Record]) -> dict[int, str]:
-    """Image id -> file name; stems differ in more than case, since annotation files share them."""
+def names_for(records: Iterable[Record], taken: Collection[str] = ()) -> dict[int, str]:
+    """Image id -> file name; stems differ in more than case, since annotation files share them.
+
+    Args:
+        taken: stems that belong to others, in lower case.
+    """
     names: dict[int, str] = {}
-    taken: set[str] = set()
+    taken = set(taken)
     for record in records:
         path = Path(record["file_name"])
         stem, suffix = path.stem, path.suffix

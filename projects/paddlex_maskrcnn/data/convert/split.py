@@ -1,4 +1,4 @@
-"""A COCO json dealt into parts: each class in proportion, groups whole, the same for the same seed.
+"""A COCO set dealt into parts: each class in proportion, groups whole, the same for the same seed.
 
 What: iterative stratification (Sechidis, Tsoumakas, Vlahavas, "On the stratification of multi-label
 data", 2011): the rarest class is dealt first, each of its images to the part that wants most of it.
@@ -7,6 +7,8 @@ objects; a part gets no more images than its share; every class is in the first 
 held out cannot be learned), and in the others too where there are groups and room enough; at the
 end groups are exchanged where that helps (`exchange`).
 """
+
+from __future__ import annotations
 
 import json
 import random
@@ -43,7 +45,7 @@ class Group:
 
 
 class SplitSource:
-    """A COCO json that is to be dealt, as it is in its file.
+    """COCO content that is to be dealt.
 
     Attributes:
         content: all of it.
@@ -51,12 +53,25 @@ class SplitSource:
         names: category id -> name.
     """
 
-    def __init__(self, path: Path, group_by: str | None = None) -> None:
-        """Read and group.
+    def __init__(self, content: dict[str, Any], source: str, group_by: str | None = None) -> None:
+        """Group the images of content that was checked.
 
         Args:
+            source: names it in messages.
             group_by: a key of the image entries, or a regular expression that is searched in
                 `file_name` and whose groups (or whole match) name the group.
+
+        Raises:
+            DatasetError: if an image has no group.
+            ValueError: if `group_by` is no regular expression.
+        """
+        self.content = content
+        self.names = {category["id"]: category["name"] for category in content["categories"]}
+        self.groups = self._grouped(_group_namer(group_by, content["images"], source))
+
+    @classmethod
+    def of_file(cls, path: Path, group_by: str | None = None) -> SplitSource:
+        """A COCO json, as it is in its file.
 
         Raises:
             DatasetError: if the file is not COCO, or an image has no group.
@@ -73,9 +88,8 @@ class SplitSource:
                 f"{path}: {len(unknown)} annotations belong to no image or category of the file: "
                 f"{unknown[:10]}; correct or delete them first"
             )
-        self.content: dict[str, Any] = json.loads(read_bytes(path))
-        self.names = {category["id"]: category["name"] for category in file.categories}
-        self.groups = self._grouped(_group_namer(group_by, self.content["images"], path))
+        content = json.loads(read_bytes(path))
+        return cls(content, str(path), group_by)
 
     def part(self, groups: Sequence[Group]) -> dict[str, Any]:
         """The content with the images of these groups only, in the order of the file."""
@@ -263,26 +277,30 @@ def _belongs(annotation: Mapping[str, Any], file: CocoFile) -> bool:
 
 
 def _group_namer(
-    group_by: str | None, images: list[dict[str, Any]], path: Path
+    group_by: str | None, images: list[dict[str, Any]], source: str
 ) -> Callable[[dict[str, Any]], Any]:
     """What tells an image's group; without `group_by` each is its own."""
     if group_by is None:
         return lambda image: image["id"]
     if any(group_by in image for image in images):
         _refuse(
-            [image for image in images if group_by not in image], f"have no key {group_by!r}", path
+            [image for image in images if group_by not in image],
+            f"have no key {group_by!r}",
+            source,
         )
         return lambda image: json.dumps(image[group_by], sort_keys=True)
     try:
         pattern = re.compile(group_by)
     except re.error as error:
         raise ValueError(
-            f"--group-by {group_by!r} is neither a key of the images in {path} nor a regular "
+            f"--group-by {group_by!r} is neither a key of the images in {source} nor a regular "
             f"expression: {error}"
         ) from error
     matches = {image["id"]: pattern.search(image["file_name"]) for image in images}
     _refuse(
-        [image for image in images if not matches[image["id"]]], f"do not match {group_by!r}", path
+        [image for image in images if not matches[image["id"]]],
+        f"do not match {group_by!r}",
+        source,
     )
 
     def name(image: dict[str, Any]) -> Any:
@@ -293,7 +311,7 @@ def _group_namer(
     return name
 
 
-def _refuse(images: list[dict[str, Any]], what: str, path: Path) -> None:
+def _refuse(images: list[dict[str, Any]], what: str, source: str) -> None:
     if images:
         listed = ", ".join(repr(image["file_name"]) for image in images[:5])
-        raise DatasetError(f"--group-by: {len(images)} images of {path} {what}: {listed}")
+        raise DatasetError(f"--group-by: {len(images)} images of {source} {what}: {listed}")

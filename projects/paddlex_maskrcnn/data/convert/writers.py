@@ -10,8 +10,9 @@ PaddleX reads. Objects that others cover lose pixels in one index picture; the w
 goes into further ones (see `datasets.index_masks`). More than 254 objects make the picture 16 bits deep.
 An object too thin for a pixel has its outline in the xml.
 
-Writers of folders take an empty folder, 'copy' or 'symlink' for the images and the name of the part of the
-set that this is, and return what the format has no words for and how often it was there.
+Writers of folders take an empty folder, a file name for each image id, 'copy' or 'symlink' for the images and
+the name of the part of the set that this is, and return what the format has no words for and how often it
+was there.
 """
 
 import base64
@@ -26,7 +27,6 @@ from typing import Any
 
 import numpy as np
 import pycocotools.mask as mask_util
-import yaml
 from PIL import Image
 
 from ...progress import shown
@@ -37,7 +37,9 @@ from ..datasets.labelme import has_holes
 from ..datasets.records import Record
 from ..datasets.voc import MASK_FOLDER
 from ..masks import as_text, bridged, clip_polygon, polygons_of_rle
-from .images import names_for, put, upright
+from .images import put, upright
+
+Names = Mapping[int, str]  # image id -> file name
 
 _LABELME_VERSION = "5.4.1"  # whose files have mask shapes
 _YOLO_DIGITS = 12
@@ -54,8 +56,8 @@ def write_lines(path: Path, lines: Sequence[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def coco_json(dataset: DetectionDataset, names: Mapping[int, str]) -> str:
-    """The json of a data set: its ids, classes, boxes and masks as they are.
+def as_coco(dataset: DetectionDataset, names: Names) -> dict[str, Any]:
+    """The content of a COCO json: a data set's ids, classes, boxes and masks as they are.
 
     Args:
         names: image id -> file_name.
@@ -77,13 +79,12 @@ def coco_json(dataset: DetectionDataset, names: Mapping[int, str]) -> str:
             _coco_annotation(annotation, record["image_id"], ids)
             for annotation in record["annotations"]
         ]
-    content = {
+    return {
         "info": {"description": f"converted from {dataset.name}"},
         "images": images,
         "annotations": annotations,
         "categories": dataset.categories,
     }
-    return json.dumps(content, ensure_ascii=False)
 
 
 def common_folder(dataset: DetectionDataset) -> str:
@@ -115,11 +116,10 @@ def _is_lost(annotation: dict[str, Any], lost: Counter[str]) -> bool:
 
 
 def write_easydata(
-    dataset: DetectionDataset, folder: Path, images: str, split: str
+    dataset: DetectionDataset, folder: Path, names: Names, images: str, split: str
 ) -> Counter[str]:
     """Write JPEGImages, Annotations, SPLIT_list.txt and labels.txt."""
     lost: Counter[str] = Counter()
-    names = names_for(dataset.records)
     (folder / "Annotations").mkdir(parents=True)
     lines = []
     for record in map(upright, written(dataset)):
@@ -148,9 +148,10 @@ def _easydata_entry(
     return {"name": labels[annotation["category_id"]], **corners, "mask": mask}
 
 
-def write_labelme(dataset: DetectionDataset, folder: Path, images: str, split: str) -> Counter[str]:
+def write_labelme(
+    dataset: DetectionDataset, folder: Path, names: Names, images: str, split: str
+) -> Counter[str]:
     """Write a picture and a json for each image, and the classes in labels.txt."""
-    names = names_for(dataset.records)
     for record in map(upright, written(dataset)):
         name = names[record["image_id"]]
         put(record["file_name"], folder / name, images)
@@ -213,10 +214,11 @@ def _labelme_mask(rle: dict[str, Any]) -> dict[str, Any]:
     return {"shape_type": "mask", "points": points, "mask": mask}
 
 
-def write_yolo(dataset: DetectionDataset, folder: Path, images: str, split: str) -> Counter[str]:
-    """Write images/SPLIT, labels/SPLIT and data.yaml."""
+def write_yolo(
+    dataset: DetectionDataset, folder: Path, names: Names, images: str, split: str
+) -> Counter[str]:
+    """Write images/SPLIT and labels/SPLIT; `parts` writes the data.yaml."""
     lost: Counter[str] = Counter()
-    names = names_for(dataset.records)
     (folder / "labels" / split).mkdir(parents=True)
     for record in map(upright, written(dataset)):
         name = names[record["image_id"]]
@@ -228,9 +230,6 @@ def write_yolo(dataset: DetectionDataset, folder: Path, images: str, split: str)
             if not _is_lost(annotation, lost)
         ]
         write_lines(folder / "labels" / split / Path(name).with_suffix(".txt"), lines)
-    content = {split: f"images/{split}", "names": dict(enumerate(dataset.labels))}
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    (folder / "data.yaml").write_text(text, encoding="utf-8")
     return lost
 
 
@@ -255,18 +254,20 @@ def _single_outline(segmentation: Any, frame: ImageFrame) -> np.ndarray:
     return bridged(polygons_of_rle(rle))
 
 
-def write_voc(dataset: DetectionDataset, folder: Path, images: str, split: str) -> Counter[str]:
+def write_voc(
+    dataset: DetectionDataset, folder: Path, names: Names, images: str, split: str
+) -> Counter[str]:
     """Write JPEGImages, Annotations, SegmentationObject, SPLIT_list.txt and labels.txt.
 
     Args:
         folder: an empty folder.
+        names: image id -> file name.
         images: 'copy' or 'symlink'.
         split: the part of the set that this is.
 
     Returns:
         what the format has no words for, which is nothing.
     """
-    names = names_for(dataset.records)
     for part in ("Annotations", MASK_FOLDER):
         (folder / part).mkdir(parents=True)
     lines = []

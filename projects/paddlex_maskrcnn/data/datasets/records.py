@@ -36,17 +36,19 @@ class PackedRecords(Sequence[Record]):
     def __init__(self, records: Iterable[Record] = ()) -> None:
         """Pack the records, which may come from a generator."""
         buffer = bytearray()
-        ends, sizes, counts, classes, crowd = [], [], [], [], []
+        ends, sizes, counts, classes, crowd, files = [], [], [], [], [], []
         for record in records:
             buffer += pickle.dumps(record, protocol=pickle.HIGHEST_PROTOCOL)
             ends.append(len(buffer))
             sizes.append((record["height"], record["width"]))
+            files.append(hash(record["file_name"]))
             counts.append(len(record["annotations"]))
             classes += [annotation["category_id"] for annotation in record["annotations"]]
             crowd += [bool(annotation["iscrowd"]) for annotation in record["annotations"]]
         self._bytes = np.frombuffer(buffer, np.uint8)
         self._ends = np.array([0, *ends], np.int64)
         self.sizes = np.array(sizes, np.int32).reshape(-1, 2)
+        self._files = np.array(files, np.int64)  # hashes of their names
         self.num_objects = np.array(counts, np.int64)
         self.classes = np.array(classes, np.int32)
         self.is_crowd = np.array(crowd, bool)
@@ -73,7 +75,7 @@ class PackedRecords(Sequence[Record]):
         whole = PackedRecords()
         whole._bytes = np.concatenate([self._bytes, other._bytes])
         whole._ends = np.concatenate([self._ends, self._ends[-1] + other._ends[1:]])
-        for column in ("sizes", "num_objects", "classes", "is_crowd"):
+        for column in ("sizes", "_files", "num_objects", "classes", "is_crowd"):
             both = [getattr(self, column), getattr(other, column)]
             setattr(whole, column, np.concatenate(both))
         return whole
@@ -81,8 +83,13 @@ class PackedRecords(Sequence[Record]):
     @property
     def nbytes(self) -> int:
         """Memory it takes."""
-        columns = (self.sizes, self.num_objects, self.classes, self.is_crowd)
+        columns = (self.sizes, self._files, self.num_objects, self.classes, self.is_crowd)
         return self._bytes.nbytes + self._ends.nbytes + sum(column.nbytes for column in columns)
+
+    def shared_files(self) -> np.ndarray:
+        """Positions of the images whose file another one has too."""
+        _, first, count = np.unique(self._files, return_inverse=True, return_counts=True)
+        return np.flatnonzero(count[first] > 1)
 
     def _part(self, start: int, stop: int, step: int) -> "PackedRecords":
         """A slice; a contiguous one shares the bytes, so that `set_num_samples` costs nothing."""
@@ -94,7 +101,7 @@ class PackedRecords(Sequence[Record]):
         part = PackedRecords()
         part._bytes = self._bytes[self._ends[start] : self._ends[stop]]
         part._ends = self._ends[start : stop + 1] - self._ends[start]
-        part.sizes = self.sizes[start:stop]
+        part.sizes, part._files = self.sizes[start:stop], self._files[start:stop]
         part.num_objects = self.num_objects[start:stop]
         part.classes, part.is_crowd = self.classes[first:last], self.is_crowd[first:last]
         return part

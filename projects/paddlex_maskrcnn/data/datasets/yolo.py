@@ -183,6 +183,7 @@ class DataYaml:
     Attributes:
         path: the file.
         root: the folder its parts start from, absolute.
+        lines: all that it says.
         names: class number as label files have it -> name, in order of the numbers.
     """
 
@@ -193,8 +194,8 @@ class DataYaml:
             DatasetError: if it is not a data.yaml.
         """
         self.path = path
-        self._content = _parse_yaml(path)
-        self.names = _names(self._content, path)
+        self.lines = _parse_yaml(path)
+        self.names = _names(self.lines, path)
         self.root = self._root()
 
     def pictures(self, split: str, problems: Problems) -> list[Path]:
@@ -203,11 +204,11 @@ class DataYaml:
         Raises:
             DatasetError: if there is no such part, or nothing in it.
         """
-        entries = self._content.get(split)
+        entries = self.lines.get(split)
         if isinstance(entries, str):
             entries = [entries]
         if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-            parts = [key for key in ("train", "val", "test") if self._content.get(key)]
+            parts = [key for key in ("train", "val", "test") if self.lines.get(key)]
             raise DatasetError(
                 f"{self.path}: {split!r} must be a folder, a list file, or a list of them, "
                 f"got {entries!r:.80} (it has {', '.join(parts) or 'no part at all'})"
@@ -247,7 +248,7 @@ class DataYaml:
 
     def _root(self) -> Path:
         folder = self.path.absolute().parent
-        said = self._content.get("path")
+        said = self.lines.get("path")
         if said is None or said == "":
             return folder
         if not isinstance(said, str) or "\0" in said:
@@ -264,7 +265,7 @@ class DataYaml:
 
     def _parts(self) -> list[str]:
         """All folders and lists that the file names."""
-        parts = [self._content.get(key) for key in ("train", "val", "test")]
+        parts = [self.lines.get(key) for key in ("train", "val", "test")]
         entries = [
             entry for part in parts for entry in (part if isinstance(part, list) else [part])
         ]
