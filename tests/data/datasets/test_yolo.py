@@ -160,7 +160,7 @@ def test_classes_without_a_name(yolo, number):
         ("names: 3\ntrain: images", "'names' must be a list or a mapping, got 3"),
         ("names: []\ntrain: images", "'names' must name classes"),
         ("names: [a, a]\ntrain: images", "'names' must name classes, each once"),
-        ("names: &a [*a]\ntrain: images", "is no class"),
+        ("names: &a [*a]\ntrain: images", "a value contains itself"),
         ("names: {a: b}\ntrain: images", "'a': 'b' is no class"),
         ("names: [a]\nnc: 2\ntrain: images", "'nc' is 2, but 'names' has 1 classes"),
         (

@@ -23,9 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ...config import signatures
+from ...config import signatures, yaml_io
+from ...config.check import shown
 from ...config.dataset_params import YoloSegmentationParams
 from ...config.signature import takes_params
 from .annotations import ImageFrame, RawAnnotation
@@ -160,7 +159,7 @@ def _problem(
     if numbers is not None and len(numbers) == 5:
         return BOX_LINE, where
     if numbers is None or len(numbers) < 7 or not len(numbers) % 2:
-        return BAD_LINE, f"{where}: {line!r:.60}"
+        return BAD_LINE, f"{where}: {shown(line, 60)}"
     if numbers[0] not in classes:
         return UNKNOWN_NUMBER, f"{where}: {numbers[0]:g}"
     if not all(-_FARTHEST <= number <= 1 + _FARTHEST for number in numbers[1:]):
@@ -210,7 +209,7 @@ class DataYaml:
             parts = [key for key in ("train", "val", "test") if self._content.get(key)]
             raise DatasetError(
                 f"{self.path}: {split!r} must be a folder, a list file, or a list of them, "
-                f"got {entries!r:.80} (it has {', '.join(parts) or 'no part at all'})"
+                f"got {shown(entries, 80)} (it has {', '.join(parts) or 'no part at all'})"
             )
         pictures = [path for entry in entries for path in self._pictures_of(entry, split, problems)]
         if not pictures and not problems.occurrences:
@@ -251,7 +250,7 @@ class DataYaml:
         if said is None or said == "":
             return folder
         if not isinstance(said, str) or "\0" in said:
-            raise DatasetError(f"{self.path}: 'path' must be a folder, got {said!r:.80}")
+            raise DatasetError(f"{self.path}: 'path' must be a folder, got {shown(said, 80)}")
         tried = [folder / said, Path(said).absolute()]
         existing = [root for root in tried if root.is_dir()]
         for root in [*existing, folder]:
@@ -260,7 +259,7 @@ class DataYaml:
         if existing:
             return Path(os.path.normpath(existing[0]))
         listed = " nor ".join(repr(str(path)) for path in tried)
-        raise DatasetError(f"{self.path}: 'path' is {said!r}, but there is no folder {listed}")
+        raise DatasetError(f"{self.path}: 'path' is {shown(said)}, but there is no folder {listed}")
 
     def _parts(self) -> list[str]:
         """All folders and lists that the file names."""
@@ -273,10 +272,10 @@ class DataYaml:
 
 def _parse_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(read_text(path))
+        content = yaml_io.load(read_text(path))
     except UnusableFileError as error:
         raise DatasetError(f"data_yaml {str(path)!r}: {error}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except yaml_io.YamlError as error:
         raise DatasetError(f"{path} is not YAML: {error}") from error
     if not isinstance(content, dict) or "names" not in content:
         raise DatasetError(f"{path} is not a YOLO data set's yaml: it has no 'names'")
@@ -290,14 +289,16 @@ def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
     elif isinstance(given, list):
         pairs = list(enumerate(given))
     else:
-        raise DatasetError(f"{path}: 'names' must be a list or a mapping, got {given!r:.80}")
+        raise DatasetError(f"{path}: 'names' must be a list or a mapping, got {shown(given, 80)}")
     names: dict[int, str] = {}
     for number, name in pairs:
         if not isinstance(number, int) or number < 0 or not isinstance(name, str | int | float):
-            raise DatasetError(f"{path}: 'names': {number!r:.40}: {name!r:.40} is no class")
+            raise DatasetError(
+                f"{path}: 'names': {shown(number, 40)}: {shown(name, 40)} is no class"
+            )
         names[number] = str(name)
     if not names or len(set(names.values())) < len(names):
-        raise DatasetError(f"{path}: 'names' must name classes, each once, got {given!r:.200}")
+        raise DatasetError(f"{path}: 'names' must name classes, each once, got {shown(given, 200)}")
     count = content.get("nc")
     if isinstance(count, int) and count != len(names):
         raise DatasetError(f"{path}: 'nc' is {count}, but 'names' has {len(names)} classes")
