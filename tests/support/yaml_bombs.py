@@ -3,6 +3,7 @@
 import resource
 import time
 from contextlib import contextmanager
+from itertools import pairwise
 
 _NAMES = "abcdefghi"
 
@@ -10,7 +11,7 @@ _NAMES = "abcdefghi"
 def _doubled(line):
     """Nine levels, each nine times the one before."""
     lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
-    for before, name in zip(_NAMES, _NAMES[1:], strict=False):
+    for before, name in pairwise(_NAMES):
         lines.append(line.format(name=name, before=before, nine=", ".join([f"*{before}"] * 9)))
     return "\n".join(lines)
 
@@ -20,7 +21,7 @@ BOMBS = {
     "merges": _doubled("{name}: &{name} {{<<: [{nine}], k{name}: 1}}").replace(
         "[x, x, x, x, x, x, x, x, x]", "{x: 1}"
     ),
-    "keys": _doubled("{name}: &{name} {{1: *{before}, 2: *{before}, 3: *{before}, 4: *{before}, 5: *{before}}}"),
+    "keys": _doubled("{name}: &{name} {{1: *{before}, 2: *{before}, 3: *{before}, 4: [{nine}]}}"),
     "long text": "a: &a " + "x" * 300_000 + "\nb: [" + ", ".join(["*a"] * 500) + "]",
     "depth in brackets": "a: " + "[" * 5_000 + "]" * 5_000,
     "depth in lines": "\n".join(" " * k + "a:" for k in range(1_500)),
@@ -38,7 +39,7 @@ BOMBS = {
 
 @contextmanager
 def bounded(seconds=10.0, megabytes=200):
-    """Fails when the block takes more time, or more memory than the process ever had; allows for a slow core."""
+    """Fails when the block takes more time, or adds more to the most memory that the process ever had."""
     before, start = _most_memory(), time.monotonic()
     yield
     spent, taken = time.monotonic() - start, (_most_memory() - before) / 1024
