@@ -85,7 +85,7 @@ class _Short(reprlib.Repr):
         return "{" + ", ".join(pairs + ["..."] * (len(value) > self.maxdict)) + "}"
 
 
-def shown(value: object, most: int = 500) -> str:
+def short_repr(value: object, most: int = 500) -> str:
     """A user's value for a message: its `repr`, of which no more than the start is ever built."""
     text = _Short().repr(value)
     return text if len(text) <= most else f"{text[:most]}..."
@@ -93,7 +93,7 @@ def shown(value: object, most: int = 500) -> str:
 
 def suggestion(word: object, choices: Iterable[str]) -> str:
     """ "; did you mean 'x'?" for the nearest known spelling, or nothing."""
-    word = word if isinstance(word, str) else shown(word)
+    word = word if isinstance(word, str) else short_repr(word)
     if len(word) > _LONGEST_WORD:
         return ""
     names = list(choices)
@@ -118,7 +118,7 @@ def check_value(this: Field, value: Any) -> tuple[Any, str]:
         converted, fits = _convert(value, kind)
         if fits:
             return converted, _out_of_bounds(converted, param)
-    return value, f"is {shown(value)}; {_needed(this, value)}"
+    return value, f"is {short_repr(value)}; {_needed(this, value)}"
 
 
 def check_section(
@@ -252,7 +252,7 @@ def _out_of_bounds(value: Any, param: Param) -> str:
     if param.values is not None and value is not None:
         chosen = value if isinstance(value, list) else [value]
         for entry in (entry for entry in chosen if entry not in param.values):
-            return f"is {shown(value)}; choose one of {param.allowed()}{suggestion(entry, param.values)}"
+            return f"is {short_repr(value)}; choose one of {param.allowed()}{suggestion(entry, param.values)}"
         return ""
     is_list = isinstance(value, list)
     numbers = [
@@ -261,8 +261,8 @@ def _out_of_bounds(value: Any, param: Param) -> str:
     wrong = not all(_inside(number, param) for number in numbers)
     wrong |= is_list and _is_misshapen(value, param)
     if isinstance(value, str) and param.values is None and param.allowed() and value != "auto":
-        return f"is {shown(value)}; allowed: a number {param.allowed()} or 'auto'"
-    return f"is {shown(value)}; allowed: {param.allowed(in_list=is_list)}" if wrong else ""
+        return f"is {short_repr(value)}; allowed: a number {param.allowed()} or 'auto'"
+    return f"is {short_repr(value)}; allowed: {param.allowed(in_list=is_list)}" if wrong else ""
 
 
 def _is_misshapen(value: list, param: Param) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import profiles, schema, yaml_io
-from .check import ConfigError, Problem, check_section, shown, suggestion, without_retired
+from .check import ConfigError, Problem, check_section, short_repr, suggestion, without_retired
 from .dataset_params import DATASETS, JOINED, DatasetChoice
 from .interpolation import resolve, steps_of
 from .operator_params import TRANSFORMS, OperatorChoice, recipe
@@ -159,7 +159,7 @@ class _Sections:
         """The value as a mapping; None (an empty section) is one too."""
         if value is None or isinstance(value, Mapping):
             return dict(value or {})
-        text = f"is {shown(value)}; allowed: a mapping of keys to values"
+        text = f"is {short_repr(value)}; allowed: a mapping of keys to values"
         self.problems.append(Problem(key, text, self.locate(key)))
         return {}
 
@@ -213,7 +213,7 @@ class _Sections:
         values = self.mapping(prefix, value)
         kind = values.pop("type", "CocoDetection")
         if not isinstance(kind, str) or kind not in DATASETS:
-            text = f"is {shown(kind)}; choose one of {', '.join(DATASETS)}"
+            text = f"is {short_repr(kind)}; choose one of {', '.join(DATASETS)}"
             text += suggestion(kind, DATASETS)
             self.problems.append(Problem(f"{prefix}.type", text, self.locate(f"{prefix}.type")))
             return None
@@ -225,8 +225,8 @@ class _Sections:
         """Several data sets; `parts` is the key that holds their list."""
         given = values.get("parts")
         if "parts" in values and not _is_list_of_mappings(given):
-            text = f"is {shown(given)}; allowed: a list of mappings"
-            self.problems.append(Problem(f"{prefix}.parts", text, self.locate(f"{prefix}.parts")))
+            text = f"is {short_repr(given)}; allowed: a list of mappings"
+            self.problems.append(Problem(parts, text, self.locate(parts)))
             return DatasetChoice(type=JOINED, arguments=None)
         if given == []:
             text = "is []; allowed: at least one data set"
@@ -252,7 +252,7 @@ class _Sections:
                 text = f"is not a known key{suggestion(name, ('train', 'eval'))}"
                 self.problems.append(Problem(key, text, self.locate(key)))
             elif not isinstance(operators, list) or not operators:
-                text = f"is {shown(operators)}; allowed: a list of operators"
+                text = f"is {short_repr(operators)}; allowed: a list of operators"
                 self.problems.append(Problem(key, text, self.locate(key)))
             else:
                 checked = [
@@ -266,12 +266,12 @@ class _Sections:
         if isinstance(value, str):
             value = {value: None}
         if not isinstance(value, Mapping) or len(value) != 1:
-            text = f"is {shown(value)}; allowed: '- Name' or '- Name: {{argument: value}}'"
+            text = f"is {short_repr(value)}; allowed: '- Name' or '- Name: {{argument: value}}'"
             self.problems.append(Problem(key, text, self.locate(key)))
             return None
         ((name, arguments),) = value.items()
         if name not in TRANSFORMS:
-            text = f"is {shown(name)}; choose one of {', '.join(TRANSFORMS)}"
+            text = f"is {short_repr(name)}; choose one of {', '.join(TRANSFORMS)}"
             text += suggestion(name, TRANSFORMS)
             self.problems.append(Problem(key, text, self.locate(key)))
             return None

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from .check import ConfigError, Problem, shown
+from .check import ConfigError, Problem, short_repr
 
 Lines = dict[str, int]
 
@@ -273,7 +273,7 @@ def _note_key(
     origin = f"{path}:{line}"
     if len(key) > _LONGEST_KEY:
         text = f"has more than {_LONGEST_KEY} characters"
-        raise ConfigError([Problem(shown(key), text, origin)])
+        raise ConfigError([Problem(short_repr(key), text, origin)])
     if key in lines:
         repeated.append(Problem(key, f"stands twice, first in line {lines[key]}", origin))
     lines[key] = line

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pycocotools.mask as mask_util
 
-from ...config.check import shown
 from ..masks import checked_rle
 from .problems import Kind, Problems
 
@@ -165,7 +164,7 @@ class AnnotationChecker:
             x, y, width, height = bounds_of(mask)
             return _clipped(x, y, width, height, frame)
         if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
-            raise _UnusableError(BAD_BOX, f"{shown(bbox, 60)}")
+            raise _UnusableError(BAD_BOX, f"{bbox!r:.60}")
         x, y, width, height = map(float, bbox)
         if max(-x, -y, x + width - frame.width, y + height - frame.height) > _TOLERANCE:
             box = _clipped(x, y, width, height, frame)  # raises when nothing is left

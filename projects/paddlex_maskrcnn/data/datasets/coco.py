@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 from ...config import signatures
-from ...config.check import shown
 from ...config.dataset_params import CocoDetectionParams
 from ...config.signature import takes_params
 from ...garbage_collection import collection_paused
@@ -270,7 +269,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _what(content: Any) -> str:
-    return "a list" if isinstance(content, list) else f"{shown(content, 20)}"
+    return "a list" if isinstance(content, list) else f"{content!r:.20}"
 
 
 def _categories(entries: list[dict[str, Any]], problems: Problems) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ...config.check import shown
 from ..images import IMAGE_SUFFIXES
 from .base import Content, DetectionDataset, as_categories
 from .files import leaves_folder, read_labels, read_lines
@@ -150,7 +149,7 @@ def _lines(file_list: str, problems: Problems, columns: tuple[int, ...]) -> list
         names = [name.strip() for name in line.split("\t")] if "\t" in line else line.split()
         where = f"{os.path.basename(file_list)} line {number}"
         if len(names) not in columns or "" in names:
-            problems.add(BAD_LINE, f"{where}: {shown(line, 80)}")
+            problems.add(BAD_LINE, f"{where}: {line!r:.80}")
         else:
             lines.append(_Line(tuple(name.replace("\\", "/") for name in names), where))
     return lines
