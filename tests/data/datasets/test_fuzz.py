@@ -1,4 +1,4 @@
-"""Files that cannot be read and pictures spoiled at random, in every format: a clear error, or nothing is lost.
+"""Unreadable files, and pictures spoiled at random, in every format: a clear error, or nothing is lost.
 
 Whatever is done to an annotation file or a picture, a set either opens with all its objects, or a
 DatasetError names the file; nothing else is raised, nothing hangs, and no file is changed by us.
