@@ -12,6 +12,7 @@ import yaml
 
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn.inference.model_directory import damage_of, read_tensors
+from support.yaml_bombs import BOMBS, bounded
 
 
 @pytest.fixture
@@ -127,3 +128,12 @@ def test_it_is_not_unpacked_to_see_that_it_is_compressed(tmp_path):
     assert path.stat().st_size < 2**20
     with pytest.raises(ValueError, match="it is compressed"):
         read_tensors(path)
+
+
+@pytest.mark.parametrize("name", ["references", "merges", "depth in brackets", "long number"])
+def test_a_stranger_s_card_that_stands_for_too_much(tmp_path, name):
+    for file, text in {"model.yml": BOMBS[name], "model.pth": "", ".success": ""}.items():
+        (tmp_path / file).write_text(text)
+    with bounded(), pytest.raises(ValueError, match=r"model\.yml is not valid YAML") as caught:
+        pdx.load_model(tmp_path)
+    assert len(str(caught.value)) < 1_000

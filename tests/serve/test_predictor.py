@@ -71,3 +71,16 @@ def test_uploads_that_do_not_end(served_model, receive, status, kind):
         asyncio.run(predicting.answer(request, Query()))
     assert refusal.value.status == status
     assert predicting.under_way == 0
+
+
+def test_the_work_of_all_tiles_is_limited(served_model, monkeypatch):
+    """Tiles that the transforms make large, and that share most of their pixels."""
+    pipeline = transforms.Compose([transforms.ResizeByShort(200, 200)])
+    monkeypatch.setattr(served_model.network.card, "transforms", pipeline.to_config())
+    predictor, limits = Predictor(served_model), Limits(max_pixels=200 * 200)
+    assert predictor.check_work(32, 64, PredictOptions(tile=32, overlap=0.5), limits) == 3
+    with pytest.raises(
+        RefusalError, match=r"5 tiles .* 200000 pixels of, more than the 160000"
+    ) as refusal:
+        predictor.check_work(32, 64, PredictOptions(tile=32, overlap=0.75), limits)
+    assert refusal.value.status == 413

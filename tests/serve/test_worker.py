@@ -1,6 +1,7 @@
 """The model's thread: what runs together, what is not run at all, and failures."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -178,3 +179,58 @@ def test_the_time_to_wait_follows_the_pace(worker, model):
     worker.pace = 1.6
     submit_while_busy(worker, model, [(image(n), OPTIONS) for n in (1, 2)])
     assert worker.wait == 5
+
+
+def test_what_is_late_is_not_computed(worker, model):
+    """Its request was answered long ago, even if nothing cancelled it."""
+    first = worker.submit(image(0), OPTIONS)
+    assert model.began.wait(10)
+    late = worker.submit(image(1), OPTIONS, end=time.monotonic() - 1)
+    soon = worker.submit(image(2), OPTIONS, end=time.monotonic() + 60)
+    model.allowed.set()
+    assert results([first, soon]) == [[0], [2]]
+    assert late.cancelled()
+    assert model.batches == [[0], [2]]
+
+
+def test_a_batch_that_fails_is_not_tried_again_for_those_who_are_late(worker, model):
+    futures = submit_while_busy(worker, model, [])
+    end = time.monotonic() + 0.3
+    futures += [worker.submit(image(k), OPTIONS, end=end) for k in (1, 2)]
+
+    def slow_failure(images):
+        time.sleep(0.4 if len(images) > 1 else 0)
+        return ValueError("bad")
+
+    model.error = slow_failure
+    model.allowed.set()
+    for future in futures[1:]:
+        assert isinstance(future.exception(10), TimeoutError)
+    assert model.batches == [[0], [1, 2]]
+
+
+def test_tiles_that_run_together_are_limited(model):
+    """Three images of two tiles, of which no more than five run at a time; one image is never cut."""
+    worker = Worker(model, lambda: None, batch_size=3, most_tiles=5)
+    worker.start()
+    first = worker.submit(image(0), OPTIONS)
+    assert model.began.wait(10)
+    futures = [worker.submit(image(k), OPTIONS, num_tiles=2) for k in (1, 2, 3)]
+    futures.append(worker.submit(image(4), OPTIONS, num_tiles=9))
+    model.allowed.set()
+    assert results([first, *futures]) == [[0], [1], [2], [3], [4]]
+    assert model.batches == [[0], [1, 2], [3], [4]]
+    worker.stop(10)
+
+
+def test_a_run_that_does_not_end_is_trouble_until_it_ends(model):
+    worker = Worker(model, lambda: None, batch_size=3, longest_run=0.05)
+    worker.start()
+    future = worker.submit(image(0), OPTIONS)
+    assert model.began.wait(10)
+    time.sleep(0.1)
+    assert worker.trouble == "a run of the network has taken more than 0.05 seconds"
+    model.allowed.set()
+    assert future.result(10).objects == [0]
+    worker.stop(10)
+    assert worker.trouble is None

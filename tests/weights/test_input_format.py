@@ -9,6 +9,7 @@ from paddlex_maskrcnn.config.yaml_io import dump
 from paddlex_maskrcnn.inference.network import ModelCard
 from paddlex_maskrcnn.weights.input_format import IMAGENET_RGB, PADDLEX_RGB, InputFormat
 from paddlex_maskrcnn.weights.source import open_file
+from support.yaml_bombs import BOMBS, bounded
 
 
 @pytest.fixture
@@ -73,3 +74,11 @@ def test_model_pth_of_our_own_directory(checkpoint):
     card = ModelCard(ModelParams(), ["a"], [1], PADDLEX_RGB, pretrained=True)
     checkpoint.with_name("model.yml").write_text(dump(card.as_plain()))
     assert open_file(checkpoint).input_format == PADDLEX_RGB
+
+
+@pytest.mark.parametrize("name", ["references", "merges", "long number"])
+def test_configs_that_stand_for_too_much(checkpoint, name):
+    (checkpoint.parent / "config.yaml").write_text(BOMBS[name])
+    with bounded(), pytest.raises(ValueError, match="cannot be read as YAML") as caught:
+        open_file(checkpoint)
+    assert len(str(caught.value)) < 1_000

@@ -8,6 +8,7 @@ from paddlex_maskrcnn.weights.input_format import PADDLEX_RGB, InputFormat
 from paddlex_maskrcnn.weights.paddlex_model import read_paddlex_model
 from paddlex_maskrcnn.weights.source import open_weights
 from reference.paddle_format import write_pdparams
+from support.yaml_bombs import BOMBS, bounded
 
 NORMALIZE = {
     "max_val": [255.0, 255.0, 255.0],
@@ -215,3 +216,12 @@ def test_yaml_that_would_run_code(folder):
     path.write_text("Model: !!python/object/apply:os.system ['true']\n")
     with pytest.raises(ValueError, match="cannot be read"):
         read_paddlex_model(path.parent)
+
+
+@pytest.mark.parametrize("name", ["references", "merges", "depth in brackets"])
+def test_yaml_that_stands_for_too_much(folder, name):
+    path = folder()
+    (path / "model.yml").write_text("Model: MaskRCNN\n_init_params: {}\n" + BOMBS[name])
+    with bounded(), pytest.raises(ValueError, match=r"model\.yml cannot be read") as caught:
+        read_paddlex_model(path)
+    assert len(str(caught.value)) < 1_000

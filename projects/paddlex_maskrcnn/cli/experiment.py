@@ -148,7 +148,7 @@ def _mentions(text: str, value: Any) -> bool:
 
 def _value_at(given: Any, key: str) -> Any:
     """What was written under a full key; None where it cannot be followed."""
-    from ..config.load import steps_of
+    from ..config.interpolation import steps_of
 
     try:
         for name in steps_of(key):

@@ -37,6 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=int, default=8000, help="0: a free one (default: 8000)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name that requests may call the service by, several times if need be; *: any "
+        "(default: IP addresses, localhost, and the machine's name where others can reach it)",
+    )
     for name, (unit, text) in _LIMITS.items():
         default = getattr(Limits(), name)
         parser.add_argument(
@@ -55,13 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
     from .. import load_model
     from ..engine.logs import run_log
     from ..serve.app import create_app, run_server
+    from ..serve.guards import allowed_hosts
 
     limits = Limits(**{name: getattr(arguments, name) for name in _LIMITS})
+    hosts = allowed_hosts(arguments.host, arguments.allow_host)
     key = os.environ.get(API_KEY) or None
     with run_log():
         # the service warms it up in the thread that uses it
         model = load_model(arguments.model, arguments.device, warm=False)
-        app = create_app(model, limits, key)
+        app = create_app(model, limits, key, hosts)
         run_server(app, arguments.host, arguments.port, limits.timeout, key is not None)
     return 0
 

@@ -7,11 +7,12 @@ import functools
 import logging
 import math
 import os
+import reprlib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from .params import REQUIRED, Param, default_of, param_of
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 # (key as written) -> file and line
 Locate = Callable[[str], str]
+
+_MOST_LISTED = 100
+_LONGEST_WORD = 100  # that spellings are compared with
 
 
 @dataclass(frozen=True)
@@ -53,16 +57,50 @@ class ConfigError(ValueError):
 def _as_text(problems: list[Problem]) -> str:
     if len(problems) == 1:
         return str(problems[0])
-    return "\n".join([f"{len(problems)} problems", *(f"  {problem}" for problem in problems)])
+    listed = [f"  {problem}" for problem in problems[:_MOST_LISTED]]
+    more = len(problems) - len(listed)
+    rest = [f"  and {more} more"] if more else []
+    return "\n".join([f"{len(problems)} problems", *listed, *rest])
+
+
+class _Short(reprlib.Repr):
+    """`repr` that ends early, in the order of the value and without building the rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother, self.maxlong = 3, 200, 200, 500
+        self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdict = 20
+
+    def repr_int(self, value: int, level: int) -> str:
+        # Python writes no longer ones
+        return super().repr_int(value, level) if value.bit_length() < 14_000 else "a huge number"
+
+    def repr_dict(self, value: Any, level: int) -> str:
+        if level <= 0:
+            return "{...}" if value else "{}"
+        pairs = [
+            f"{self.repr1(key, level - 1)}: {self.repr1(entry, level - 1)}"
+            for key, entry in islice(value.items(), self.maxdict)
+        ]
+        return "{" + ", ".join(pairs + ["..."] * (len(value) > self.maxdict)) + "}"
+
+
+def short_repr(value: object, most: int = 500) -> str:
+    """A user's value for a message: its `repr`, of which no more than the start is ever built."""
+    text = _Short().repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def suggestion(word: object, choices: Iterable[str]) -> str:
     """ "; did you mean 'x'?" for the nearest known spelling, or nothing."""
+    word = word if isinstance(word, str) else short_repr(word)
+    if len(word) > _LONGEST_WORD:
+        return ""
     names = list(choices)
     by_lower = {name.lower(): name for name in names}
     # of three letters two in common say nothing: gpu is not cpu
-    cutoff = 0.6 if len(str(word)) > 3 else 0.7
-    near = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=cutoff)
+    cutoff = 0.6 if len(word) > 3 else 0.7
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=cutoff)
     return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
 
 
@@ -80,7 +118,7 @@ def check_value(this: Field, value: Any) -> tuple[Any, str]:
         converted, fits = _convert(value, kind)
         if fits:
             return converted, _out_of_bounds(converted, param)
-    return value, f"is {value!r}; {_needed(this, value)}"
+    return value, f"is {short_repr(value)}; {_needed(this, value)}"
 
 
 def check_section(
@@ -214,7 +252,7 @@ def _out_of_bounds(value: Any, param: Param) -> str:
     if param.values is not None and value is not None:
         chosen = value if isinstance(value, list) else [value]
         for entry in (entry for entry in chosen if entry not in param.values):
-            return f"is {value!r}; choose one of {param.allowed()}{suggestion(entry, param.values)}"
+            return f"is {short_repr(value)}; choose one of {param.allowed()}{suggestion(entry, param.values)}"
         return ""
     is_list = isinstance(value, list)
     numbers = [
@@ -223,8 +261,8 @@ def _out_of_bounds(value: Any, param: Param) -> str:
     wrong = not all(_inside(number, param) for number in numbers)
     wrong |= is_list and _is_misshapen(value, param)
     if isinstance(value, str) and param.values is None and param.allowed() and value != "auto":
-        return f"is {value!r}; allowed: a number {param.allowed()} or 'auto'"
-    return f"is {value!r}; allowed: {param.allowed(in_list=is_list)}" if wrong else ""
+        return f"is {short_repr(value)}; allowed: a number {param.allowed()} or 'auto'"
+    return f"is {short_repr(value)}; allowed: {param.allowed(in_list=is_list)}" if wrong else ""
 
 
 def _is_misshapen(value: list, param: Param) -> bool:

@@ -175,7 +175,7 @@ class DrawnShapesParams:
 
     def broken_rules(self) -> Iterator[tuple[str, str]]:
         if not re.fullmatch(r"[\w-]+", self.split):  # it names a folder
-            yield "split", f"is {self.split!r}; allowed: a plain name"
+            yield "split", f"is {self.split[:100]!r}; allowed: a plain name"
 
 
 DATASETS: dict[str, type] = {

@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, cast
-
-import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from typing import Any
 
 from . import profiles, schema, yaml_io
-from .check import ConfigError, Problem, check_section, suggestion, without_retired
+from .check import ConfigError, Problem, check_section, short_repr, suggestion, without_retired
 from .dataset_params import DATASETS, JOINED, DatasetChoice
+from .interpolation import resolve, steps_of
 from .operator_params import TRANSFORMS, OperatorChoice, recipe
 from .params import param_of
 
 logger = logging.getLogger(__name__)
 
+_MOST_VALUES = 20_000  # of an experiment file
 _SHIPPED = Path(__file__).parent.parent / "configs"
 
 
@@ -59,10 +56,10 @@ def load_experiment(
         FileNotFoundError: when there is no such file.
     """
     file = find_config(path)
-    given, lines = yaml_io.read(file)
+    given, lines = yaml_io.read(file, _MOST_VALUES)
     origins = {key: f"{file}:{line}" for key, line in lines.items()}
     problems = _override(given, origins, overrides)
-    given = _resolve(given, origins, problems)
+    given = resolve(given, origins, problems)
     sections, profiled = profiles.fill_in(given, origins.get(profiles.KEY, ""), problems)
     experiment = check_experiment(sections, origins, problems)
     if problems or experiment is None:
@@ -162,7 +159,7 @@ class _Sections:
         """The value as a mapping; None (an empty section) is one too."""
         if value is None or isinstance(value, Mapping):
             return dict(value or {})
-        text = f"is {value!r}; allowed: a mapping of keys to values"
+        text = f"is {short_repr(value)}; allowed: a mapping of keys to values"
         self.problems.append(Problem(key, text, self.locate(key)))
         return {}
 
@@ -215,8 +212,8 @@ class _Sections:
             return self.joined({"parts": value}, prefix, prefix)
         values = self.mapping(prefix, value)
         kind = values.pop("type", "CocoDetection")
-        if kind not in DATASETS:
-            text = f"is {kind!r}; choose one of {', '.join(DATASETS)}"
+        if not isinstance(kind, str) or kind not in DATASETS:
+            text = f"is {short_repr(kind)}; choose one of {', '.join(DATASETS)}"
             text += suggestion(kind, DATASETS)
             self.problems.append(Problem(f"{prefix}.type", text, self.locate(f"{prefix}.type")))
             return None
@@ -228,8 +225,8 @@ class _Sections:
         """Several data sets; `parts` is the key that holds their list."""
         given = values.get("parts")
         if "parts" in values and not _is_list_of_mappings(given):
-            text = f"is {given!r}; allowed: a list of mappings"
-            self.problems.append(Problem(f"{prefix}.parts", text, self.locate(f"{prefix}.parts")))
+            text = f"is {short_repr(given)}; allowed: a list of mappings"
+            self.problems.append(Problem(parts, text, self.locate(parts)))
             return DatasetChoice(type=JOINED, arguments=None)
         if given == []:
             text = "is []; allowed: at least one data set"
@@ -255,7 +252,7 @@ class _Sections:
                 text = f"is not a known key{suggestion(name, ('train', 'eval'))}"
                 self.problems.append(Problem(key, text, self.locate(key)))
             elif not isinstance(operators, list) or not operators:
-                text = f"is {operators!r}; allowed: a list of operators"
+                text = f"is {short_repr(operators)}; allowed: a list of operators"
                 self.problems.append(Problem(key, text, self.locate(key)))
             else:
                 checked = [
@@ -269,12 +266,12 @@ class _Sections:
         if isinstance(value, str):
             value = {value: None}
         if not isinstance(value, Mapping) or len(value) != 1:
-            text = f"is {value!r}; allowed: '- Name' or '- Name: {{argument: value}}'"
+            text = f"is {short_repr(value)}; allowed: '- Name' or '- Name: {{argument: value}}'"
             self.problems.append(Problem(key, text, self.locate(key)))
             return None
         ((name, arguments),) = value.items()
         if name not in TRANSFORMS:
-            text = f"is {name!r}; choose one of {', '.join(TRANSFORMS)}"
+            text = f"is {short_repr(name)}; choose one of {', '.join(TRANSFORMS)}"
             text += suggestion(name, TRANSFORMS)
             self.problems.append(Problem(key, text, self.locate(key)))
             return None
@@ -306,18 +303,13 @@ def _override(given: dict, origins: dict[str, str], overrides: Sequence[str]) ->
             continue
         try:
             key = _write(given, path, yaml_io.parse_value(value))
-        except (TypeError, ValueError, yaml.YAMLError) as error:
+        except (TypeError, ValueError) as error:
             problems.append(Problem(written, f"cannot be set: {error}", "command line"))
             key = written
         for old in [k for k in origins if k == key or k.startswith((f"{key}.", f"{key}["))]:
             del origins[old]
         origins[key] = "command line"
     return problems
-
-
-def steps_of(key: str) -> list[str]:
-    """The names and numbers that a key goes through: data, train, 1, data_dir of data.train[1].data_dir."""
-    return re.findall(r"[^.\[\]]+", key)
 
 
 def _write(given: dict, path: list[str], value: Any) -> str:
@@ -376,18 +368,3 @@ def _write_out_recipe(given: dict, mode: str) -> None:
             usual = recipe(mode)
             lists = {**lists, mode: [{usual.name: dict(usual.given)}]}
             given["data"] = {**data, "transforms": lists}
-
-
-def _resolve(given: dict, origins: dict[str, str], problems: list[Problem]) -> dict:
-    """Interpolations such as ${oc.env:HOME} and ${train.save_dir} replaced by what they name."""
-    config = OmegaConf.create(given)
-    while True:
-        try:
-            return cast(dict, OmegaConf.to_container(config, resolve=True))
-        except OmegaConfBaseException as error:
-            key = str(getattr(error, "full_key", "") or "")
-            text = str(error).splitlines()[0].partition("interpolation: ")[2] or str(error)
-            problems.append(Problem(key, f"cannot be resolved: {text}", origins.get(key, "")))
-            if not key:
-                return given
-            OmegaConf.update(config, key, None)  # go on to the next one that cannot be resolved

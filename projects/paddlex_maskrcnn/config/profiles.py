@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .check import ConfigError, Problem, suggestion
+from .check import ConfigError, Problem, short_repr, suggestion
 from .params import default_of
 from .schema import ModelParams, TrainParams
 
@@ -157,8 +157,8 @@ def _unknown(
 ) -> Problem | None:
     if isinstance(value, str) and value in choices:
         return None
-    shown = "is empty" if value is None else f"is {value!r}"
-    text = f"{shown}; choose one of {', '.join(choices)}{suggestion(value, choices)}"
+    given = "is empty" if value is None else f"is {short_repr(value)}"
+    text = f"{given}; choose one of {', '.join(choices)}{suggestion(value, choices)}"
     return Problem(key, text, origin)
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from .. import modeling  # noqa: F401  (registers our components)
 from ..acceleration import accelerate
-from ..config.check import check_arguments
+from ..config.check import check_arguments, short_repr
 from ..config.schema import ModelParams
 from ..config.translate import BuildFacts, translate
 from ..data.transforms import Compose
@@ -68,7 +68,7 @@ class ModelCard:
         values["params"] = check_arguments(ModelParams, values["params"])
         for name, kind in (("labels", str), ("category_ids", int)):
             if not all(isinstance(item, kind) for item in values[name]):
-                raise TypeError(f"{name} is {values[name]!r}")
+                raise TypeError(f"{name} is {short_repr(values[name])}")
         return cls(**values)
 
     def test_transforms(self) -> Compose | None:

@@ -10,8 +10,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
-import yaml
 
+from ..config import yaml_io
 from ..data.datasets.base import DetectionDataset
 from ..metrics.analysis import Analysis, analyse
 from ..metrics.average_precision import class_rows
@@ -157,7 +157,7 @@ def read_run(folder: Path, model: Path | None = None) -> RunFiles:
         folder=folder,
         rows=_whole_lines(folder / "metrics.jsonl"),
         config=_text(folder / "config.yaml"),
-        card=yaml.safe_load(_text(card)) or {},
+        card=yaml_io.load(_text(card)) or {},
     )
 
 

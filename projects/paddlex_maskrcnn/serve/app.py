@@ -23,6 +23,7 @@ from fastapi.security import APIKeyHeader
 
 from .. import __version__
 from ..maskrcnn import MaskRCNN
+from .guards import ANY, AllowedHosts, with_time_limit
 from .limits import Limits
 from .messages import Answer, Problem, Query, RefusalError, sentence_about
 from .metrics import CONTENT_TYPE, Observed
@@ -52,6 +53,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     408: {"model": Problem, "description": "The upload took too long."},
     413: {"model": Problem, "description": "Too many bytes, pixels or tiles."},
     415: {"model": Problem, "description": "Not an image, or of another format."},
+    421: {"model": Problem, "description": "Another name of the service than is allowed."},
     422: {"model": Problem, "description": "A damaged image, other channels, or a wrong option."},
     500: {"model": Problem, "description": "A failure inside, with its id in the log."},
     503: {"model": Problem, "description": "Too much to do; Retry-After says when to try again."},
@@ -66,7 +68,10 @@ _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 def create_app(
-    model: MaskRCNN, limits: Limits | None = None, api_key: str | None = None
+    model: MaskRCNN,
+    limits: Limits | None = None,
+    api_key: str | None = None,
+    hosts: frozenset[str] = frozenset({ANY}),
 ) -> FastAPI:
     """The service of a model.
 
@@ -74,6 +79,7 @@ def create_app(
         model: trained or loaded.
         limits: what it takes on.
         api_key: what /predict and /model want in the header X-API-Key; None: nothing.
+        hosts: names that requests may call it by (`guards.allowed_hosts`); any, unless given.
 
     Raises:
         ValueError: when the model cannot predict.
@@ -94,6 +100,7 @@ def create_app(
         description=f"Finds: {', '.join(predictor.card.labels)}.",
         lifespan=lifespan,
     )
+    app.add_middleware(AllowedHosts, names=hosts)
     app.add_middleware(Observed, metrics=predicting.metrics)
     _tell_errors(app)
     # open without a key: orchestrators and Prometheus have none
@@ -128,14 +135,15 @@ def _add_states(app: FastAPI, predicting: Predicting) -> None:
 
     @app.get("/health", summary="Does the process work?", responses={503: {"model": Problem}})
     async def health() -> dict[str, str]:
-        if worker.trouble:
-            raise RefusalError(503, worker.trouble)
+        if trouble := worker.trouble:
+            raise RefusalError(503, trouble)
         return {"status": "ok"}
 
     @app.get("/ready", summary="Can it predict now?", responses={503: {"model": Problem}})
     async def ready() -> dict[str, str]:
-        if not worker.ready or worker.trouble:
-            raise RefusalError(503, worker.trouble or "the model is warming up")
+        trouble = worker.trouble
+        if not worker.ready or trouble:
+            raise RefusalError(503, trouble or "the model is warming up")
         return {"status": "ready"}
 
     @app.get("/metrics", summary="For Prometheus")
@@ -184,6 +192,8 @@ def run_server(app: FastAPI, host: str, port: int, timeout: float, guarded: bool
         server_header=False,
         timeout_graceful_shutdown=math.ceil(timeout) + _GRACE,
     )
+    config.load()
+    config.http_protocol_class = with_time_limit(config.http_protocol_class, timeout)
     # what it says of damaged uploads is told to the client
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     with ExitStack() as stack:

@@ -16,8 +16,9 @@ class Limits:
         max_image_mb: largest upload, in units of 1024 x 1024 bytes.
         max_pixels: most pixels of an image, as its header says, and of what the model's transforms
             make of it.
-        max_tiles: most tiles that a request may have its image cut into.
-        timeout: seconds that a request may take, from its first byte to its answer.
+        max_tiles: most tiles that a request may have its image cut into, and that run together.
+        timeout: seconds that a request may take, from its first byte to its answer; a client that
+            sends its headers or reads its answer more slowly is cut off.
         max_queue: requests that are taken on at a time; those that upload or compute count.
         batch_size: largest number of images that run together.
 
@@ -48,6 +49,16 @@ class Limits:
     def max_bytes(self) -> int:
         """Largest upload."""
         return math.floor(self.max_image_mb * 2**20)
+
+    @property
+    def longest_run(self) -> float:
+        """Seconds of the network's run after which the service counts as stuck."""
+        return max(10 * self.timeout, 300.0)
+
+    @property
+    def max_work(self) -> int:
+        """Most pixels of all tiles of a request together, as the network gets them."""
+        return 4 * self.max_pixels  # 100 tiles of 1333 x 1333 with the defaults
 
 
 def _refuse(name: str, value: float, allowed: str) -> None:

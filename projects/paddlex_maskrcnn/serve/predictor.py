@@ -101,10 +101,8 @@ class Predictor:
         except ValueError as error:
             raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
 
-    def check_work(
-        self, height: int, width: int, options: PredictOptions, max_tiles: int, max_pixels: int
-    ) -> None:
-        """Refuse an image that would become too much work for the network.
+    def check_work(self, height: int, width: int, options: PredictOptions, limits: Limits) -> int:
+        """The number of an image's tiles, unless they would be too much work for the network.
 
         Args:
             height, width: of the image, pixels.
@@ -113,6 +111,7 @@ class Predictor:
             RefusalError: 413.
         """
         tiles = num_tiles(height, width, options.tile_size or (height, width), options.overlap)
+        max_pixels, max_tiles = limits.max_pixels, limits.max_tiles
         if tiles > max_tiles:
             raise RefusalError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -127,6 +126,14 @@ class Predictor:
                 f"the model's transforms make {columns} x {rows} pixels of this image, more than "
                 f"the {max_pixels} that this service takes: it is too long and narrow",
             )
+        if tiles * rows * columns > limits.max_work:
+            raise RefusalError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"tile and overlap make {tiles} tiles of this image, which the model's transforms make "
+                f"{tiles * rows * columns} pixels of, more than the {limits.max_work} that this "
+                "service takes; choose less overlap",
+            )
+        return tiles
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) that an image has after the model's transforms, without making it.
@@ -185,7 +192,12 @@ class Predicting:
         self.under_way = 0
         self.metrics = Metrics(lambda: self.worker.waiting, lambda: self.under_way)
         self.worker = Worker(
-            predictor, predictor.warm_up, limits.batch_size, on_batch=self.metrics.ran
+            predictor,
+            predictor.warm_up,
+            limits.batch_size,
+            on_batch=self.metrics.ran,
+            most_tiles=limits.max_tiles,
+            longest_run=limits.longest_run,
         )
         self._threads = ThreadPoolExecutor(_THREADS, "pictures")
 
@@ -217,12 +229,12 @@ class Predicting:
                 ) from error
             except ClientDisconnect as error:
                 raise _gone() from error
-            return await self._while_wanted(request, self._answer(data, options, query), end)
+            return await self._while_wanted(request, self._answer(data, options, query, end), end)
 
     @contextmanager
     def _taken_on(self) -> Iterator[None]:
-        if self.worker.trouble:
-            raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, self.worker.trouble)
+        if trouble := self.worker.trouble:
+            raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, trouble)
         if self.under_way >= self._limits.max_queue:
             raise self._later(f"{self.under_way} requests are under way already")
         self.under_way += 1
@@ -260,17 +272,22 @@ class Predicting:
             task.cancel()
             gone.cancel()
 
-    async def _answer(self, data: bytes, options: PredictOptions, query: Query) -> bytes:
+    async def _answer(
+        self, data: bytes, options: PredictOptions, query: Query, end: float
+    ) -> bytes:
         start = time.perf_counter()
         limits, loop = self._limits, asyncio.get_running_loop()
         pixels = await loop.run_in_executor(
             self._threads, self._predictor.read, data, limits.max_pixels
         )
         height, width = pixels.shape[:2]
-        self._predictor.check_work(height, width, options, limits.max_tiles, limits.max_pixels)
+        tiles = self._predictor.check_work(height, width, options, limits)
         decode = time.perf_counter() - start
         try:
-            prediction = await asyncio.wrap_future(self.worker.submit(pixels, options))
+            prediction = await asyncio.wrap_future(
+                # the loop's clock is time.monotonic
+                self.worker.submit(pixels, options, tiles, end)
+            )
         except ModelMemoryError as error:
             raise self._later("there was not enough memory for this image") from error
         self.metrics.count_objects(len(prediction.objects))

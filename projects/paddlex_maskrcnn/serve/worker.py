@@ -2,7 +2,9 @@
 
 There is no pause to collect a batch: a lone request starts at once, and under load the requests that
 came in during one run make the next one. A request that nobody waits for any more, because its
-client has gone or its time is over, is cancelled and never computed.
+client has gone or its time is over, is cancelled and never computed. One that runs cannot be ended, but what
+it may be is limited: pixels of an image, tiles of a batch. A run that ends in no sensible time is trouble,
+so that whoever watches the service starts it anew.
 """
 
 from __future__ import annotations
@@ -48,12 +50,23 @@ class Prediction:
 class _Job:
     image: np.ndarray
     options: PredictOptions
+    num_tiles: int = 1
+    end: float = math.inf
     future: Future[Prediction] = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
-    def runs_with(self, other: _Job) -> bool:
-        """Whether both can be in one batch."""
-        return self.image.shape == other.image.shape and self.options == other.options
+    @property
+    def is_late(self) -> bool:
+        """Whether its request has been answered that there was no result in time."""
+        return time.monotonic() > self.end
+
+    def runs_with(self, batch: Sequence[_Job], most_tiles: float) -> bool:
+        """Whether it can run together with others, of which there may be none."""
+        if not batch:
+            return True
+        first, tiles = batch[0], self.num_tiles + sum(job.num_tiles for job in batch)
+        alike = self.image.shape == first.image.shape and self.options == first.options
+        return alike and tiles <= most_tiles
 
 
 class Worker:
@@ -61,7 +74,6 @@ class Worker:
 
     Attributes:
         ready: the network is warm.
-        trouble: why it can never answer again; None as long as it can.
         pace: seconds an image takes, a running mean.
     """
 
@@ -71,6 +83,9 @@ class Worker:
         warm_up: Callable[[], None],
         batch_size: int,
         on_batch: Callable[[int, float], None] = lambda size, seconds: None,
+        *,
+        most_tiles: float = math.inf,
+        longest_run: float = math.inf,
     ) -> None:
         """Keep what is needed; nothing runs before `start`.
 
@@ -79,16 +94,19 @@ class Worker:
             warm_up: called first, in the thread (cuDNN keeps its choices for each thread).
             batch_size: largest number of images that run together.
             on_batch: told the size and the seconds of each run.
+            most_tiles: largest number of tiles that run together, unless they are of one image.
+            longest_run: seconds after which a run is trouble.
         """
         self._compute, self._warm_up, self._on_batch = compute, warm_up, on_batch
-        self._batch_size = batch_size
+        self._batch_size, self._most_tiles = batch_size, most_tiles
+        self._longest_run, self._running_since = longest_run, math.inf
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._stopping = False
         # a daemon: a run that hangs does not keep the process alive
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self.ready = False
-        self.trouble: str | None = None
+        self._trouble: str | None = None
         self.pace = 0.0
 
     def start(self) -> None:
@@ -102,9 +120,27 @@ class Worker:
             self._changed.notify_all()
         self._thread.join(seconds)
 
-    def submit(self, image: np.ndarray, options: PredictOptions) -> Future[Prediction]:
-        """What will be found; cancelling it before it runs spares the run."""
-        job = _Job(image, options)
+    @property
+    def trouble(self) -> str | None:
+        """Why it cannot answer, as far as is known for good; None as long as it can."""
+        if time.monotonic() - self._running_since > self._longest_run:
+            return f"a run of the network has taken more than {self._longest_run:g} seconds"
+        return self._trouble
+
+    def submit(
+        self,
+        image: np.ndarray,
+        options: PredictOptions,
+        num_tiles: int = 1,
+        end: float = math.inf,
+    ) -> Future[Prediction]:
+        """What will be found; cancelling it before it runs spares the run.
+
+        Args:
+            num_tiles: of the image.
+            end: of `time.monotonic`; what has not begun by then is cancelled.
+        """
+        job = _Job(image, options, num_tiles, end)
         # cancelled when the client goes away, see `_forget`
         job.future.add_done_callback(lambda _: self._forget(job))
         with self._changed:
@@ -134,10 +170,12 @@ class Worker:
             self._warm_up()
         except Exception as error:
             logger.exception("the first run of the network failed")
-            self.trouble = f"the first run of the network failed: {_first_line(error)}"
-        self.ready = self.trouble is None
+            self._trouble = f"the first run of the network failed: {_first_line(error)}"
+        self.ready = self._trouble is None
         while batch := self._next():
+            self._running_since = time.monotonic()
             self._run(batch)
+            self._running_since = math.inf
 
     def _next(self) -> list[_Job]:
         """The oldest job and those that can run with it; none when it is time to end."""
@@ -145,8 +183,10 @@ class Worker:
             while True:
                 batch: list[_Job] = []
                 for job in list(self._jobs):
-                    if len(batch) < self._batch_size and (not batch or job.runs_with(batch[0])):
+                    if len(batch) < self._batch_size and job.runs_with(batch, self._most_tiles):
                         self._jobs.remove(job)
+                        if job.is_late:
+                            job.future.cancel()
                         if job.future.set_running_or_notify_cancel():
                             batch.append(job)
                 if batch or self._stopping:
@@ -178,13 +218,16 @@ class Worker:
             traceback.clear_frames(error.__traceback__)  # they hold the tensors that were made
             _free_memory()
         elif is_fatal(error):
-            self.trouble = f"the GPU does not answer any more: {_first_line(error)}"
-        if len(batch) == 1 or self.trouble:
+            self._trouble = f"the GPU does not answer any more: {_first_line(error)}"
+        if len(batch) == 1 or self._trouble:
             for job in batch:
                 job.future.set_exception(reason)
             return
         for job in batch:
-            self._run([job])
+            if job.is_late:
+                job.future.set_exception(TimeoutError("nobody waits for it any more"))
+            else:
+                self._run([job])
 
 
 def is_out_of_memory(error: Exception) -> bool:

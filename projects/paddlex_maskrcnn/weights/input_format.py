@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ..config import yaml_io
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ def _of_own_card(path: Path) -> InputFormat | None:
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return yaml_io.load(yaml_io.read_text(path))
+    except yaml_io.YamlError as error:
         raise ValueError(f"{path} cannot be read as YAML ({error})") from error
 
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ..config import yaml_io
 from .input_format import PADDLEX_RGB, InputFormat
 from .keys.paddle import convert_paddle
 from .loading import WeightSource
@@ -81,25 +80,13 @@ def read_paddlex_model(folder: Path) -> PaddleXModel:
     )
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML, with the tuples that PaddleX's dump may contain as lists."""
-
-
-def _tuple_as_list(loader: _Loader, node: yaml.Node) -> list[Any]:
-    assert isinstance(node, yaml.SequenceNode)
-    return loader.construct_sequence(node, deep=True)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:python/tuple", _tuple_as_list)
-
-
 def _read_card(path: Path) -> dict[str, Any]:
     """model.yml of a Mask R-CNN that can be trained on."""
     if not path.is_file():
         raise ValueError(f"{path} is missing: PaddleX wrote it beside {PARAMETERS}")
     try:
-        card = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        card = yaml_io.load(yaml_io.read_text(path))
+    except yaml_io.YamlError as error:
         raise ValueError(f"{path} cannot be read ({error})") from error
     if not isinstance(card, dict) or "_init_params" not in card:
         raise ValueError(f"{path} was not written by PaddleX 1.x (it has no _init_params)")

@@ -1,12 +1,11 @@
-"""Valid sets of every format, spoiled at random: a clear error, or nothing is lost.
+"""Unreadable files, and pictures spoiled at random, in every format: a clear error, or nothing is lost.
 
 Whatever is done to an annotation file or a picture, a set either opens with all its objects, or a
 DatasetError names the file; nothing else is raised, nothing hangs, and no file is changed by us.
+Annotations spoiled at random are in tests/data/test_fuzz.py.
 """
 
-import copy
 import hashlib
-import json
 import logging
 import os
 import random
@@ -25,17 +24,11 @@ from reference.tiny_sets import (
     SQUARES,
     WIDTH,
     Coco,
-    EasyData,
-    LabelMe,
     Yolo,
     draw,
     mask,
 )
 
-STRANGE = [
-    None, True, 0, -1, 2, 10**30, 1e308, -1e308, 0.5, float("nan"), float("inf"), "", "x", "../x.png",
-    "a\0b", "\ud800", [], {}, [[]], [None], {"a": 1}, [1, 2], "9" * 5000,
-]  # fmt: skip
 ROUNDS = 60
 
 
@@ -111,53 +104,6 @@ def test_what_is_valid_opens(build, caplog, kind):
         np.testing.assert_array_equal(mask_util.decode(segmentation), mask(*square))
 
 
-def places(tree, path=()):
-    """Every path into a json value."""
-    if path:
-        yield path
-    pairs = (
-        tree.items()
-        if isinstance(tree, dict)
-        else enumerate(tree)
-        if isinstance(tree, list)
-        else ()
-    )
-    for key, value in pairs:
-        yield from places(value, (*path, key))
-
-
-def mutate_json(content, rng):
-    """Spoil one place; whether objects as a whole can be gone after it."""
-    path = rng.choice(list(places(content)))
-    parent = content
-    for key in path[:-1]:
-        parent = parent[key]
-    how = rng.choice(["replace", "replace", "replace", "remove", "repeat", "wrap"])
-    if how == "remove" and isinstance(parent, dict):
-        del parent[path[-1]]
-    elif how == "repeat" and isinstance(parent, list):
-        parent.append(copy.deepcopy(parent[path[-1]]))
-    elif how == "wrap":
-        parent[path[-1]] = [parent[path[-1]]]
-    else:
-        parent[path[-1]] = copy.deepcopy(rng.choice(STRANGE))
-        return path[-1] in ("annotations", "shapes", "labels") and parent[path[-1]] == []
-    return False
-
-
-@pytest.mark.parametrize("kind", [Coco, LabelMe, EasyData])
-def test_json_spoiled_in_one_place(build, caplog, kind):
-    rng = random.Random(kind.__name__)
-    data, folder = build(kind)
-    path = folder / data.files[0]
-    valid = json.loads(path.read_text())
-    for _ in range(3 * ROUNDS):
-        content = copy.deepcopy(valid)
-        may_lose = mutate_json(content, rng)
-        path.write_text(json.dumps(content))
-        check(data, folder, caplog, path.name, may_lose, skip=rng.random() < 0.5)
-
-
 def mutate_bytes(data, rng):
     """Cut, overwrite, insert or repeat a few bytes."""
     data = bytearray(data)
@@ -175,24 +121,6 @@ def mutate_bytes(data, rng):
         else:
             data[place:place] = data[max(0, place - 9) : place]
     return bytes(data)
-
-
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [(kind, name) for kind in FORMATS for name in kind.files],
-    ids=lambda one: str(one),
-)
-def test_files_spoiled_byte_by_byte(build, caplog, kind, name):
-    """Lines and json cut off cleanly are valid with less in them, which nobody can know."""
-    rng = random.Random(f"{kind.__name__}{name}")
-    data, folder = build(kind)
-    path = folder / name
-    valid = path.read_bytes()
-    for _ in range(ROUNDS):
-        path.write_bytes(mutate_bytes(valid, rng))
-        shorter = path.stat().st_size < len(valid)
-        may_lose = shorter or path.suffix in (".txt", ".png", ".yaml")
-        check(data, folder, caplog, path.name, may_lose, skip=rng.random() < 0.5)
 
 
 def huge_png(width, height):

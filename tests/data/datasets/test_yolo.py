@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from paddlex_maskrcnn.data.datasets import DatasetError, YoloSegmentation
+from support.yaml_bombs import BOMBS, bounded
 
 WIDTH, HEIGHT = 80, 40
 SQUARE = "0.25 0.25 0.5 0.25 0.5 0.75 0.25 0.75"  # x 20 to 40, y 10 to 30
@@ -160,7 +161,7 @@ def test_classes_without_a_name(yolo, number):
         ("names: 3\ntrain: images", "'names' must be a list or a mapping, got 3"),
         ("names: []\ntrain: images", "'names' must name classes"),
         ("names: [a, a]\ntrain: images", "'names' must name classes, each once"),
-        ("names: &a [*a]\ntrain: images", "is no class"),
+        ("names: &a [*a]\ntrain: images", "a value contains itself"),
         ("names: {a: b}\ntrain: images", "'a': 'b' is no class"),
         ("names: [a]\nnc: 2\ntrain: images", "'nc' is 2, but 'names' has 1 classes"),
         (
@@ -197,3 +198,25 @@ def test_pictures_without_a_single_label_file_stop(yolo):
 def test_no_yaml(tmp_path):
     with pytest.raises(DatasetError, match=r"data_yaml '.*data\.yaml': missing"):
         YoloSegmentation(tmp_path / "data.yaml")
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_yaml_that_stands_for_too_much(yolo, name):
+    yolo.write_yaml(f"train: images/train\nnames: [cat, dog]\n{BOMBS[name]}")
+    with bounded(), pytest.raises(DatasetError, match=r"data\.yaml is not YAML") as caught:
+        yolo.open()
+    assert len(str(caught.value)) < 1_000
+
+
+@pytest.mark.parametrize("text", ["names: {{1: {}}}", "names: [[{}]]", "names: [a]\npath: [{}]"])
+def test_messages_repeat_the_start_of_a_value_only(yolo, text):
+    yolo.write_yaml("train: images/train\n" + text.format("[" + "[1, 2, x], " * 2_000 + "]"))
+    with bounded(), pytest.raises(DatasetError) as caught:
+        yolo.open()
+    assert len(str(caught.value)) < 1_000
+
+
+def test_thousands_of_classes(yolo):
+    names = "\n".join(f"  {k}: class {k}" for k in range(3_000))
+    yolo.write_yaml(f"train: images/train\nnames:\n{names}\n")
+    assert len(yolo.open().labels) == 3_000

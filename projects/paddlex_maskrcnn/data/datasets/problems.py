@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 logger = logging.getLogger(__name__)
 
-_MOST_LISTED = 10
+_MOST_LISTED, _LONGEST = 10, 400  # a file name of a damaged list has thousands of characters
 
 
 class DatasetError(ValueError):
@@ -54,11 +54,11 @@ class Problems:
 
     def add(self, kind: Kind, where: str) -> None:
         """Count one problem; `where` names the file and the ids."""
-        self.occurrences.setdefault(kind, []).append(where)
+        self.occurrences.setdefault(kind, []).append(where[:_LONGEST])
 
     def repair(self, title: str, where: str) -> None:
         """Count something that was set right."""
-        self.repaired.setdefault(title, []).append(where)
+        self.repaired.setdefault(title, []).append(where[:_LONGEST])
 
     def remark(self, kind: Kind, where: str) -> None:
         """Count something that can be used, but that the user should look at."""

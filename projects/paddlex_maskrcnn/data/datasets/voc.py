@@ -16,6 +16,7 @@ from 1 (devkit, `VOCreadxml`; so reads Detectron2's `load_voc_instances`). Outli
 from __future__ import annotations
 
 import math
+import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ class VOCDetection(ListedDetection):
 
     def _check(self, pictures: list[ListedPicture]) -> None:
         """Say it in one sentence when a set has boxes only, instead of once an image."""
-        if any(picture.mask.is_file() for picture in pictures):
+        if any(os.path.isfile(picture.mask) for picture in pictures):  # of any length of name
             return
         for picture in pictures:
             try:
@@ -92,7 +93,11 @@ class VOCDetection(ListedDetection):
             return Parsed(problems=[(BAD_ANNOTATION, f"{picture.name}: {error}")])
         parsed = Parsed(said=xml.size if xml.objects else None)
         masks = None
-        if not all(annotation.polygons for annotation in xml.objects):
+        if not xml.objects:
+            has_mask = os.path.isfile(picture.mask)  # of objects that the xml does not have
+        else:
+            has_mask = not all(annotation.polygons for annotation in xml.objects)
+        if has_mask:
             try:
                 masks = read_index_mask(picture.mask)
             except UnusableFileError as error:

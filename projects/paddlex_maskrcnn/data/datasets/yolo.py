@@ -18,16 +18,16 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ...config import signatures
+from ...config import signatures, yaml_io
+from ...config.check import short_repr
 from ...config.dataset_params import YoloSegmentationParams
 from ...config.signature import takes_params
+from ..images import IMAGE_SUFFIXES
 from .annotations import ImageFrame, RawAnnotation
 from .base import Content, DetectionDataset, as_categories
 from .files import UnusableFileError, files_below, is_picture, leaves_folder, read_lines, read_text
@@ -55,6 +55,7 @@ UNKNOWN_NUMBER = Kind(
     "class number that is not in the yaml's names", "add the class to names, or correct the number"
 )
 _DIGITS = 6  # of pixels: enough, and 0.7 x 10 is 7 again
+_NO_LABEL_FILES = ("classes.txt", "labels.txt", "README.txt")  # LabelImg writes the first
 _FARTHEST = 1.0  # fractions outside the image; more is taken for pixels
 
 
@@ -107,6 +108,7 @@ def _pictures(source: DataYaml, split: str, reading: Reading) -> list[YoloPictur
             f"{source.path}: {split} has {len(pictures)} pictures but not one label file; the first "
             f"was looked for at {str(pictures[0].label_file)!r}"
         )
+    _warn_of_lines_without_picture(source, split, pictures)
     return pictures
 
 
@@ -117,6 +119,39 @@ def _label_file_of(picture: Path) -> Path:
     if folders:
         parts[folders[-1]] = "labels"
     return Path(*parts)
+
+
+def _warn_of_lines_without_picture(
+    source: DataYaml, split: str, pictures: Sequence[YoloPicture]
+) -> None:
+    """Where pictures have no label file, those that have no picture may be theirs, misnamed."""
+    expected = {str(picture.label_file) for picture in pictures}
+    present = _files_of({os.path.dirname(path) for path in expected}, ".txt")
+    if expected <= present:
+        return
+    files = _files_of({os.path.dirname(picture.path) for picture in pictures}, *IMAGE_SUFFIXES)
+    of_pictures = {str(_label_file_of(Path(path))).casefold() for path in files}
+    lonely = [
+        path
+        for path in sorted(present - expected)
+        if path.casefold() not in of_pictures and os.path.basename(path) not in _NO_LABEL_FILES
+    ]
+    if lonely:
+        logger.warning(
+            "%s: %s: %d label files belong to no picture, while %d pictures have no label file and "
+            "count as pictures without objects: %s. A label file is called as its picture",
+            source.path, split, len(lonely), len(expected - present), ", ".join(lonely[:3]),
+        )  # fmt: skip
+
+
+def _files_of(folders: Iterable[str], *suffixes: str) -> set[str]:
+    return {
+        os.path.join(folder, name)
+        for folder in folders
+        if os.path.isdir(folder)
+        for name in os.listdir(folder)
+        if name.lower().endswith(suffixes) and not name.startswith(".")
+    }
 
 
 def _short(path: Path, source: DataYaml) -> str:
@@ -160,7 +195,7 @@ def _problem(
     if numbers is not None and len(numbers) == 5:
         return BOX_LINE, where
     if numbers is None or len(numbers) < 7 or not len(numbers) % 2:
-        return BAD_LINE, f"{where}: {line!r:.60}"
+        return BAD_LINE, f"{where}: {short_repr(line, 60)}"
     if numbers[0] not in classes:
         return UNKNOWN_NUMBER, f"{where}: {numbers[0]:g}"
     if not all(-_FARTHEST <= number <= 1 + _FARTHEST for number in numbers[1:]):
@@ -211,7 +246,7 @@ class DataYaml:
             parts = [key for key in ("train", "val", "test") if self.lines.get(key)]
             raise DatasetError(
                 f"{self.path}: {split!r} must be a folder, a list file, or a list of them, "
-                f"got {entries!r:.80} (it has {', '.join(parts) or 'no part at all'})"
+                f"got {short_repr(entries, 80)} (it has {', '.join(parts) or 'no part at all'})"
             )
         pictures = [path for entry in entries for path in self._pictures_of(entry, split, problems)]
         if not pictures and not problems.occurrences:
@@ -228,7 +263,7 @@ class DataYaml:
         for number, line in read_lines(path, f"{self.path}: {split}"):
             name = line.replace("\\", "/")
             picture = Path(os.path.normpath(path.parent / name))
-            if not name.startswith("./") and not picture.exists():
+            if not name.startswith("./") and not os.path.exists(picture):
                 picture = Path(os.path.normpath(self.root / name))
             if "\0" in name or leaves_folder(os.path.relpath(picture, self.root)):
                 problems.add(OUTSIDE_FILE, f"{path.name} line {number}: {line!r}")
@@ -241,7 +276,7 @@ class DataYaml:
         if entry.startswith("../"):
             tried.append(self.root / entry[3:])
         for path in tried:
-            if "\0" not in entry and path.exists():
+            if "\0" not in entry and os.path.exists(path):
                 return Path(os.path.normpath(path))
         listed = " nor ".join(repr(str(path)) for path in tried)
         raise DatasetError(f"{self.path}: {split}: there is no {listed}")
@@ -252,16 +287,18 @@ class DataYaml:
         if said is None or said == "":
             return folder
         if not isinstance(said, str) or "\0" in said:
-            raise DatasetError(f"{self.path}: 'path' must be a folder, got {said!r:.80}")
+            raise DatasetError(f"{self.path}: 'path' must be a folder, got {short_repr(said, 80)}")
         tried = [folder / said, Path(said).absolute()]
-        existing = [root for root in tried if root.is_dir()]
+        existing = [root for root in tried if os.path.isdir(root)]
         for root in [*existing, folder]:
-            if any((root / part).exists() for part in self._parts()):
+            if any(os.path.exists(root / part) for part in self._parts()):
                 return Path(os.path.normpath(root))
         if existing:
             return Path(os.path.normpath(existing[0]))
         listed = " nor ".join(repr(str(path)) for path in tried)
-        raise DatasetError(f"{self.path}: 'path' is {said!r}, but there is no folder {listed}")
+        raise DatasetError(
+            f"{self.path}: 'path' is {short_repr(said)}, but there is no folder {listed}"
+        )
 
     def _parts(self) -> list[str]:
         """All folders and lists that the file names."""
@@ -274,10 +311,10 @@ class DataYaml:
 
 def _parse_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(read_text(path))
+        content = yaml_io.load(read_text(path))
     except UnusableFileError as error:
         raise DatasetError(f"data_yaml {str(path)!r}: {error}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except yaml_io.YamlError as error:
         raise DatasetError(f"{path} is not YAML: {error}") from error
     if not isinstance(content, dict) or "names" not in content:
         raise DatasetError(f"{path} is not a YOLO data set's yaml: it has no 'names'")
@@ -291,14 +328,20 @@ def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
     elif isinstance(given, list):
         pairs = list(enumerate(given))
     else:
-        raise DatasetError(f"{path}: 'names' must be a list or a mapping, got {given!r:.80}")
+        raise DatasetError(
+            f"{path}: 'names' must be a list or a mapping, got {short_repr(given, 80)}"
+        )
     names: dict[int, str] = {}
     for number, name in pairs:
         if not isinstance(number, int) or number < 0 or not isinstance(name, str | int | float):
-            raise DatasetError(f"{path}: 'names': {number!r:.40}: {name!r:.40} is no class")
+            raise DatasetError(
+                f"{path}: 'names': {short_repr(number, 40)}: {short_repr(name, 40)} is no class"
+            )
         names[number] = str(name)
     if not names or len(set(names.values())) < len(names):
-        raise DatasetError(f"{path}: 'names' must name classes, each once, got {given!r:.200}")
+        raise DatasetError(
+            f"{path}: 'names' must name classes, each once, got {short_repr(given, 200)}"
+        )
     count = content.get("nc")
     if isinstance(count, int) and count != len(names):
         raise DatasetError(f"{path}: 'nc' is {count}, but 'names' has {len(names)} classes")
