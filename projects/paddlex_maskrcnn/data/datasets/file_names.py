@@ -13,7 +13,6 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import unquote
 
 from .files import is_junk, leaves_folder
@@ -27,6 +26,7 @@ _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts in front
 # Roboflow's photo_jpg.rf.0123abcd.jpg of photo.jpg; it may be turned or cropped, so it is only named
 _ROBOFLOW = re.compile(r"(.+)_(jpe?g|png|bmp|tiff?|webp)\.rf\.[0-9A-Za-z]+\.\w+$", re.IGNORECASE)
 _MOST_LISTED = 3
+_MOST_HINTS = 20  # a folder is looked through for each, and messages show ten
 
 Names = dict[str, list[str]]
 
@@ -43,6 +43,7 @@ class FileFinder:
         self.root = os.path.abspath(root)
         # folder -> its names by key; threads that fill it twice fill it alike
         self._listings: dict[str, Names | None] = {}
+        self._hints = 0
 
     def find(self, name: str) -> str | None:
         """The absolute path of the one file of the folder that a name can mean; None without one.
@@ -58,12 +59,22 @@ class FileFinder:
                 return paths[0]
         return None
 
+    def spelt(self, name: str) -> str | None:
+        """Like `find`, but only case and form of letters may differ."""
+        paths = [] if leaves_folder(name) else self._matches(os.path.normpath(name))
+        return paths[0] if len(paths) == 1 else None
+
     def hint(self, name: str) -> str:
         """What is there instead of a file that was not found, to be put behind its name; may be empty."""
-        for candidate in self._candidates(name, all_ends=True):
+        self._hints += 1
+        for candidate in (
+            self._candidates(name, all_ends=True) if self._hints <= _MOST_HINTS else ()
+        ):
             paths = self._matches(candidate) or self._similar(candidate)
             if paths:
-                listed = ", ".join(os.path.relpath(path, self.root) for path in paths[:_MOST_LISTED])
+                listed = ", ".join(
+                    os.path.relpath(path, self.root) for path in paths[:_MOST_LISTED]
+                )
                 more = ", ..." if len(paths) > _MOST_LISTED else ""
                 return f"; there is {listed}{more} in the folder"
         return ""
@@ -76,20 +87,28 @@ class FileFinder:
         """
         if "\0" in name:
             return
-        written = name.replace("\\", "/")
+        # Label Studio's local files: /data/local-files/?d=folder/a.png
+        written = name.replace("\\", "/").rpartition("?d=")[2]
         for text in dict.fromkeys((written, unquote(written))):
+            if "\0" in text:
+                continue
             if os.path.isabs(text) and _is_below(text, self.root):
                 yield os.path.relpath(os.path.realpath(text), os.path.realpath(self.root))
                 return
-            may_be_shortened = all_ends or not _leads_elsewhere(text)
-            parts = [part for part in text.split("/") if part not in ("", ".")]
             if not leaves_folder(text):
                 yield os.path.normpath(text)
-            for first in range(len(parts) if may_be_shortened else 0):
-                if ".." not in parts[first:]:
-                    yield "/".join(parts[first:])
-            if may_be_shortened and parts and (match := _UPLOAD.match(parts[-1])):
-                yield parts[-1][match.end() :]
+            if all_ends or not _leads_elsewhere(text):
+                yield from self._ends([part for part in text.split("/") if part not in ("", ".")])
+
+    def _ends(self, parts: list[str]) -> Iterator[str]:
+        """A name without its first folders, as long as these are not here, and without a prefix."""
+        for first in range(len(parts)):
+            if first and self._named(self.root, parts[first - 1]):
+                return
+            if ".." not in parts[first:]:
+                yield "/".join(parts[first:])
+        if parts and (match := _UPLOAD.match(parts[-1])):
+            yield parts[-1][match.end() :]
 
     def _matches(self, name: str) -> list[str]:
         """The files that differ from a relative name in case and form of letters at most."""
@@ -109,7 +128,9 @@ class FileFinder:
         match = _ROBOFLOW.match(base)
         stem = _key(match[1] if match else os.path.splitext(base)[0])
         names = [each for names in (self._listing(folder) or {}).values() for each in names]
-        return [os.path.join(folder, each) for each in names if _key(os.path.splitext(each)[0]) == stem]
+        return [
+            os.path.join(folder, each) for each in names if _key(os.path.splitext(each)[0]) == stem
+        ]
 
     def _listing(self, folder: str) -> Names | None:
         """The names in a folder by their key; None if there is no such folder."""

@@ -10,7 +10,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-WRITTEN_OTHERWISE = "number or truth value written as text or with a decimal point, read as it is meant"
+WRITTEN_OTHERWISE = (
+    "number or truth value written as text or with a decimal point, read as it is meant"
+)
 IGNORED_LABEL = "object or class named __ignore__ or _background_, which is none, left out"
 
 # LabelMe's own class lists begin with them: pixels of no class
