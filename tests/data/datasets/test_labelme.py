@@ -230,7 +230,13 @@ def test_folders_that_go_in_circles_end(labelme):
         ),
         ({"label": "dog", "points": [[1, 2], [3, 4]], "shape_type": "line"}, r"'dog'): 'line'"),
         ({"label": "dog", "points": [[1, 2], [3, 4]]}, "polygon with fewer than three points"),
-        ({"label": "dog", "points": [["1", 2]] * 3}, "polygon that is not a list of x, y pairs"),
+        ({"label": "dog", "points": [["one", 2]] * 3}, "points of the polygon are not pairs of numb"),
+        (
+            {"label": "dog", "points": [[1, 2]] * 3, "shape_type": "rotation"},
+            "rotation of 3 points instead of 4",
+        ),
+        ({**square(9, 9, 5), "group_id": True}, "group_id is True (a truth value)"),
+        ({**square(9, 9, 5), "difficult": "perhaps"}, "difficult is 'perhaps' (a string)"),
         ({"label": "dog", "points": None}, "polygon that is not a list of x, y pairs"),
         (
             {"label": "dog", "points": [[1, 2], [1, float("nan")]], "shape_type": "circle"},

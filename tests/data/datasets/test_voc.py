@@ -247,7 +247,8 @@ def test_what_is_wrong_is_named(voc, what, fragment):
     [
         (b"", r"labels\.txt' is empty"),
         (b"cat\ncat\n", r"classes given twice: cat"),
-        (b"\xff\xfe\x00", "not UTF-8 text"),
+        (b"\xff\xfe\x00", "damaged UTF-16 text, or no text"),
+        (b"\xc6\xbb\xb9\xfb\n", "iconv -f GB18030 -t UTF-8 labels.txt"),
         (None, r"labels\.txt': missing"),
     ],
 )

@@ -182,7 +182,8 @@ class AnnotationChecker:
             repairs.append(EMPTY_BOX)
         elif self.boxes_expected:
             repairs.append(BOX_FROM_MASK)
-        return _clipped(*bounds_of(mask), frame)
+        x, y, width, height = bounds_of(mask)
+        return _clipped(x, y, width, height, frame)
 
 
 def bounds_of(mask: Any) -> list[float]:

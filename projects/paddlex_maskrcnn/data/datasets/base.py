@@ -219,7 +219,7 @@ def _negatives(folder: Path, next_id: int) -> list[Record]:
     sizes = [header.upright for header in headers if not isinstance(header, str)]
     return [
         {
-            "file_name": str(path.resolve()),
+            "file_name": os.path.abspath(path),
             "height": height,
             "width": width,
             "image_id": next_id + k,
