@@ -151,7 +151,9 @@ def test_a_picture_that_two_names_lead_to_stops(tiny_coco):
 def test_ids_and_sizes_as_text_or_floats_are_numbers(tiny_coco, caplog):
     expected = list(tiny_coco.open().records)
     for image in tiny_coco.content["images"]:
-        image.update(id=str(image["id"]), height=float(image["height"]), width=f"{image['width']}.0")
+        image.update(
+            id=str(image["id"]), height=float(image["height"]), width=f"{image['width']}.0"
+        )
     for annotation in tiny_coco.content["annotations"]:
         annotation.update(id=str(annotation["id"]), category_id=float(annotation["category_id"]))
     tiny_coco.save()
@@ -162,7 +164,10 @@ def test_ids_and_sizes_as_text_or_floats_are_numbers(tiny_coco, caplog):
 
 def test_categories_that_are_none_are_left_out_with_their_annotations(tiny_coco, caplog):
     before = tiny_coco.open()
-    tiny_coco.content["categories"] += [{"id": 0, "name": "_background_"}, {"id": 5, "name": "__ignore__"}]
+    tiny_coco.content["categories"] += [
+        {"id": 0, "name": "_background_"},
+        {"id": 5, "name": "__ignore__"},
+    ]
     more = {**tiny_coco.annotation(11), "id": 99, "category_id": 5}
     tiny_coco.content["annotations"].append(more)
     tiny_coco.save()

@@ -87,7 +87,9 @@ def test_no_hint(folder):
 def test_spelling_only(folder):
     finder = FileFinder(folder)
     assert finder.spelt("SUB/b.PNG") == str(folder / "sub/b.png")
-    assert [finder.spelt(name) for name in ("images/a.png", "two.png", "../secret.png")] == [None] * 3
+    assert [finder.spelt(name) for name in ("images/a.png", "two.png", "../secret.png")] == [
+        None
+    ] * 3
 
 
 def test_each_folder_is_listed_once(folder, monkeypatch):

@@ -40,7 +40,11 @@ def test_json_is_read_in_every_unicode_encoding(tmp_path, encoding):
         ("gbk", "\u82f9\u679c", "iconv -f GB18030 -t UTF-8 'my list.txt'"),
         ("big5", "\u860b\u679c", "Big5"),
         ("cp932", "\u308a\u3093\u3054", "CP932"),
-        ("cp1252", "caf\u00e9\n", "valid in CP1252: save it as UTF-8, such as with iconv -f CP1252"),
+        (
+            "cp1252",
+            "caf\u00e9\n",
+            "valid in CP1252: save it as UTF-8, such as with iconv -f CP1252",
+        ),
     ],
 )
 def test_other_encodings_are_named_with_the_command_that_converts_them(

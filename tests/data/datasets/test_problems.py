@@ -54,6 +54,10 @@ ANNOTATION_PROBLEMS = [
         "annotation 11 (image 1 '1.png'): point 2 is nan, 1",
     ),
     (
+        set_annotation(11, segmentation=[[5, 1, 5, 5, 9, float("nan")]]),
+        "annotation 11 (image 1 '1.png'): point 3 is 9, nan",
+    ),
+    (
         set_annotation(11, segmentation=[[1e30, 1, 5, 1, 5, 5]]),
         "annotation 11 (image 1 '1.png'): point 1 is 1e+30, 1",
     ),
@@ -90,7 +94,10 @@ ANNOTATION_PROBLEMS = [
         set_annotation(11, iscrowd="no"),
         "1 x mark that is neither true nor false: annotation 11 (image 1 '1.png'): iscrowd is 'no'",
     ),
-    (set_annotation(11, ignore=2), "neither true nor false: annotation 11 (image 1 '1.png'): ignore"),
+    (
+        set_annotation(11, ignore=2),
+        "neither true nor false: annotation 11 (image 1 '1.png'): ignore",
+    ),
     (set_annotation(11, iscrowd=[0]), "iscrowd is 1 entries (a list)"),
     (set_annotation(11, bbox=[24, 30, -20, -26]), "1 x box outside the image or without area"),
     (
@@ -224,7 +231,11 @@ REPAIRS = [
         for bbox in ([], [0, 0, 0, 0], [4, 4, 0, 26], [4, 4, 20, 0])
     ),
     *(
-        (set_annotation(11, iscrowd=mark), "annotation 11 (image 1 '1.png'): iscrowd", {"iscrowd": is_set})
+        (
+            set_annotation(11, iscrowd=mark),
+            "annotation 11 (image 1 '1.png'): iscrowd",
+            {"iscrowd": is_set},
+        )
         for mark, is_set in (("0", 0), ("false", 0), ("", 0), (1.0, 1), ("True", 1), ("1", 1))
     ),
     (set_annotation(11, ignore="true"), "annotation 11 (image 1 '1.png'): ignore", {"ignore": 1}),

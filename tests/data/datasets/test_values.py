@@ -32,7 +32,9 @@ def test_no_integers(value):
     assert not is_integer(value)
 
 
-@pytest.mark.parametrize(("value", "expected"), [(1, 1), ("1.5", 1.5), ("-.5e1", -5), (10**40, 1e40)])
+@pytest.mark.parametrize(
+    ("value", "expected"), [(1, 1), ("1.5", 1.5), ("-.5e1", -5), (10**40, 1e40)]
+)
 def test_numbers(value, expected):
     assert number(value) == expected
 
@@ -60,7 +62,9 @@ def test_no_truths(value):
 
 
 def test_plain_truths_need_no_repair():
-    assert [is_plain_truth(value) for value in (None, 0, 1, True, "0", 1.0)] == [True] * 4 + [False] * 2
+    assert [is_plain_truth(value) for value in (None, 0, 1, True, "0", 1.0)] == [True] * 4 + [
+        False
+    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -74,4 +78,7 @@ def test_values_in_messages(value, expected):
 
 
 def test_names_that_are_no_classes():
-    assert without_ignored(["__ignore__", "cat", "_background_", "background"]) == ["cat", "background"]
+    assert without_ignored(["__ignore__", "cat", "_background_", "background"]) == [
+        "cat",
+        "background",
+    ]

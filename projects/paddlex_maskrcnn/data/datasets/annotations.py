@@ -303,8 +303,9 @@ def _checked_polygons(polygons: list[Any], frame: ImageFrame) -> list[Any]:
             raise _UnusableError(FEW_POINTS, f"{len(points)} points")
         left, top = points.min(axis=0).tolist()
         right, bottom = points.max(axis=0).tolist()
-        # written so that NaN, which min and max hand on, is near nothing
-        if not (min(left, top) > -farthest and max(right, bottom) < 2 * farthest):
+        # each compared by itself, since NaN gets lost in Python's min and max
+        sides = left > -farthest, top > -farthest, right < 2 * farthest, bottom < 2 * farthest
+        if not all(sides):
             is_far = ~((points > -farthest) & (points < 2 * farthest)).all(axis=1)
             worst = int(np.flatnonzero(is_far)[0])
             x, y = points[worst].tolist()

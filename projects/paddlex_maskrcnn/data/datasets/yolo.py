@@ -115,12 +115,17 @@ def _pictures(source: DataYaml, split: str, reading: Reading) -> list[YoloPictur
         )
         for k, path in enumerate(paths, 1)
     ]
-    if pictures and not any(picture.label_file.is_file() for picture in pictures):
+    if pictures and not any(_has_lines(picture, source) for picture in pictures):
         raise DatasetError(
             f"{source.path}: {split} has {len(pictures)} pictures but not one label file; the first "
             f"was looked for at {str(pictures[0].label_file)!r}"
         )
     return pictures
+
+
+def _has_lines(picture: YoloPicture, source: DataYaml) -> bool:
+    path = picture.label_file
+    return path.is_file() or source.finder.spelt(os.path.relpath(path, source.root)) is not None
 
 
 def _label_file_of(picture: Path) -> Path:
