@@ -34,7 +34,7 @@ def folder(tmp_path):
         ("images/a.png", "a.png"),
         ("images/sub/a.png", "sub/a.png"),
         ("D:\\export\\images\\a.png", "a.png"),
-        ("/gone/export/sub/b.png", "sub/b.png"),
+        ("/gone/Data/sub/b.png", "sub/b.png"),
         ("/data/upload/3/0123abcd-a.png", "a.png"),
         ("0123abcd-a.png", "a.png"),
         ("https://labels.example/files/a.png", "a.png"),
@@ -54,7 +54,7 @@ def test_absolute_inside(folder, tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        "gone.png", "two.png", "../a.png", "../secret.png", "..\\..\\a.png", "OUTSIDE/secret.png",
+        "gone.png", "two.png", "video2/a.png", "/gone/video2/a.png", "SUB/Two.png", "gone/sub/b.png", "../a.png", "../secret.png", "..\\..\\a.png", "OUTSIDE/secret.png",
         "%2e%2e/secret.png", "sub/my photo.JPG", "hidden/c.png", ".hidden/C.png", "a\0.png", "a%00.png",
         "a.jpg", "photo_jpg.rf.0123456789abcdef.jpg", "", "sub", ".",
     ],
@@ -69,6 +69,8 @@ def test_not_found(folder, name):
         ("two.png", "TWO.png, Two.png"),
         ("a.jpg", "a.png"),
         ("../a.png", "a.png"),
+        ("/gone/video2/a.png", "a.png"),
+        ("gone/sub/b.png", "sub/b.png"),
         ("photo_jpg.rf.0123456789abcdef.jpg", "photo.jpg"),
     ],
 )

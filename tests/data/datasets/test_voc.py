@@ -388,9 +388,14 @@ def test_annotations_and_masks_written_in_another_case_are_found(voc, caplog):
     (voc.folder / "SegmentationObject/a.png").rename(voc.folder / "SegmentationObject/A.PNG")
     (voc.folder / "JPEGImages/b.png").rename(voc.folder / "JPEGImages/B.png")
     assert [len(record["annotations"]) for record in voc.open().records] == [2, 0]
-    assert "3 x file name that leads to no file as it is written" in caplog.text
+    assert "3 x file name that is not written as the file's place" in caplog.text
     voc.write_list(f"{voc.folder}/JPEGImages/a.png Annotations/a.xml\n")
     assert [len(record["annotations"]) for record in voc.open().records] == [2]
+
+
+def test_masks_alone_written_in_another_case_are_found(voc):
+    (voc.folder / "SegmentationObject/a.png").rename(voc.folder / "SegmentationObject/a.PNG")
+    assert [len(record["annotations"]) for record in voc.open().records] == [2, 0]
 
 
 def test_an_annotation_of_another_picture_is_not_taken(voc):

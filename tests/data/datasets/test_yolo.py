@@ -219,7 +219,7 @@ def test_labels_written_in_another_case_or_form_of_letters_are_found(yolo, caplo
     Image.new("RGB", (WIDTH, HEIGHT)).save(yolo.folder / "images/train/mo\u0308we.png")
     yolo.write_lines(f"0 {SQUARE}\n", "m\u00f6we")
     assert [len(record["annotations"]) for record in yolo.open().records] == [1, 0, 1]
-    assert "2 x file name that leads to no file as it is written" in caplog.text
+    assert "2 x file name that is not written as the file's place" in caplog.text
 
 
 def test_labels_of_another_picture_are_not_taken(yolo):
@@ -231,7 +231,7 @@ def test_lists_of_another_computer(yolo, caplog):
     (yolo.folder / "list.txt").write_text("/gone/yolo/images/train/a.png\nimages/train/B.PNG\n")
     yolo.write_yaml("train: list.txt\nnames: [cat, dog]\n")
     assert [len(record["annotations"]) for record in yolo.open().records] == [1, 0]
-    assert "2 x file name that leads to no file as it is written" in caplog.text
+    assert "2 x file name that is not written as the file's place" in caplog.text
 
 
 def test_names_that_are_no_classes_keep_the_numbers_of_the_others(yolo, caplog):

@@ -1,9 +1,12 @@
 """Files that annotations name otherwise than they are called.
 
 Names change on their way between systems and tools: `Image.JPG` and `image.jpg`; letters composed
-(NFC) or with separate accents (NFD, macOS); `%20` for a space; `D:\\data\\images\\a.png`; a folder in front
-that is not there (`images/a.png`, CVAT); Label Studio's `/data/upload/1/0a1b2c3d-a.png`. Only names that
-lead to no file are looked at here, so that ordinary data sets pay nothing.
+(NFC) or with separate accents (NFD, macOS); `%20` for a space; absolute paths; a folder in front that is
+not there (`images/a.png`, CVAT); Label Studio's `/data/upload/1/0a1b2c3d-a.png`. Only names that lead to
+no file are looked at here, so that ordinary data sets pay nothing.
+
+Folders in front are left out where they say no more than the folder that was given: `images/7.png` may be
+`7.png`, `video2/7.png` is not.
 
 A file is taken where one file of the folder alone can be meant; otherwise a hint says what is there. Only
 files of the folder that was given are ever taken.
@@ -18,10 +21,14 @@ from urllib.parse import unquote
 from .files import is_junk, leaves_folder
 
 FOUND_BY_NAME = (
-    "file name that leads to no file as it is written (case, form of letters, %20, folders or a "
-    "prefix in front), whose file is in the folder"
+    "file name that is not written as the file's place in the folder (case, form of letters, %20, "
+    "absolute, a folder or prefix in front), matched with the file that is there"
 )
 
+# folders that tell data sets apart as little as having none
+_PLAIN_FOLDERS = {
+    "images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "data", "files",
+}  # fmt: skip
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts in front
 # Roboflow's photo_jpg.rf.0123abcd.jpg of photo.jpg; it may be turned or cropped, so it is only named
 _ROBOFLOW = re.compile(r"(.+)_(jpe?g|png|bmp|tiff?|webp)\.rf\.[0-9A-Za-z]+\.\w+$", re.IGNORECASE)
@@ -98,17 +105,26 @@ class FileFinder:
             if not leaves_folder(text):
                 yield os.path.normpath(text)
             if all_ends or not _leads_elsewhere(text):
-                yield from self._ends([part for part in text.split("/") if part not in ("", ".")])
+                parts = [part for part in text.split("/") if part not in ("", ".")]
+                yield from self._ends(parts, all_ends)
 
-    def _ends(self, parts: list[str]) -> Iterator[str]:
+    def _ends(self, parts: list[str], all_ends: bool) -> Iterator[str]:
         """A name without its first folders, as long as these are not here, and without a prefix."""
         for first in range(len(parts)):
             if first and self._named(self.root, parts[first - 1]):
                 return
-            if ".." not in parts[first:]:
+            if (all_ends or self._says_nothing(parts[:first])) and ".." not in parts[first:]:
                 yield "/".join(parts[first:])
         if parts and (match := _UPLOAD.match(parts[-1])):
             yield parts[-1][match.end() :]
+
+    def _says_nothing(self, folders: list[str]) -> bool:
+        """Whether folders in front can be those that lead to this one."""
+        if not folders or re.fullmatch("[A-Za-z]:", folders[-1]):
+            return True
+        last = _key(folders[-1])
+        is_upload = last.isdigit() and len(folders) > 1 and folders[-2] == "upload"
+        return is_upload or last in _PLAIN_FOLDERS or last == _key(os.path.basename(self.root))
 
     def _matches(self, name: str) -> list[str]:
         """The files that differ from a relative name in case and form of letters at most."""

@@ -210,7 +210,7 @@ def _picture_path(
     if file.has_pixels:
         return None, ""
     finder = finders.setdefault(folder, FileFinder(folder))
-    match = finder.find(name) if is_picture(name) else None
+    match = finder.find(os.path.basename(name)) if is_picture(name) else None
     if match:
         return Path(match), FOUND_BY_NAME
     for suffix in IMAGE_SUFFIXES:

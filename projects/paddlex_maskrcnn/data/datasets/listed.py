@@ -67,7 +67,7 @@ class ListedDetection(DetectionDataset):
         source = f"{params.file_list} (data_dir {params.data_dir!r}{label_file})"
         reading = Reading(source, finder=finder)
         pictures = self._pictures(Path(params.data_dir), params.file_list, reading)
-        self._check(pictures)
+        self._check(pictures, finder)
         classes = {name: k for k, name in enumerate(labels)}
         listed = {picture.annotation for picture in pictures}
 
@@ -81,7 +81,7 @@ class ListedDetection(DetectionDataset):
         reading.problems.finish(params.skip_invalid)
         return Content(params.file_list, as_categories(labels), records)
 
-    def _check(self, pictures: list[ListedPicture]) -> None:
+    def _check(self, pictures: list[ListedPicture], finder: FileFinder) -> None:
         """Stop at what is wrong with the whole set; DatasetError."""
 
     def _parse(self, picture: ListedPicture, classes: Mapping[str, int]) -> Parsed:

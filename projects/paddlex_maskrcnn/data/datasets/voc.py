@@ -16,6 +16,7 @@ from 1 (devkit, `VOCreadxml`; so reads Detectron2's `load_voc_instances`). Outli
 from __future__ import annotations
 
 import math
+import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from ...config.dataset_params import VOCDetectionParams
 from ...config.signature import takes_params
 from ..image_headers import Size
 from .annotations import BAD_TRUTH, RawAnnotation, bounds_of
+from .file_names import FileFinder
 from .files import UnusableFileError, read_bytes, text_of
 from .index_masks import IndexMask, match_by_box, read_index_mask
 from .listed import ListedDetection, ListedPicture, class_of
@@ -69,10 +71,12 @@ class VOCDetection(ListedDetection):
         """
         self._open(params)
 
-    def _check(self, pictures: list[ListedPicture]) -> None:
+    def _check(self, pictures: list[ListedPicture], finder: FileFinder) -> None:
         """Say it in one sentence when a set has boxes only, instead of once an image."""
-        if any(picture.mask.is_file() for picture in pictures):
+        if any(map(os.path.isfile, masks := [picture.mask for picture in pictures])):
             return
+        if any(finder.find(os.path.relpath(mask, finder.root)) for mask in masks):
+            return  # written otherwise
         for picture in pictures:
             try:
                 objects = read_voc_xml(picture.annotation).objects
