@@ -55,7 +55,7 @@ def test_absolute_inside(folder, tmp_path):
     "name",
     [
         "gone.png", "two.png", "video2/a.png", "/gone/video2/a.png", "SUB/Two.png", "gone/sub/b.png", "../a.png", "../secret.png", "..\\..\\a.png", "OUTSIDE/secret.png",
-        "%2e%2e/secret.png", "sub/my photo.JPG", "hidden/c.png", ".hidden/C.png", "a\0.png", "a%00.png",
+        "%2e%2e/secret.png", "sub/my photo.JPG", "hidden/c.png", ".hidden/C.png", "a\0.png", "a%00.png", "\ud800", "/\ud800",
         "a.jpg", "photo_jpg.rf.0123456789abcdef.jpg", "", "sub", ".",
     ],
 )  # fmt: skip

@@ -107,7 +107,7 @@ def _names(file: CocoFile) -> dict[int, str]:
 def _pictures(file: CocoFile, finder: FileFinder, reading: Reading) -> list[Picture]:
     pictures = []
     for image in file.images:
-        name, where = image["file_name"], f"image {image['id']} ({image['file_name']!r})"
+        name, where = image["file_name"], f"image {image['id']} ({image['file_name']!r:.200})"
         path: str | None = os.path.join(finder.root, name)
         if is_outside := leaves_folder(name):
             path = finder.find(name)
@@ -146,7 +146,11 @@ class _Where:
         number, image_id = self.annotation.get("id"), self.annotation.get("image_id")
         has_name = is_integer(image_id) and image_id in self.names
         name = f" {self.names[image_id]!r}" if has_name else ""  # type: ignore[index]
-        return f"annotation {number} (image {image_id}{name})"
+        return f"annotation {_short(number)} (image {_short(image_id)}{name})"
+
+
+def _short(number: Any) -> Any:
+    return number if number is None or is_integer(number) else shown(number)
 
 
 def _has_good_ids(

@@ -92,12 +92,10 @@ class FileFinder:
         Args:
             all_ends: also the ends of names that lead to a file outside, or would if it existed.
         """
-        if "\0" in name:
-            return
         # Label Studio's local files: /data/local-files/?d=folder/a.png
         written = name.replace("\\", "/").rpartition("?d=")[2]
         for text in dict.fromkeys((written, unquote(written))):
-            if "\0" in text:
+            if not _can_be_named(text):
                 continue
             if os.path.isabs(text) and _is_below(text, self.root):
                 yield os.path.relpath(os.path.realpath(text), os.path.realpath(self.root))
@@ -169,6 +167,14 @@ def _listing(folder: str) -> Names | None:
 def _key(name: str) -> str:
     """The same for names that differ in case or in the form of their letters only."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _can_be_named(name: str) -> bool:
+    """Whether the system has files of such a name."""
+    try:
+        return "\0" not in name and bool(os.fsencode(name))
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return False
 
 
 def _is_below(path: str, root: str) -> bool:

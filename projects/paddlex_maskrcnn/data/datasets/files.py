@@ -239,7 +239,7 @@ def _header_or_reason(path: str | Path) -> Header | str:
 def _is_companion(path: str | Path) -> bool:
     try:
         return stat.S_ISREG(os.stat(path).st_mode) and _starts_with(path, _APPLE_DOUBLE)
-    except OSError:
+    except (OSError, ValueError):  # no file has such a name
         return False
 
 
