@@ -54,8 +54,10 @@ def test_absolute_inside(folder, tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        "gone.png", "two.png", "video2/a.png", "/gone/video2/a.png", "SUB/Two.png", "gone/sub/b.png", "../a.png", "../secret.png", "..\\..\\a.png", "OUTSIDE/secret.png",
-        "%2e%2e/secret.png", "sub/my photo.JPG", "hidden/c.png", ".hidden/C.png", "a\0.png", "a%00.png", "\ud800", "/\ud800",
+        "gone.png", "two.png", "video2/a.png", "/gone/video2/a.png", "SUB/Two.png", "gone/sub/b.png",
+        "../a.png", "../secret.png", "..\\..\\a.png", "OUTSIDE/secret.png",
+        "%2e%2e/secret.png", "sub/my photo.JPG", "hidden/c.png", ".hidden/C.png", "a\0.png", "a%00.png",
+        "\ud800", "/\ud800",
         "a.jpg", "photo_jpg.rf.0123456789abcdef.jpg", "", "sub", ".",
     ],
 )  # fmt: skip
@@ -84,6 +86,14 @@ def test_no_hint(folder):
     for _ in range(100):  # a folder is looked through for those only that messages show
         finder.hint("gone.png")
     assert finder.hint("a.jpg") == ""
+
+
+def test_names_without_end(folder):
+    """Seconds would be hours if every end of it were looked for."""
+    finder = FileFinder(folder)
+    for name in ("/".join("x" * 100_000), "/gone" * 50_000 + "/images/a.png", "%25" * 100_000):
+        assert finder.find(name) is None
+        assert finder.hint(name) == ""
 
 
 def test_spelling_only(folder):

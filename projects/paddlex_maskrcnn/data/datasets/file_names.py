@@ -33,6 +33,7 @@ _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts in front
 # Roboflow's photo_jpg.rf.0123abcd.jpg of photo.jpg; it may be turned or cropped, so it is only named
 _ROBOFLOW = re.compile(r"(.+)_(jpe?g|png|bmp|tiff?|webp)\.rf\.[0-9A-Za-z]+\.\w+$", re.IGNORECASE)
 _MOST_LISTED = 3
+_MOST_PARTS = 64  # of a path; the time for all ends grows with the square
 _MOST_HINTS = 20  # a folder is looked through for each, and messages show ten
 
 Names = dict[str, list[str]]
@@ -108,7 +109,7 @@ class FileFinder:
 
     def _ends(self, parts: list[str], all_ends: bool) -> Iterator[str]:
         """A name without its first folders, as long as these are not here, and without a prefix."""
-        for first in range(len(parts)):
+        for first in range(len(parts) if len(parts) <= _MOST_PARTS else 0):
             if first and self._named(self.root, parts[first - 1]):
                 return
             if (all_ends or self._says_nothing(parts[:first])) and ".." not in parts[first:]:
