@@ -130,6 +130,8 @@ class FileFinder:
         paths = [self.root]
         for part in name.split("/"):
             paths = [os.path.join(path, each) for path in paths for each in self._named(path, part)]
+            if not paths:
+                break
         return [path for path in paths if os.path.isfile(path)]
 
     def _named(self, folder: str, name: str) -> list[str]:
