@@ -33,6 +33,7 @@ _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts in front
 # Roboflow's photo_jpg.rf.0123abcd.jpg of photo.jpg; it may be turned or cropped, so it is only named
 _ROBOFLOW = re.compile(r"(.+)_(jpe?g|png|bmp|tiff?|webp)\.rf\.[0-9A-Za-z]+\.\w+$", re.IGNORECASE)
 _MOST_LISTED = 3
+_LONGEST_NAME = 4096  # bytes of a path that systems take
 _MOST_PARTS = 64  # of a path; the time for all ends grows with the square
 _MOST_HINTS = 20  # a folder is looked through for each, and messages show ten
 
@@ -175,7 +176,7 @@ def _key(name: str) -> str:
 def _can_be_named(name: str) -> bool:
     """Whether the system has files of such a name."""
     try:
-        return "\0" not in name and bool(os.fsencode(name))
+        return "\0" not in name and 0 < len(os.fsencode(name)) < _LONGEST_NAME
     except UnicodeEncodeError:  # half of a pair of surrogates
         return False
 
