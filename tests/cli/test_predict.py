@@ -240,6 +240,35 @@ def test_same_names_of_two_folders_keep_their_folders(photos, tmp_path):
     assert [one.folder.as_posix() for one in found] == [".", "more"]
 
 
+def test_links_keep_the_places_of_their_names(photos, tmp_path):
+    album = tmp_path / "album"
+    (album / "day").mkdir(parents=True)
+    (album / "c.png").symlink_to(photos / "more/a.png")
+    (album / "day/d.png").symlink_to(photos / "a.png")
+    (album / "linked").symlink_to(photos / "more")
+    inputs = find_inputs([str(album)], tmp_path / "out")
+    assert [(Path(one.name).relative_to(album).as_posix(), one.folder.as_posix()) for one in inputs] == [
+        ("c.png", "."), ("day/d.png", "day"), ("linked/a.png", "linked"),
+    ]  # fmt: skip
+
+
+def test_junk_is_no_input_unless_it_is_named(photos, tmp_path):
+    for name in ("._a.png", ".thumbnails/a.png", "__MACOSX/a.png", "@eaDir/a.png"):
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).write_bytes((photos / "a.png").read_bytes())
+
+    def names_of(argument):
+        inputs = find_inputs([str(photos / argument)], tmp_path / "out")
+        return [Path(one.name).relative_to(photos).as_posix() for one in inputs]
+
+    assert names_of(".") == ["a.png", "b.png", "more/a.png"]
+    assert names_of("*") == ["a.png", "b.png", "more/a.png"]
+    assert names_of("**/a.png") == ["a.png", "more/a.png"]
+    assert names_of("__MACOSX/*.png") == ["__MACOSX/a.png"]
+    assert names_of(".thumbnails") == [".thumbnails/a.png"]
+    assert names_of("._a.png") == ["._a.png"]
+
+
 @pytest.mark.long
 def test_two_processes_share_the_work(model_dir, photos, tmp_path):
     """As torchrun starts them: the same file as of one process, in one piece."""

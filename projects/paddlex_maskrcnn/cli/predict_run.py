@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import glob
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..data.datasets.files import files_below
+from ..data.datasets.files import files_below, is_junk, is_picture
 from ..data.images import read_image
 from ..data.inputs import check_path
 from ..data.videos import Video, VideoFile, is_video
@@ -62,7 +63,7 @@ def find_inputs(arguments: Sequence[str], output: Path) -> list[Input]:
             raise ValueError(f"there is no image or video in {argument}")
         inputs.update(dict.fromkeys(names))
     below = _common_folder(list(inputs))
-    return [Input(name, Path(name).resolve().parent.relative_to(below)) for name in inputs]
+    return [Input(name, _parent(name).relative_to(below)) for name in inputs]
 
 
 def _inputs_of(argument: str) -> Iterator[str]:
@@ -73,17 +74,23 @@ def _inputs_of(argument: str) -> Iterator[str]:
         yield path.as_posix()  # a missing file too: it is reported with those that cannot be read
     else:
         for name in sorted(glob.glob(argument, recursive=True)):
+            if any(map(is_junk, _matched_parts(argument, name))):
+                continue
             if Path(name).is_dir():
                 yield from _inputs_of(name)
             elif _is_wanted(name):
                 yield Path(name).as_posix()
 
 
-def _is_wanted(name: str) -> bool:
-    from ..data.datasets.files import is_picture
-    from ..data.videos import is_video
+def _matched_parts(pattern: str, name: str) -> Sequence[str]:
+    """The parts of a path that wildcards of a pattern stand for, not the user's own words."""
+    words = Path(pattern).parts
+    first = next(k for k, word in enumerate(words) if glob.has_magic(word))
+    return [part for part in Path(name).parts[first:] if part not in words]
 
-    return not Path(name).name.startswith(".") and (is_picture(name) or is_video(name))
+
+def _is_wanted(name: str) -> bool:
+    return is_picture(name) or is_video(name)
 
 
 def _is_outside(name: str, argument: str, output: Path) -> bool:
@@ -99,11 +106,16 @@ def _is_outside(name: str, argument: str, output: Path) -> bool:
 
 def _common_folder(names: Sequence[str]) -> Path:
     """The deepest folder that holds all of them."""
-    parents = [Path(name).resolve().parent for name in names]
+    parents = [_parent(name) for name in names]
     shared = parents[0]
     while not all(parent.is_relative_to(shared) for parent in parents):
         shared = shared.parent
     return shared
+
+
+def _parent(name: str) -> Path:
+    """The absolute folder of a file as it was named: a link counts by its own place, not its target's."""
+    return Path(os.path.abspath(name)).parent
 
 
 @dataclass

@@ -153,6 +153,7 @@ def set_up(
     transforms = _transforms(train_dataset, "train_dataset")
     eval_transforms = _eval_transforms(transforms, eval_dataset)
     check_num_classes(model, train_dataset)
+    train_dataset.require_objects()
     _check_same_classes(train_dataset, eval_dataset)
     progress = _progress(params, train_dataset)
     factor = factor_of(params, progress.steps_per_epoch)

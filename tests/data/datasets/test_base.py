@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from paddlex_maskrcnn.config.dataset_params import DATASETS as ROWS
-from paddlex_maskrcnn.data.datasets import DATASETS, CocoDetection
+from paddlex_maskrcnn.data.datasets import DATASETS, CocoDetection, DatasetError
 
 
 def test_num_samples_limits_images_and_ground_truth(tiny_coco):
@@ -90,3 +90,35 @@ def test_a_wrong_argument_of_any_class_is_named_with_class_value_and_what_is_all
 def test_a_missing_argument_is_named(tiny_coco):
     with pytest.raises(ValueError, match=r"CocoDetection\.ann_file is missing; it has no default"):
         CocoDetection(tiny_coco.data_dir)
+
+
+def test_junk_is_no_negative_sample(tiny_coco, tmp_path):
+    folder = tmp_path / "background"
+    folder.mkdir()
+    for name in ("a.png", "._a.png", ".hidden.png"):
+        cv2.imwrite(str(folder / name), np.zeros((20, 10), np.uint8))
+    (folder / "._b.png").write_bytes(b"\0\5\x16\7")
+    dataset = tiny_coco.open()
+    dataset.add_negative_samples(folder)
+    assert dataset.num_samples == 5
+
+
+def test_data_without_an_object_is_not_trained_on(tiny_coco, caplog):
+    tiny_coco.open().require_objects()
+    for annotation in tiny_coco.content["annotations"]:
+        annotation["iscrowd"] = 1
+    tiny_coco.save()
+    with pytest.raises(
+        DatasetError, match="no object to learn: all 6 annotations are crowd regions"
+    ):
+        tiny_coco.open().require_objects()
+    tiny_coco.annotation(11)["iscrowd"] = 0
+    tiny_coco.save()
+    assert not caplog.records
+    dataset = tiny_coco.open()
+    dataset.require_objects()
+    assert "5 of 6 annotations are crowd regions" in caplog.text
+    tiny_coco.content["annotations"] = []
+    tiny_coco.save()
+    with pytest.raises(DatasetError, match="none of the 4 images has an annotation"):
+        tiny_coco.open().require_objects()

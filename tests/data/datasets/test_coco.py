@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -69,8 +70,16 @@ def test_not_coco(tiny_coco, text, fragment):
 
 def test_not_text(tiny_coco):
     tiny_coco.ann_file.write_bytes(b"\xff\xfe\xff\x00\x81")
-    with pytest.raises(DatasetError, match="is not json"):
+    with pytest.raises(DatasetError, match="damaged UTF-16 text, or no text"):
         tiny_coco.open()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_marked_text_and_utf_16_are_read(tiny_coco, encoding):
+    tiny_coco.content["categories"][0]["name"] = "\u82f9\u679c"
+    text = json.dumps(tiny_coco.content, ensure_ascii=False)
+    tiny_coco.ann_file.write_bytes(text.encode(encoding))
+    assert "\u82f9\u679c" in tiny_coco.open().labels
 
 
 def test_paths_that_do_not_exist(tiny_coco, tmp_path):
@@ -96,13 +105,79 @@ def test_names_written_on_windows_are_found(tiny_coco):
     assert [len(record["annotations"]) for record in dataset.records] == [2, 2, 2, 0]
 
 
-@pytest.mark.parametrize(
-    "name", ["C:\\data\\1.png", "D:/1.png", "..\\..\\1.png", "\\\\server\\share\\1.png", "\\1.png"]
-)
-def test_names_of_another_computer_are_not_followed(tiny_coco, name):
+@pytest.mark.parametrize("name", ["..\\..\\1.png", "../1.png", "/etc/hostname", "/etc/../1.png\0"])
+def test_names_that_lead_elsewhere_are_not_followed(tiny_coco, name):
     tiny_coco.image(1)["file_name"] = name
     tiny_coco.save()
     with pytest.raises(DatasetError, match="file name that leaves the data's folder"):
+        tiny_coco.open()
+
+
+def test_what_is_there_instead_of_a_name_that_leads_elsewhere_is_said(tiny_coco):
+    tiny_coco.image(1)["file_name"] = "../gone/1.png"
+    tiny_coco.image(2)["file_name"] = "2.jpg"
+    tiny_coco.save()
+    with pytest.raises(DatasetError) as caught:
+        tiny_coco.open()
+    assert "image 1 ('../gone/1.png'); there is 1.png in the folder" in str(caught.value)
+    assert "image 2 ('2.jpg'); there is 2.png in the folder" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "1.PNG", "%31.png", "images/1.png", "C:\\data\\1.png", "D:/1.png", "\\1.png",
+        "\\\\server\\images\\1.png", "/data/upload/7/0a1b2c3d-1.png", "FOLDER/1.png",
+        "/data/local-files/?d=1.png",
+    ],
+)  # fmt: skip
+def test_names_written_otherwise_are_found_and_counted(tiny_coco, caplog, name):
+    tiny_coco.image(1)["file_name"] = name.replace("FOLDER", str(tiny_coco.data_dir))
+    tiny_coco.save()
+    record = tiny_coco.open().records[0]
+    assert record["file_name"] == str(tiny_coco.data_dir / "1.png")
+    assert len(record["annotations"]) == 2
+    assert "1 x file name that is not written as the file's place" in caplog.text
+
+
+def test_a_picture_that_two_names_lead_to_stops(tiny_coco):
+    shutil.copy(tiny_coco.data_dir / "1.png", tiny_coco.data_dir / "5.png")
+    tiny_coco.content["images"].append({**tiny_coco.image(1), "id": 5, "file_name": "images/1.png"})
+    tiny_coco.save()
+    with pytest.raises(DatasetError, match=r"1 x picture that two names lead to: image 5"):
+        tiny_coco.open()
+
+
+def test_ids_and_sizes_as_text_or_floats_are_numbers(tiny_coco, caplog):
+    expected = list(tiny_coco.open().records)
+    for image in tiny_coco.content["images"]:
+        image.update(
+            id=str(image["id"]), height=float(image["height"]), width=f"{image['width']}.0"
+        )
+    for annotation in tiny_coco.content["annotations"]:
+        annotation.update(id=str(annotation["id"]), category_id=float(annotation["category_id"]))
+    tiny_coco.save()
+    dataset = tiny_coco.open()
+    assert list(dataset.records) == expected
+    assert "24 x number or truth value written as text or with a decimal point" in caplog.text
+
+
+def test_categories_that_are_none_are_left_out_with_their_annotations(tiny_coco, caplog):
+    before = tiny_coco.open()
+    tiny_coco.content["categories"] += [
+        {"id": 0, "name": "_background_"},
+        {"id": 5, "name": "__ignore__"},
+    ]
+    more = {**tiny_coco.annotation(11), "id": 99, "category_id": 5}
+    tiny_coco.content["annotations"].append(more)
+    tiny_coco.save()
+    dataset = tiny_coco.open()
+    assert (dataset.labels, dataset.category_ids) == (before.labels, before.category_ids)
+    assert list(dataset.records) == list(before.records)
+    assert "annotation 99; category 0; category 5" in caplog.text
+    tiny_coco.content["categories"] = [{"id": 0, "name": "_background_"}]
+    tiny_coco.save()
+    with pytest.raises(DatasetError, match="'categories' names no class"):
         tiny_coco.open()
 
 

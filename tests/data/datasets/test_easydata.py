@@ -99,3 +99,34 @@ def test_files_that_cannot_be_used(easydata, text, fragment):
     with pytest.raises(DatasetError) as caught:
         easydata.open(skip_invalid=True)
     assert fragment in str(caught.value)
+
+
+def test_corners_as_texts_and_corners_of_zeros(easydata, caplog):
+    expected = easydata.open().records[0]["annotations"][0]["bbox"]
+    easydata.write(easydata.ring(x1="10", y2="19.0"))
+    assert easydata.open().records[0]["annotations"][0]["bbox"] == expected
+    assert "written as text" in caplog.text
+    easydata.write(easydata.ring(x1=0, y1=0, x2=0, y2=0))
+    assert easydata.open().records[0]["annotations"][0]["bbox"] == expected
+    assert "bbox that is empty or has no area, taken from the mask" in caplog.text
+    easydata.write(easydata.ring(x1=True))
+    with pytest.raises(DatasetError, match="True \\(a truth value\\)"):
+        easydata.open()
+
+
+def test_a_name_that_is_none_is_named(easydata):
+    easydata.write(easydata.ring(name=7))
+    with pytest.raises(DatasetError, match=r"object 1 has no name: it is 7 \(an integer\)"):
+        easydata.open()
+
+
+def test_objects_to_be_left_out(easydata, caplog):
+    easydata.write(easydata.ring(), easydata.ring(name="_background_"))
+    assert len(easydata.open().records[0]["annotations"]) == 1
+    assert "left out: a.json object 2 ('_background_')" in caplog.text
+
+
+def test_gbk_is_named(easydata):
+    (easydata.folder / "a.json").write_bytes('{"labels": "\u82f9\u679c"}'.encode("gbk"))
+    with pytest.raises(DatasetError, match="iconv -f GB18030"):
+        easydata.open()

@@ -230,7 +230,16 @@ def test_folders_that_go_in_circles_end(labelme):
         ),
         ({"label": "dog", "points": [[1, 2], [3, 4]], "shape_type": "line"}, r"'dog'): 'line'"),
         ({"label": "dog", "points": [[1, 2], [3, 4]]}, "polygon with fewer than three points"),
-        ({"label": "dog", "points": [["1", 2]] * 3}, "polygon that is not a list of x, y pairs"),
+        (
+            {"label": "dog", "points": [["one", 2]] * 3},
+            "points of the polygon are not pairs of numb",
+        ),
+        (
+            {"label": "dog", "points": [[1, 2]] * 3, "shape_type": "rotation"},
+            "rotation of 3 points instead of 4",
+        ),
+        ({**square(9, 9, 5), "group_id": True}, "group_id is True (a truth value)"),
+        ({**square(9, 9, 5), "difficult": "perhaps"}, "difficult is 'perhaps' (a string)"),
         ({"label": "dog", "points": None}, "polygon that is not a list of x, y pairs"),
         (
             {"label": "dog", "points": [[1, 2], [1, float("nan")]], "shape_type": "circle"},
@@ -285,3 +294,55 @@ def test_folder_without_json(tmp_path):
         LabelMeDetection(tmp_path)
     with pytest.raises(DatasetError, match="is not a folder"):
         LabelMeDetection(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("labels", [None, ["dog"]])
+def test_a_folder_of_lines_only_is_told_why(labelme, labels):
+    labelme.write(square(1, 1, 5, shape_type="linestrip"), square(9, 9, 5, shape_type="line"))
+    with pytest.raises(DatasetError) as caught:
+        labelme.open(label_list=labels)
+    assert "2 x shape without an area: a.json shape 1 ('dog'): 'linestrip'" in str(caught.value)
+
+
+@pytest.mark.parametrize("label", ["__ignore__", "_background_"])
+def test_shapes_to_be_left_out(labelme, caplog, label):
+    line = {"label": label, "points": [[1, 1]], "shape_type": "point"}
+    labelme.write(square(1, 1, 5), square(20, 1, 5, label), line)
+    dataset = labelme.open()
+    assert dataset.labels == ["dog"]
+    assert len(dataset.records[0]["annotations"]) == 1
+    assert "2 x object or class named __ignore__ or _background_" in caplog.text
+
+
+def test_difficult_of_x_anylabeling_is_that_of_voc(labelme):
+    labelme.write(square(1, 1, 5, difficult=True), square(20, 1, 5, difficult=False))
+    assert [one.get("ignore", 0) for one in labelme.open().records[0]["annotations"]] == [1, 0]
+
+
+@pytest.mark.parametrize("side", ["40", 40.0])
+def test_sizes_as_texts(labelme, caplog, side):
+    labelme.write(square(1, 1, 5), imageHeight=side)
+    assert labelme.open().num_samples == 1
+    assert "written as text or with a decimal point" in caplog.text
+
+
+@pytest.mark.parametrize("side", ["tall", -40, 40.5, True, [40]])
+def test_sizes_that_are_none(labelme, side):
+    """A size that is passed over could not tell that the picture is another one."""
+    labelme.write(square(1, 1, 5), imageHeight=side)
+    with pytest.raises(DatasetError, match=r"a\.json: imageHeight is "):
+        labelme.open()
+
+
+def test_names_written_otherwise_are_found(labelme, caplog):
+    (labelme.folder / "a.png").rename(labelme.folder / "My Photo.PNG")
+    labelme.write(square(1, 1, 5), imagePath="D:\\video2\\my%20photo.png")
+    assert labelme.open().records[0]["file_name"].endswith("My Photo.PNG")
+    assert "1 x file name that is not written as the file's place" in caplog.text
+
+
+def test_junk_is_no_json(labelme):
+    labelme.write(square(1, 1, 5))
+    for name in ("._a.json", ".ipynb_checkpoints/a-checkpoint.json", "__MACOSX/a.json"):
+        labelme.write(square(9, 9, 5, "cat"), name=name)
+    assert labelme.open().labels == ["dog"]

@@ -31,7 +31,7 @@ ANNOTATION_PROBLEMS = [
         "1 x polygon with fewer than three points: annotation 11 (image 1 '1.png'): 2 points",
     ),
     (
-        set_annotation(12, segmentation=[[1, 1, 5, 1, 5, 5], []]),
+        set_annotation(12, segmentation=[[], [1, 1, 5, 5]]),
         "annotation 12 (image 1 '1.png'): 0 poi",
     ),
     (
@@ -42,12 +42,25 @@ ANNOTATION_PROBLEMS = [
     (set_annotation(11, segmentation="1 1 5 1"), "x polygon that is not a list"),
     (set_annotation(11, segmentation=[[[1, 1], [5, 1], [5, 5]]]), "x polygon that is not a list"),
     (
-        set_annotation(11, segmentation=[["1", 1, 5, 1, 5, 5]]),
-        "x polygon that is not a list",
+        set_annotation(11, segmentation=[["one", 1, 5, 1, 5, 5]]),
+        "annotation 11 (image 1 '1.png'): entry 1 is 'one' (a string)",
     ),
-    (set_annotation(11, segmentation=[[None, 1, 5, 1, 5, 5]]), "x polygon that is not a list"),
-    (set_annotation(11, segmentation=[[float("nan"), 1, 5, 1, 5, 5]]), "x polygon that is not"),
-    (set_annotation(11, segmentation=[[1e30, 1, 5, 1, 5, 5]]), "x polygon that is not a list"),
+    (
+        set_annotation(11, segmentation=[[1, None, 5, 1, 5, 5]]),
+        "(image 1 '1.png'): entry 2 is missing or null",
+    ),
+    (
+        set_annotation(11, segmentation=[[5, 1, float("nan"), 1, 5, 5]]),
+        "annotation 11 (image 1 '1.png'): point 2 is nan, 1",
+    ),
+    (
+        set_annotation(11, segmentation=[[5, 1, 5, 5, 9, float("nan")]]),
+        "annotation 11 (image 1 '1.png'): point 3 is 9, nan",
+    ),
+    (
+        set_annotation(11, segmentation=[[1e30, 1, 5, 1, 5, 5]]),
+        "annotation 11 (image 1 '1.png'): point 1 is 1e+30, 1",
+    ),
     (set_annotation(11, segmentation=[[10**40, 1, 5, 1, 5, 5]]), "x polygon that is not a list"),
     (
         set_annotation(22, segmentation={"size": [48, 64], "counts": [48 * 64]}),
@@ -67,14 +80,25 @@ ANNOTATION_PROBLEMS = [
         "1 x bbox that is not four finite numbers: annotation",
     ),
     (set_annotation(11, bbox=[4, 4, float("inf"), 5]), "1 x bbox that is not four finite numbers"),
-    (set_annotation(11, bbox=["4", 4, 5, 5]), "1 x bbox that is not four finite numbers"),
+    (
+        set_annotation(11, bbox=["four", 4, 5, 5]),
+        "bbox that is not four finite numbers: annotation 11 (image 1 '1.png'): ['four' (a string), 4",
+    ),
     (set_annotation(11, bbox="4 4 5 5"), "1 x bbox that is not four finite numbers"),
     (
         set_annotation(11, bbox=[64, 4, 10, 10]),
         "1 x box outside the image or without area: annotation 11 (image 1 '1.png'): "
         "[64, 4, 10, 10] in 64x48",
     ),
-    (set_annotation(11, bbox=[4, 4, 0, 10]), "1 x box outside the image or without area"),
+    (
+        set_annotation(11, iscrowd="no"),
+        "1 x mark that is neither true nor false: annotation 11 (image 1 '1.png'): iscrowd is 'no'",
+    ),
+    (
+        set_annotation(11, ignore=2),
+        "neither true nor false: annotation 11 (image 1 '1.png'): ignore",
+    ),
+    (set_annotation(11, iscrowd=[0]), "iscrowd is 1 entries (a list)"),
     (set_annotation(11, bbox=[24, 30, -20, -26]), "1 x box outside the image or without area"),
     (
         set_annotation(11, image_id=99),
@@ -82,11 +106,13 @@ ANNOTATION_PROBLEMS = [
     ),
     (set_annotation(11, image_id=None), "1 x image id that is not in images: annotation 11"),
     (set_annotation(11, image_id=[1]), "1 x image id that is not in images: annotation 11"),
+    (set_annotation(11, image_id="one"), "image_id is 'one' (a string)"),
+    (set_annotation(11, image_id=10**30), "image_id is beyond 10^18 (an integer)"),
 ]
 
 
 def ids(table):
-    return [fragment[:50] for _, fragment in table]
+    return [row[1][:50] for row in table]
 
 
 @pytest.mark.parametrize(("spoil", "fragment"), ANNOTATION_PROBLEMS, ids=ids(ANNOTATION_PROBLEMS))
@@ -120,7 +146,8 @@ FILE_PROBLEMS = [
         "1 x image entry without id, file_name, height and width",
     ),
     (with_image(2, height=0), "1 x image entry without id, file_name, height and width"),
-    (with_image(2, width="48"), "1 x image entry without id"),
+    (with_image(2, width="wide"), "image 2 ('2.png'): width is 'wide' (a string)"),
+    (with_image(2, width=48.5), "image 2 ('2.png'): width is 48.5 (a float)"),
     (lambda data: data.image(2).pop("height"), "1 x image entry without id"),
     (
         with_image(2, height=48, width=64),
@@ -148,7 +175,10 @@ FILE_PROBLEMS = [
         set_annotation(12, category_id=5),
         "1 x category id that is not in categories: annotation 12 (image 1 '1.png'): category_id 5",
     ),
-    (set_annotation(12, category_id="bolt"), "x category id that is not in categories"),
+    (set_annotation(12, category_id="bolt"), "category_id is 'bolt' (a string)"),
+    (set_annotation(12, category_id=10**30), "category_id is beyond 10^18 (an integer)"),
+    (set_annotation(12, id=10**30), "id is beyond 10^18 (an integer)"),
+    (set_annotation(12, id="twelve"), "id is 'twelve' (a string)"),
     (set_annotation(12, id=11), "1 x annotation without an integer id of its own: annotation 11"),
     (drop(12, "id"), "1 x annotation without an integer id of its own: annotation None (image 1"),
     (
@@ -174,6 +204,63 @@ def test_files_always_stop(tiny_coco, spoil, fragment, skip_invalid):
     with pytest.raises(DatasetError, match=re.escape(fragment)) as caught:
         tiny_coco.open(skip_invalid=skip_invalid)
     assert "1 problem in the data" in str(caught.value)
+
+
+REPAIRS = [
+    (
+        set_annotation(12, segmentation=[[1, 1, 5, 1, 5, 5], [], [7, 7]]),
+        "1 x part of an outline with fewer than three points, left out: annotation 12 (image 1",
+        {"id": 12, "segmentation": [[1, 1, 5, 1, 5, 5]]},
+    ),
+    (
+        set_annotation(11, segmentation=[["4", 4, "24.0", 4, 24, 30, 4, 30]]),
+        "1 x number or truth value written as text or with a decimal point",
+        {"segmentation": [[4, 4, 24, 4, 24, 30, 4, 30]]},
+    ),
+    (
+        set_annotation(11, bbox=["4", "4", "20", "26"]),
+        "1 x number or truth value written as text or with a decimal point",
+        {"bbox": [4, 4, 20, 26]},
+    ),
+    *(
+        (
+            set_annotation(11, bbox=bbox),
+            "1 x bbox that is empty or has no area, taken from the mask: annotation 11 (image 1",
+            {"bbox": [4, 4, 20, 26]},
+        )
+        for bbox in ([], [0, 0, 0, 0], [4, 4, 0, 26], [4, 4, 20, 0])
+    ),
+    *(
+        (
+            set_annotation(11, iscrowd=mark),
+            "annotation 11 (image 1 '1.png'): iscrowd",
+            {"iscrowd": is_set},
+        )
+        for mark, is_set in (("0", 0), ("false", 0), ("", 0), (1.0, 1), ("True", 1), ("1", 1))
+    ),
+    (set_annotation(11, ignore="true"), "annotation 11 (image 1 '1.png'): ignore", {"ignore": 1}),
+]
+
+
+@pytest.mark.parametrize(("spoil", "note", "expected"), REPAIRS, ids=ids(REPAIRS))
+def test_what_can_only_be_meant_one_way_is_repaired_and_counted(
+    tiny_coco, caplog, spoil, note, expected
+):
+    spoil(tiny_coco)
+    tiny_coco.save()
+    (record, *_) = tiny_coco.open().records
+    assert note in caplog.text
+    assert len(caplog.records) == 1
+    (annotation,) = (a for a in record["annotations"] if a["id"] == expected.get("id", 11))
+    assert {key: annotation[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("mark", [None, 0, False])
+def test_plain_marks_need_no_note(tiny_coco, caplog, mark):
+    tiny_coco.annotation(11)["iscrowd"] = mark
+    tiny_coco.save()
+    assert tiny_coco.open().records[0]["annotations"][0]["iscrowd"] == 0
+    assert not caplog.records
 
 
 def test_all_problems_come_in_one_error_and_long_lists_are_cut(tiny_coco):

@@ -247,7 +247,8 @@ def test_what_is_wrong_is_named(voc, what, fragment):
     [
         (b"", r"labels\.txt' is empty"),
         (b"cat\ncat\n", r"classes given twice: cat"),
-        (b"\xff\xfe\x00", "not UTF-8 text"),
+        (b"\xff\xfe\x00", "damaged UTF-16 text, or no text"),
+        (b"\xc6\xbb\xb9\xfb\n", "iconv -f GB18030 -t UTF-8 labels.txt"),
         (None, r"labels\.txt': missing"),
     ],
 )
@@ -268,3 +269,139 @@ def test_a_third_column_names_the_mask(voc):
     (voc.folder / "SegmentationObject").rename(voc.folder / "masks")
     voc.write_list("JPEGImages/a.png Annotations/a.xml masks/a.png")
     assert len(boxes(voc.open())) == 2
+
+
+def polygon(**numbers):
+    return "<polygon>" + "".join(f"<{k}>{v}</{k}>" for k, v in numbers.items()) + "</polygon>"
+
+
+TRIANGLE = {"x1": 4, "y1": 5, "x2": 14, "y2": 5, "x3": 14, "y3": 13}
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"y2": ""}, "point 2 is 14, nan"),
+        ({"x2": "x"}, "point 2 is nan, 5"),
+        ({"x1": None, "y1": None}, "point 1 is nan, nan"),
+        ({"y3": None}, "point 3 is 14, nan"),
+        ({"x9": 1, "y9": 1}, "point 4 is nan, nan"),
+        ({"x999999999": 1, "y999999999": 1}, "point 4 is nan, nan"),
+    ],
+)
+def test_an_outline_is_not_cut_where_a_number_is_missing(voc, changes, fault):
+    numbers = (
+        {**TRIANGLE, "x4": 4, "y4": 13} if len(changes) == 1 and "y3" not in changes else TRIANGLE
+    )
+    numbers = {k: v for k, v in {**numbers, **changes}.items() if v is not None}
+    voc.write_xml(
+        "a", [("dog", BOXES[0], polygon(**numbers)), ("cat", BOXES[1], polygon(**TRIANGLE))]
+    )
+    with pytest.raises(DatasetError) as caught:
+        voc.open()
+    assert f"Annotations/a.xml object 1 ('dog'): {fault}" in str(caught.value)
+    assert len(voc.open(skip_invalid=True).records[0]["annotations"]) == 1
+
+
+def test_a_polygon_without_numbers_says_nothing(voc, caplog):
+    voc.write_xml("a", [("dog", BOXES[0], "<polygon/>"), ("cat", BOXES[1], "")])
+    assert len(voc.open().records[0]["annotations"]) == 2
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("mark", ["difficult", "iscrowd"])
+def test_marks_that_are_none_are_named(voc, mark):
+    voc.write_xml("a", [("dog", BOXES[0], f"<{mark}>maybe</{mark}>"), ("cat", BOXES[1], "")])
+    with pytest.raises(DatasetError, match=f"object 1 \\('dog'\\): {mark} is 'maybe'"):
+        voc.open()
+    assert len(voc.open(skip_invalid=True).records[0]["annotations"]) == 1
+
+
+def test_a_size_that_is_none_is_named(voc):
+    voc.write_xml("a", [("dog", BOXES[0], "")], size=("wide", HEIGHT))
+    with pytest.raises(DatasetError, match=r"a\.xml: width is 'wide' \(a string\)"):
+        voc.open()
+
+
+def test_a_box_of_zeros_is_taken_from_the_mask(voc, caplog):
+    voc.write_xml("a", [("dog", (-1, -1, 1, 1), ""), ("cat", BOXES[1], "")])
+    boxes = [one["bbox"] for one in voc.open().records[0]["annotations"]]
+    assert boxes == [list(BOXES[0]), list(BOXES[1])]
+    assert "taken from its mask" in caplog.text
+
+
+def test_objects_to_be_left_out(voc, caplog):
+    voc.write_xml("a", [("__ignore__", BOXES[0], ""), ("cat", BOXES[1], "")])
+    dataset = voc.open()
+    (one,) = dataset.records[0]["annotations"]
+    assert dataset.labels[one["category_id"]] == "cat"
+    assert (
+        "__ignore__ or _background_, which is none, left out: Annotations/a.xml object 1"
+        in caplog.text
+    )
+
+
+def test_a_list_of_pictures_and_masks_is_told_what_it_lacks(voc):
+    voc.write_list(
+        "JPEGImages/a.png SegmentationObject/a.png\nJPEGImages/b.png Annotations/b.xml\n"
+    )
+    with pytest.raises(DatasetError) as caught:
+        voc.open()
+    assert "1 x line whose second column is a picture instead of the image's xml" in str(
+        caught.value
+    )
+    assert "train.txt line 1: 'SegmentationObject/a.png'" in str(caught.value)
+    assert "it may be the third column, or SegmentationObject/NAME.png" in str(caught.value)
+
+
+@pytest.mark.parametrize("code", ["gbk", "big5", "utf-16", "utf-8-sig", "latin-1"])
+def test_xml_in_the_encoding_that_it_declares(voc, code):
+    name = "\u72ac" if code != "latin-1" else "l\u00f6we"
+    voc.write_xml("a", [("dog", BOXES[0], ""), (name, BOXES[1], "")])
+    path = voc.folder / "Annotations/a.xml"
+    declared = f'<?xml version="1.0" encoding="{code.removesuffix("-sig")}"?>\n'
+    path.write_bytes((declared + path.read_text(encoding="utf-8")).encode(code))
+    (voc.folder / "labels.txt").write_text(f"dog\n{name}\n", encoding="utf-8")
+    assert [one["category_id"] for one in voc.open().records[0]["annotations"]] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("declared", "reason"),
+    [
+        ("", "iconv -f GB18030 -t UTF-8 a.xml"),
+        ("big5", "not big5 text"),
+        ("klingon", "not xml: unknown enc"),
+    ],
+)
+def test_xml_in_another_encoding_than_it_says(voc, declared, reason):
+    path = voc.folder / "Annotations/a.xml"
+    text = path.read_text().replace("dog", "\u4e02\u82f9\u679c")
+    head = f'<?xml version="1.0" encoding="{declared}"?>' if declared else ""
+    path.write_bytes((head + text).encode("gbk"))
+    with pytest.raises(DatasetError) as caught:
+        voc.open()
+    assert reason in str(caught.value)
+
+
+def test_annotations_and_masks_written_in_another_case_are_found(voc, caplog):
+    (voc.folder / "Annotations/a.xml").rename(voc.folder / "Annotations/A.XML")
+    (voc.folder / "SegmentationObject/a.png").rename(voc.folder / "SegmentationObject/A.PNG")
+    (voc.folder / "JPEGImages/b.png").rename(voc.folder / "JPEGImages/B.png")
+    assert [len(record["annotations"]) for record in voc.open().records] == [2, 0]
+    assert "3 x file name that is not written as the file's place" in caplog.text
+    voc.write_list(f"{voc.folder}/JPEGImages/a.png Annotations/a.xml\n")
+    assert [len(record["annotations"]) for record in voc.open().records] == [2]
+
+
+def test_masks_alone_written_in_another_case_are_found(voc):
+    (voc.folder / "SegmentationObject/a.png").rename(voc.folder / "SegmentationObject/a.PNG")
+    assert [len(record["annotations"]) for record in voc.open().records] == [2, 0]
+
+
+def test_an_annotation_of_another_picture_is_not_taken(voc):
+    """a.xml is gone, and A.xml belongs to A.png."""
+    Image.new("RGB", (WIDTH, HEIGHT)).save(voc.folder / "JPEGImages/A.png")
+    (voc.folder / "Annotations/a.xml").rename(voc.folder / "Annotations/A.xml")
+    voc.write_list("JPEGImages/a.png Annotations/a.xml\nJPEGImages/A.png Annotations/A.xml\n")
+    with pytest.raises(DatasetError, match=r"Annotations/a\.xml: missing"):
+        voc.open()

@@ -220,3 +220,81 @@ def test_thousands_of_classes(yolo):
     names = "\n".join(f"  {k}: class {k}" for k in range(3_000))
     yolo.write_yaml(f"train: images/train\nnames:\n{names}\n")
     assert len(yolo.open().labels) == 3_000
+
+
+def test_junk_is_no_picture(yolo):
+    hidden = yolo.folder / "images/train/.ipynb_checkpoints"
+    hidden.mkdir()
+    for path in (hidden / "a-checkpoint.png", yolo.folder / "images/train/._a.png"):
+        path.write_bytes((yolo.folder / "images/train/a.png").read_bytes())
+    assert yolo.open().num_samples == 2
+    # what a list names is the user's word
+    (yolo.folder / "list.txt").write_text(
+        "images/train/.ipynb_checkpoints/a-checkpoint.png\n./images/train/a.png\n"
+    )
+    yolo.write_yaml("train: list.txt\nnames: [cat, dog]\n")
+    assert yolo.open().num_samples == 2
+
+
+def test_labels_written_in_another_case_or_form_of_letters_are_found(yolo, caplog):
+    """Without a look at them the pictures would train as empty ones."""
+    (yolo.folder / "labels/train/a.txt").rename(yolo.folder / "labels/train/A.txt")
+    Image.new("RGB", (WIDTH, HEIGHT)).save(yolo.folder / "images/train/mo\u0308we.png")
+    yolo.write_lines(f"0 {SQUARE}\n", "m\u00f6we")
+    assert [len(record["annotations"]) for record in yolo.open().records] == [1, 0, 1]
+    assert "2 x file name that is not written as the file's place" in caplog.text
+
+
+def test_labels_of_another_picture_are_not_taken(yolo):
+    Image.new("RGB", (WIDTH, HEIGHT)).save(yolo.folder / "images/train/A.png")
+    assert [len(record["annotations"]) for record in yolo.open().records] == [0, 1, 0]
+
+
+def test_lists_of_another_computer(yolo, caplog):
+    (yolo.folder / "list.txt").write_text("/gone/yolo/images/train/a.png\nimages/train/B.PNG\n")
+    yolo.write_yaml("train: list.txt\nnames: [cat, dog]\n")
+    assert [len(record["annotations"]) for record in yolo.open().records] == [1, 0]
+    assert "2 x file name that is not written as the file's place" in caplog.text
+
+
+def test_names_that_are_no_classes_keep_the_numbers_of_the_others(yolo, caplog):
+    yolo.write_yaml("train: images/train\nnc: 3\nnames: [_background_, cat, dog]\n")
+    yolo.write_lines(f"0 {SQUARE}\n2 {SQUARE}\n")
+    dataset = yolo.open()
+    assert (dataset.labels, dataset.category_ids) == (["cat", "dog"], [2, 3])
+    assert [one["category_id"] for one in dataset.records[0]["annotations"]] == [1]
+    assert "left out: names: 0; train/a.txt line 1" in caplog.text
+
+
+def test_numbers_as_texts(yolo, caplog):
+    yolo.write_yaml('train: images/train\nnc: "2"\nnames: {"0": cat, 1.0: dog}\n')
+    assert yolo.open().labels == ["cat", "dog"]
+    assert "3 x number or truth value written as text" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "fragment"),
+    [
+        ("names: [yes, cat]", "0 is True (a truth value): put it in quotes"),
+        ("names: {0: cat, '0': dog}", "'names': 0 is given twice"),
+        ("names: {true: cat}", "True: 'cat' is no class"),
+        ("names: [cat]\nnc: many", "'nc' is 'many' (a string)"),
+        ("names: [__ignore__]", "'names' names no class"),
+    ],
+)
+def test_names_and_numbers_that_cannot_be_meant(yolo, text, fragment):
+    yolo.write_yaml(f"train: images/train\n{text}\n")
+    with pytest.raises(DatasetError) as caught:
+        yolo.open()
+    assert fragment in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["labels/train/a.txt", "data.yaml"])
+def test_encodings(yolo, name):
+    path = yolo.folder / name
+    text = path.read_text()
+    path.write_bytes(text.encode("utf-16"))
+    assert yolo.open().labels == ["cat", "dog"]
+    path.write_bytes((text + "# \u82f9\u679c\n").encode("gbk"))
+    with pytest.raises(DatasetError, match="iconv -f GB18030"):
+        yolo.open()

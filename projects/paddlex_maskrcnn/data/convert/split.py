@@ -21,10 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets.coco import CocoFile, is_id
-from ..datasets.files import read_bytes
+from ..datasets.coco_file import CocoFile
 from ..datasets.problems import DatasetError, Problems
-from ..datasets.reading import OUTSIDE_FILE
+from ..datasets.values import is_integer, truth
 
 _TRIES_A_GROUP = 50  # exchanges that are tried, of two groups drawn at random
 _MOST_TRIES = 20_000
@@ -79,7 +78,6 @@ class SplitSource:
         """
         problems = Problems(str(path))
         file = CocoFile(path, problems)
-        problems.occurrences.pop(OUTSIDE_FILE, None)  # no picture is opened here
         unknown = [entry.get("id") for entry in file.annotations if not _belongs(entry, file)]
         if problems.occurrences:
             raise DatasetError(problems.report(skip_invalid=False))
@@ -88,8 +86,7 @@ class SplitSource:
                 f"{path}: {len(unknown)} annotations belong to no image or category of the file: "
                 f"{unknown[:10]}; correct or delete them first"
             )
-        content = json.loads(read_bytes(path))
-        return cls(content, str(path), group_by)
+        return cls(file.content, str(path), group_by)
 
     def part(self, groups: Sequence[Group]) -> dict[str, Any]:
         """The content with the images of these groups only, in the order of the file."""
@@ -110,7 +107,7 @@ class SplitSource:
             group.images.append(image["id"])
             of_image[image["id"]] = group
         for annotation in self.content["annotations"]:
-            if not annotation.get("iscrowd"):
+            if not truth(annotation.get("iscrowd")):
                 objects = of_image[annotation["image_id"]].objects
                 objects[annotation["category_id"]] += 1
         return list(groups.values())
@@ -272,8 +269,8 @@ def _matrix(objects: Sequence[Mapping[int, int]]) -> np.ndarray:
 
 def _belongs(annotation: Mapping[str, Any], file: CocoFile) -> bool:
     image, category = annotation.get("image_id"), annotation.get("category_id")
-    has_image = is_id(image) and image in file.image_ids
-    return has_image and is_id(category) and category in file.category_ids
+    has_image = is_integer(image) and image in file.image_ids
+    return has_image and is_integer(category) and category in file.category_ids
 
 
 def _group_namer(

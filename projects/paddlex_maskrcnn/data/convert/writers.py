@@ -33,7 +33,7 @@ from ...progress import shown
 from ..datasets.annotations import ImageFrame, as_rle
 from ..datasets.base import DetectionDataset
 from ..datasets.index_masks import voc_palette
-from ..datasets.labelme import has_holes
+from ..datasets.labelme_shapes import has_holes
 from ..datasets.records import Record
 from ..datasets.voc import MASK_FOLDER
 from ..masks import as_text, bridged, clip_polygon, polygons_of_rle

@@ -18,6 +18,7 @@ import pycocotools.mask as mask_util
 
 from ..masks import checked_rle
 from .problems import Kind, Problems
+from .values import WRITTEN_OTHERWISE, number, shown
 
 NO_MASK = Kind(
     "annotation without segmentation",
@@ -56,6 +57,13 @@ BOX_OUTSIDE = Kind(
 )
 CLIPPED = "box partly outside the image, cut at its border"
 BOX_FROM_MASK = "annotation without bbox, taken from its mask"
+EMPTY_BOX = "bbox that is empty or has no area, taken from the mask"
+SHORT_PART = "part of an outline with fewer than three points, left out"
+BAD_TRUTH = Kind(
+    "mark that is neither true nor false",
+    "iscrowd, ignore and difficult must be 0 or 1 (or true or false)",
+    skippable=True,
+)
 
 _TOLERANCE = 1.0  # pixels: the +1 of inclusive boxes and rounding are not worth a note
 _LARGEST = 1e15  # of a number: beyond, pixels and even their halves are lost in a float64
@@ -146,13 +154,16 @@ class AnnotationChecker:
         Returns:
             bbox (inside the image), bbox_mode, segmentation (polygons or compressed RLE), area.
         """
+        repairs: list[str] = []
         try:
-            mask = _checked_mask(annotation.segmentation, frame)
-            box = self._box(annotation.bbox, mask, frame, annotation.where)
+            mask = _checked_mask(_mended(annotation.segmentation, repairs), frame)
+            box = self._box(annotation.bbox, mask, frame, repairs)
         except _UnusableError as fault:
             where = str(annotation.where)
             self.problems.add(fault.kind, f"{where}: {fault}" if str(fault) else where)
             return None
+        for title in dict.fromkeys(repairs):
+            self.problems.repair(title, str(annotation.where))
         area = annotation.area
         if not _is_finite(area) or area <= 0:
             area = float(mask_util.area(as_rle(mask, frame)))
@@ -163,19 +174,21 @@ class AnnotationChecker:
             "area": float(area),
         }
 
-    def _box(self, bbox: Any, mask: Any, frame: ImageFrame, where: object) -> list[float]:
-        if bbox is None:
-            if self.boxes_expected:
-                self.problems.repair(BOX_FROM_MASK, str(where))
-            x, y, width, height = bounds_of(mask)
-            return _clipped(x, y, width, height, frame)
-        if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
-            raise _UnusableError(BAD_BOX, f"{bbox!r:.60}")
-        x, y, width, height = map(float, bbox)
-        if max(-x, -y, x + width - frame.width, y + height - frame.height) > _TOLERANCE:
+    def _box(self, bbox: Any, mask: Any, frame: ImageFrame, repairs: list[str]) -> list[float]:
+        if bbox is not None and not _is_empty(bbox):
+            numbers = _as_numbers(bbox, repairs) if isinstance(bbox, list) else None
+            if numbers is None or len(numbers) != 4 or not all(map(_is_finite, numbers)):
+                raise _UnusableError(BAD_BOX, _short(bbox))
+            x, y, width, height = map(float, numbers)
             box = _clipped(x, y, width, height, frame)  # raises when nothing is left
-            self.problems.repair(CLIPPED, str(where))
+            if max(-x, -y, x + width - frame.width, y + height - frame.height) > _TOLERANCE:
+                repairs.append(CLIPPED)
             return box
+        if bbox is not None:
+            repairs.append(EMPTY_BOX)
+        elif self.boxes_expected:
+            repairs.append(BOX_FROM_MASK)
+        x, y, width, height = bounds_of(mask)
         return _clipped(x, y, width, height, frame)
 
 
@@ -212,6 +225,53 @@ def _unchanged(annotation: RawAnnotation) -> dict[str, Any]:
     }
 
 
+def without_short_parts(polygons: list[Any]) -> list[Any]:
+    """Polygons of three points or more, as Detectron2 keeps them; all of them where none has as many."""
+    long = [part for part in polygons if not _is_short(part)]
+    return long or polygons
+
+
+def _is_short(polygon: Any) -> bool:
+    """Whether it is a list of fewer than three pairs; one of another form is a fault, not short."""
+    return isinstance(polygon, list) and len(polygon) < _LEAST_POLYGON and len(polygon) % 2 == 0
+
+
+def _mended(segmentation: Any, repairs: list[str]) -> Any:
+    """Polygons without what is too short, numbers as numbers; anything else as it is."""
+    if not isinstance(segmentation, list):
+        return segmentation
+    polygons = without_short_parts(segmentation)
+    if len(polygons) < len(segmentation):
+        repairs.append(SHORT_PART)
+    return [_as_numbers(part, repairs) if isinstance(part, list) else part for part in polygons]
+
+
+def _as_numbers(values: list[Any], repairs: list[str]) -> list[Any]:
+    """The list with texts that are numbers as these; as it is if a text is none."""
+    if not any(isinstance(value, str) for value in values):
+        return values
+    numbers = [number(value) if isinstance(value, str) else value for value in values]
+    if None in numbers:
+        return values
+    repairs.append(WRITTEN_OTHERWISE)
+    return numbers
+
+
+def _is_empty(bbox: Any) -> bool:
+    """Whether a box says nothing: no numbers, or sides of 0 (one of them, or both)."""
+    if bbox == []:
+        return True
+    is_box = isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_finite, bbox))
+    return is_box and min(bbox[2:]) == 0
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, list):
+        return shown(value)
+    texts = [f"{entry:g}" if _is_finite(entry) else shown(entry) for entry in value[:6]]
+    return f"[{', '.join(texts)}{', ...' if len(value) > 6 else ''}]"
+
+
 def _clipped(x: float, y: float, width: float, height: float, frame: ImageFrame) -> list[float]:
     left, top = max(x, 0.0), max(y, 0.0)
     right, bottom = min(x + width, float(frame.width)), min(y + height, float(frame.height))
@@ -244,14 +304,18 @@ def _checked_polygons(polygons: list[Any], frame: ImageFrame) -> list[Any]:
     for polygon in polygons:
         points = _points(polygon)
         if points is None:
-            raise _UnusableError(BAD_POLYGON)
+            raise _UnusableError(BAD_POLYGON, _fault_of(polygon))
         if len(points) < 3:
             raise _UnusableError(FEW_POINTS, f"{len(points)} points")
         left, top = points.min(axis=0).tolist()
         right, bottom = points.max(axis=0).tolist()
-        # written so that NaN, which min and max hand on, is near nothing
-        if not (min(left, top) > -farthest and max(right, bottom) < 2 * farthest):
-            raise _UnusableError(BAD_POLYGON)
+        # each compared by itself, since NaN gets lost in Python's min and max
+        sides = left > -farthest, top > -farthest, right < 2 * farthest, bottom < 2 * farthest
+        if not all(sides):
+            is_far = ~((points > -farthest) & (points < 2 * farthest)).all(axis=1)
+            worst = int(np.flatnonzero(is_far)[0])
+            x, y = points[worst].tolist()
+            raise _UnusableError(BAD_POLYGON, f"point {worst + 1} is {x:g}, {y:g}")
         reaches_image |= (
             right > max(left, 0) and bottom > max(top, 0)
             and left < frame.width and top < frame.height
@@ -259,6 +323,16 @@ def _checked_polygons(polygons: list[Any], frame: ImageFrame) -> list[Any]:
     if not reaches_image:
         raise _UnusableError(EMPTY_MASK)
     return polygons
+
+
+def _fault_of(polygon: Any) -> str:
+    """Why it is no flat list of coordinates."""
+    if not isinstance(polygon, list):
+        return f"instead of a list there is {shown(polygon)}"
+    strange = [k for k, value in enumerate(polygon) if number(value) is None]
+    if strange:
+        return f"entry {strange[0] + 1} is {shown(polygon[strange[0]])}"
+    return f"{len(polygon)} numbers, the last x has no y" if len(polygon) % 2 else ""
 
 
 def _points(polygon: Any) -> np.ndarray | None:

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+_CROWD_REMEDY = (
+    "CVAT and others export every mask so: set iscrowd to 0 for masks of single objects, or export "
+    "polygons"
+)
+
+
 class Content(NamedTuple):
     """What a format's reader hands over.
 
@@ -154,6 +160,30 @@ class DetectionDataset:
         self._num_samples = len(self._all_records)
         self._coco_gt = None
 
+    def require_objects(self) -> None:
+        """Refuse to learn from nothing; warn when most annotations are crowd regions.
+
+        Raises:
+            DatasetError: if no annotation is an object to learn.
+        """
+        crowd = self.records.is_crowd
+        total, regions = len(crowd), int(crowd.sum())
+        if total == 0:
+            raise DatasetError(
+                f"{self.name}: there is no object to learn: none of the {self.num_samples} images "
+                f"has an annotation"
+            )
+        if regions == total:
+            raise DatasetError(
+                f"{self.name}: there is no object to learn: all {total} annotations are crowd regions "
+                f"(iscrowd 1), which training leaves out; {_CROWD_REMEDY}"
+            )
+        if 2 * regions > total:
+            logger.warning(
+                "%s: %d of %d annotations are crowd regions (iscrowd 1), which training leaves out; %s",
+                self.name, regions, total, _CROWD_REMEDY,
+            )  # fmt: skip
+
     def describe(self) -> str:
         """One paragraph: how many images, objects of each class, crowd regions, empty images."""
         return describe(self.name, self.records, self.labels)
@@ -189,7 +219,7 @@ def _negatives(folder: Path, next_id: int) -> list[Record]:
     sizes = [header.upright for header in headers if not isinstance(header, str)]
     return [
         {
-            "file_name": str(path.resolve()),
+            "file_name": os.path.abspath(path),
             "height": height,
             "width": width,
             "image_id": next_id + k,

@@ -28,7 +28,7 @@ from ..masks import as_text, rle_of_pixels
 from .annotations import ImageFrame, RawAnnotation, are_drawable, as_rle
 from .base import Content, DetectionDataset, as_categories
 from .files import UnusableFileError, leaves_folder, read_bytes, read_labels
-from .labelme import NO_AREA
+from .labelme_shapes import NO_AREA
 from .listed import class_of
 from .outlines import ellipse, rectangle, turned
 from .problems import DatasetError, Kind, Problems

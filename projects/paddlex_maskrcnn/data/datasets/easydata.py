@@ -17,6 +17,7 @@ from .annotations import ImageFrame, RawAnnotation
 from .files import UnusableFileError, read_json
 from .listed import ListedDetection, ListedPicture, class_of
 from .reading import BAD_ANNOTATION, Parsed
+from .values import WRITTEN_OTHERWISE, number, shown
 
 _CORNERS = ("x1", "y1", "x2", "y2")
 
@@ -47,7 +48,8 @@ class EasyDataDet(ListedDetection):
             where = f"{picture.name} object {k} ({entry['name']!r})"
             category = class_of(entry["name"], classes, where, parsed)
             if category is not None:
-                usable.append((where, category, entry))
+                bbox = _bbox([entry.get(corner) for corner in _CORNERS], where, parsed)
+                usable.append((where, category, entry.get("mask"), bbox))
         parsed.objects = lambda frame: [_raw(*arguments, frame) for arguments in usable]
         return parsed
 
@@ -58,22 +60,25 @@ def _entries(content: Any) -> list[dict[str, Any]]:
         raise UnusableFileError("not EasyData's json: no list of objects in 'labels'")
     for k, entry in enumerate(entries, 1):
         if not isinstance(entry.get("name"), str):
-            raise UnusableFileError(f"object {k} has no name")
+            raise UnusableFileError(f"object {k} has no name: it is {shown(entry.get('name'))}")
     return entries
 
 
-def _raw(where: str, category: int, entry: dict[str, Any], frame: ImageFrame) -> RawAnnotation:
-    mask = entry.get("mask")
+def _raw(where: str, category: int, mask: Any, bbox: Any, frame: ImageFrame) -> RawAnnotation:
     rle = {"size": [frame.height, frame.width], "counts": mask} if mask else None
-    return RawAnnotation(where, category, rle, _bbox([entry.get(corner) for corner in _CORNERS]))
+    return RawAnnotation(where, category, rle, bbox)
 
 
-def _bbox(corners: list[Any]) -> Any:
-    """[x, y, width, height]; what are no numbers is left for the check to name."""
+def _bbox(corners: list[Any], where: str, parsed: Parsed) -> Any:
+    """[x, y, width, height]; None without one; what are no numbers is left for the check to name."""
     if corners == [None] * 4:
         return None
-    try:
-        left, top, right, bottom = map(float, corners)
-    except (TypeError, ValueError, OverflowError):
+    numbers = [number(corner) for corner in corners]
+    if None in numbers:
         return corners
+    if any(isinstance(corner, str) for corner in corners):
+        parsed.repaired.append((WRITTEN_OTHERWISE, f"{where}: {', '.join(_CORNERS)}"))
+    left, top, right, bottom = (value for value in numbers if value is not None)
+    if left == top == right == bottom == 0:
+        return []  # says nothing; taken from the mask
     return [left, top, right - left + 1, bottom - top + 1]

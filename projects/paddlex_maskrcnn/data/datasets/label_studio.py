@@ -34,7 +34,7 @@ from ..masks import rle_of_pixels
 from .annotations import ImageFrame, RawAnnotation
 from .base import Content, DetectionDataset, as_categories
 from .files import UnusableFileError, files_below, is_picture, read_json, read_labels
-from .labelme import NO_AREA
+from .labelme_shapes import NO_AREA
 from .listed import class_of
 from .outlines import ellipse, rectangle, turned
 from .problems import DatasetError, Kind, Problems

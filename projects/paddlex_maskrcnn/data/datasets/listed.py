@@ -8,16 +8,18 @@ count from 1 in the order of label_list.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ..images import IMAGE_SUFFIXES
 from .base import Content, DetectionDataset, as_categories
-from .files import leaves_folder, read_labels, read_lines
+from .file_names import FOUND_BY_NAME, FileFinder
+from .files import is_picture, leaves_folder, read_labels, read_lines
 from .problems import DatasetError, Kind, Problems
 from .reading import OUTSIDE_FILE, Parsed, Picture, Reading
+from .values import IGNORED_LABEL, NO_CLASSES
 
 UNKNOWN_CLASS = Kind(
     "object of a class that is not in label_list",
@@ -61,24 +63,32 @@ class ListedDetection(DetectionDataset):
         self.data_dir = params.data_dir
         is_list = isinstance(params.label_list, list)
         label_file = "" if is_list else f", label_list {params.label_list!r}"
-        reading = Reading(f"{params.file_list} (data_dir {params.data_dir!r}{label_file})")
-        pictures = self._pictures(Path(params.data_dir), params.file_list, reading.problems)
-        self._check(pictures)
+        finder = FileFinder(params.data_dir)
+        source = f"{params.file_list} (data_dir {params.data_dir!r}{label_file})"
+        reading = Reading(source, finder=finder)
+        pictures = self._pictures(Path(params.data_dir), params.file_list, reading)
+        self._check(pictures, finder)
         classes = {name: k for k, name in enumerate(labels)}
-        records = reading.records(
-            pictures, lambda picture: self._parse(picture, classes), params.exif
-        )
+        listed = {picture.annotation for picture in pictures}
+
+        def parse(picture: ListedPicture) -> Parsed:
+            where, repaired = _where_it_is(picture, finder, listed)
+            parsed = self._parse(where, classes)
+            parsed.repaired += repaired
+            return parsed
+
+        records = reading.records(pictures, parse, params.exif)
         reading.problems.finish(params.skip_invalid)
         return Content(params.file_list, as_categories(labels), records)
 
-    def _check(self, pictures: list[ListedPicture]) -> None:
+    def _check(self, pictures: list[ListedPicture], finder: FileFinder) -> None:
         """Stop at what is wrong with the whole set; DatasetError."""
 
     def _parse(self, picture: ListedPicture, classes: Mapping[str, int]) -> Parsed:
         """The annotations of a picture; called in threads."""
         raise NotImplementedError
 
-    def _pictures(self, data_dir: Path, file_list: str, problems: Problems) -> list[ListedPicture]:
+    def _pictures(self, data_dir: Path, file_list: str, reading: Reading) -> list[ListedPicture]:
         """The pictures of a list, numbered from 1; lines that cannot be used are noted.
 
         Raises:
@@ -88,19 +98,29 @@ class ListedDetection(DetectionDataset):
             raise DatasetError(f"data_dir {str(data_dir)!r} is not a folder")
         columns = (1, 2, 3) if self.mask_folder else (2,)
         pictures: list[ListedPicture] = []
-        for line in _lines(file_list, problems, columns):
-            names = self._names(line, data_dir)
-            outside = [name for name in names if leaves_folder(name)]
-            if outside:
-                problems.add(OUTSIDE_FILE, f"{line.where}: {outside[0]!r}")
+        for line in _lines(file_list, reading.problems, columns):
+            if len(line.names) > 1 and is_picture(line.names[1]):
+                reading.problems.add(self._no_picture(), f"{line.where}: {line.names[1]!r}")
                 continue
-            image, annotation, mask = (
-                Path(os.path.normpath(data_dir.absolute() / name)) for name in names
-            )
+            names = self._names(line, data_dir)
+            paths = [_path_of(name, line.where, reading) for name in names]
+            if None in paths:
+                continue
+            image, annotation, mask = (Path(os.path.normpath(path)) for path in paths if path)
             number = len(pictures) + 1
             where = f"image {number} ({names[0]!r})"
-            pictures.append(ListedPicture(str(image), where, number, names[1], annotation, mask))
+            picture = ListedPicture(str(image), where, number, names[1], annotation, mask)
+            pictures.append(replace(picture, is_guessed=leaves_folder(names[0])))
         return pictures
+
+    def _no_picture(self) -> Kind:
+        kind = self.suffix.removeprefix(".")
+        place = f"; it may be the third column, or {self.mask_folder}/NAME.png"
+        return Kind(
+            f"line whose second column is a picture instead of the image's {kind}",
+            f"the second column must be the {kind}, which names the classes of the objects; a mask alone "
+            f"does not tell them{place if self.mask_folder else ''}",
+        )
 
     def _names(self, line: _Line, data_dir: Path) -> tuple[str, str, str]:
         """Image, annotation and mask, relative to data_dir."""
@@ -115,9 +135,48 @@ class ListedDetection(DetectionDataset):
         return image, annotation, mask
 
 
+def _path_of(name: str, where: str, reading: Reading) -> str | None:
+    """Where a name of the list leads; None after noting that this is outside the folder."""
+    finder = reading.finder
+    assert finder is not None
+    if not leaves_folder(name):
+        return os.path.join(finder.root, name)
+    path = finder.find(name)
+    if path is None:
+        reading.problems.add(OUTSIDE_FILE, f"{where}: {name!r}{finder.hint(name)}")
+    else:
+        reading.note_guess(f"{where} ({name!r})", path)
+    return path
+
+
+def _where_it_is(
+    picture: ListedPicture, finder: FileFinder, listed: Collection[Path]
+) -> tuple[ListedPicture, list[tuple[str, str]]]:
+    """The picture with annotation and mask under the names that their files have, and what was set right.
+
+    Args:
+        listed: the annotation files of all pictures, of which none is another picture's.
+    """
+    changes: dict[str, Path] = {}
+    for field in ("annotation", "mask"):
+        path = getattr(picture, field)
+        if os.path.lexists(path):
+            continue
+        match = finder.find(os.path.relpath(path, finder.root))
+        if match is not None and Path(match) not in listed:
+            changes[field] = Path(match)
+    repaired = [
+        (FOUND_BY_NAME, f"{picture.where}: {os.path.relpath(path, finder.root)!r}")
+        for path in changes.values()
+    ]
+    return (replace(picture, **changes) if changes else picture), repaired  # type: ignore[arg-type]
+
+
 def class_of(name: str, classes: Mapping[str, int], where: str, parsed: Parsed) -> int | None:
-    """The class of a name; None after noting that there is no such class."""
-    if name not in classes:
+    """The class of a name; None after noting that there is no such class, or that it means none."""
+    if name in NO_CLASSES:
+        parsed.repaired.append((IGNORED_LABEL, where))
+    elif name not in classes:
         parsed.problems.append((UNKNOWN_CLASS, where))
     return classes.get(name)
 

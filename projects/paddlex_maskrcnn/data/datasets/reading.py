@@ -2,15 +2,19 @@
 
 A reader lists its pictures and says how the annotations of a picture are parsed; `Reading` reads
 headers and annotation files side by side in threads, settles which pixels the annotations were drawn
-on, checks every annotation, and reports everything that was wrong at once.
+on, checks every annotation, and reports everything that was wrong at once. Pictures that are not where
+their names lead are looked for under names that differ little (`FileFinder`).
 """
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from ..image_headers import Header, Size
 from .annotations import AnnotationChecker, ImageFrame, RawAnnotation
+from .file_names import FOUND_BY_NAME, FileFinder
 from .files import in_threads, read_headers
 from .orientation import AUTO, STORED, drawn_on, moved_upright
 from .problems import Kind, Problems
@@ -41,6 +45,10 @@ MORE_PAGES = Kind(
     "a model of three channels reads the first one only: save the others as pictures of their own (a model "
     "of as many channels as pages reads a TIFF's pages as channels)",
 )
+TWO_NAMES = Kind(
+    "picture that two names lead to",
+    "name each picture as its file is called: one of the names was written otherwise",
+)
 
 _BLOCK = 1024  # pictures whose parsed annotations are held at once
 
@@ -53,11 +61,13 @@ class Picture:
         path: absolute.
         where: names it in messages.
         image_id: its id.
+        is_guessed: whether its file is called otherwise than the data set says.
     """
 
     path: str
     where: str
     image_id: int
+    is_guessed: bool = field(default=False, kw_only=True)
 
 
 @dataclass
@@ -84,14 +94,18 @@ _Opened = tuple[Picture, ImageFrame, list[RawAnnotation]]
 class Reading:
     """One data set being read."""
 
-    def __init__(self, source: str, boxes_expected: bool = True) -> None:
+    def __init__(
+        self, source: str, boxes_expected: bool = True, finder: FileFinder | None = None
+    ) -> None:
         """Start with no problems.
 
         Args:
             source: names the data set in messages.
             boxes_expected: whether the format has boxes beside its masks.
+            finder: of pictures that are not where their names lead.
         """
         self.problems = Problems(source)
+        self.finder = finder
         self._checker = AnnotationChecker(self.problems, boxes_expected)
         self._last_number = 0
         self._exif = AUTO
@@ -114,7 +128,7 @@ class Reading:
     def _records(
         self, pictures: Sequence[AnyPicture], parse: Callable[[AnyPicture], Parsed]
     ) -> Iterator[Record]:
-        headers = self._headers(pictures)
+        pictures, headers = self._with_headers(pictures)
         for first in range(0, len(pictures), _BLOCK):
             block = pictures[first : first + _BLOCK]
             yield from self._records_of(
@@ -122,17 +136,57 @@ class Reading:
                 for picture, parsed in zip(block, in_threads(parse, block), strict=True)
             )
 
-    def _headers(self, pictures: Sequence[Picture]) -> dict[str, Header | None]:
-        """Path -> header, None after noting why there is none."""
+    def _with_headers(
+        self, pictures: Sequence[AnyPicture]
+    ) -> tuple[Sequence[AnyPicture], dict[str, Header | None]]:
+        """The pictures where they are, and path -> header, None after noting why there is none."""
+        paths = list(dict.fromkeys(picture.path for picture in pictures))
+        headers = dict(zip(paths, read_headers(paths), strict=True))
+        if self.finder and "missing" in headers.values():
+            pictures = [
+                self._looked_for(picture) if headers[picture.path] == "missing" else picture
+                for picture in pictures
+            ]
+            paths = [picture.path for picture in pictures if picture.path not in headers]
+            headers |= dict(zip(paths, read_headers(paths), strict=True))
+        self._note_doubles(pictures)
         wheres = {picture.path: picture.where for picture in pictures}
-        headers: dict[str, Header | None] = {}
-        for (path, where), header in zip(wheres.items(), read_headers(list(wheres)), strict=True):
+        for path, where in wheres.items():
+            header = headers[path]
             if header == "missing":
-                self.problems.add(MISSING_IMAGE, where)
+                self.problems.add(MISSING_IMAGE, where + self._hint(path))
             elif isinstance(header, str):
                 self.problems.add(UNREADABLE_IMAGE, f"{where}: {header}")
-            headers[path] = None if isinstance(header, str) else header
-        return headers
+        usable = {
+            path: None if isinstance(headers[path], str) else headers[path] for path in wheres
+        }
+        return pictures, usable  # type: ignore[return-value]
+
+    def _looked_for(self, picture: AnyPicture) -> AnyPicture:
+        """The picture under the name that its file has; as it is if there is none."""
+        assert self.finder is not None
+        path = self.finder.find(os.path.relpath(picture.path, self.finder.root))
+        if path is None:
+            return picture
+        self.note_guess(picture.where, path)
+        return replace(picture, path=path, is_guessed=True)
+
+    def note_guess(self, where: str, path: str) -> None:
+        """Count a file that is called otherwise than the data set says."""
+        root = self.finder.root if self.finder else os.path.dirname(path)
+        self.problems.repair(FOUND_BY_NAME, f"{where}: {os.path.relpath(path, root)!r}")
+
+    def _hint(self, path: str) -> str:
+        return self.finder.hint(os.path.relpath(path, self.finder.root)) if self.finder else ""
+
+    def _note_doubles(self, pictures: Sequence[Picture]) -> None:
+        """Name the pictures that were looked for and are those of other entries too."""
+        if not any(picture.is_guessed for picture in pictures):
+            return
+        uses = Counter(picture.path for picture in pictures)
+        for picture in pictures:
+            if picture.is_guessed and uses[picture.path] > 1:
+                self.problems.add(TWO_NAMES, f"{picture.where}: {picture.path!r}")
 
     def _opened(self, picture: Picture, parsed: Parsed, header: Header | None) -> _Opened | None:
         """The raw annotations of a picture; None after noting why they have no pixels to be on."""

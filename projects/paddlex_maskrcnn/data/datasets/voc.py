@@ -27,12 +27,14 @@ from ...config import signatures
 from ...config.dataset_params import VOCDetectionParams
 from ...config.signature import takes_params
 from ..image_headers import Size
-from .annotations import RawAnnotation, bounds_of
-from .files import UnusableFileError, read_bytes
+from .annotations import BAD_TRUTH, RawAnnotation, bounds_of
+from .file_names import FileFinder
+from .files import UnusableFileError, read_bytes, text_of
 from .index_masks import IndexMask, match_by_box, read_index_mask
 from .listed import ListedDetection, ListedPicture, class_of
 from .problems import DatasetError, Kind
 from .reading import BAD_ANNOTATION, Parsed
+from .values import integer, number, shown, truth
 
 MASK_FOLDER = "SegmentationObject"
 BAD_MASK = Kind(
@@ -48,6 +50,8 @@ LONELY_INDEX = Kind(
 REORDERED = "objects in another order than their mask indices, matched by their boxes"
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_MARKS = ("difficult", "iscrowd")
+_ENCODING = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z][\w.-]*)["']""")
 
 
 class VOCDetection(ListedDetection):
@@ -67,10 +71,13 @@ class VOCDetection(ListedDetection):
         """
         self._open(params)
 
-    def _check(self, pictures: list[ListedPicture]) -> None:
+    def _check(self, pictures: list[ListedPicture], finder: FileFinder) -> None:
         """Say it in one sentence when a set has boxes only, instead of once an image."""
-        if any(os.path.isfile(picture.mask) for picture in pictures):  # of any length of name
+        masks = [picture.mask for picture in pictures]
+        if any(map(os.path.isfile, masks)):  # of any length of name
             return
+        if any(finder.find(os.path.relpath(mask, finder.root)) for mask in masks):
+            return  # written otherwise
         for picture in pictures:
             try:
                 objects = read_voc_xml(picture.annotation).objects
@@ -121,7 +128,8 @@ def _objects(
     for k, annotation in enumerate(xml.objects):
         where = f"{picture.name} object {k + 1} ({annotation.name!r})"
         category = class_of(annotation.name, classes, where, parsed)
-        if category is None:
+        marks = [_mark(annotation, name, where, parsed) for name in _MARKS]
+        if category is None or None in marks:
             continue
         rle = masks.rles[indices[k]] if masks and k in indices else None
         objects.append(
@@ -130,11 +138,20 @@ def _objects(
                 category,
                 annotation.polygons or rle,
                 annotation.bbox,
-                is_crowd=annotation.is_crowd,
-                is_ignored=annotation.is_difficult,
+                is_crowd=bool(marks[1]),
+                is_ignored=bool(marks[0]),
             )
         )
     return objects
+
+
+def _mark(annotation: VocObject, name: str, where: str, parsed: Parsed) -> bool | None:
+    """A truth value; None after noting that it is none."""
+    text = annotation.marks[name]
+    mark = truth(text)
+    if mark is None:
+        parsed.problems.append((BAD_TRUTH, f"{where}: {name} is {shown(text)}"))
+    return mark
 
 
 def _indices(
@@ -157,17 +174,16 @@ class VocObject:
     Attributes:
         name: its class.
         bbox: [x, y, width, height] in pixels, not finite where the xml has no numbers; None where
-            it has no box.
-        polygons: flat lists of x, y in pixels; empty where the xml has none.
-        is_difficult: VOC's mark of objects that evaluation leaves out.
-        is_crowd: our own mark, `<iscrowd>1</iscrowd>`.
+            it has no box, or one of zeros.
+        polygons: flat lists of x, y in pixels, not finite where the xml has no numbers; empty where it
+            has none.
+        marks: texts of `difficult` (evaluation leaves it out) and of our own `iscrowd`.
     """
 
     name: str
     bbox: list[float] | None
     polygons: list[list[float]]
-    is_difficult: bool = False
-    is_crowd: bool = False
+    marks: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -182,15 +198,30 @@ def read_voc_xml(path: Path) -> VocXml:
     """Parse an annotation file.
 
     Raises:
-        UnusableFileError: if it cannot be read, is not xml, or an object has no name.
+        UnusableFileError: if it cannot be read, is not xml, an object has no name, or the size is none.
     """
     data = read_bytes(path)  # not text: the file may declare an encoding of its own
     try:
         root = ET.fromstring(data)
-    except (ET.ParseError, ValueError, LookupError, RecursionError) as error:
-        raise UnusableFileError(f"not xml: {error}") from error
+    except (ET.ParseError, ValueError, LookupError, RecursionError):
+        root = _decoded(data, path.name)
     objects = [_object(node, number) for number, node in enumerate(_all(root, "object"), 1)]
     return VocXml(_size(root), objects)
+
+
+def _decoded(data: bytes, name: str) -> ET.Element:
+    """What expat cannot read from bytes: encodings of several bytes (GBK, Big5), and why it is not xml."""
+    declared = _ENCODING.match(data)
+    code = declared[1].decode("ascii") if declared else "utf-8"
+    try:
+        text = data.decode(code) if "utf" not in code.lower() else text_of(data, name)
+        return ET.fromstring(text)
+    except UnusableFileError:
+        raise
+    except UnicodeDecodeError as error:
+        raise UnusableFileError(f"not {code} text, which it says it is") from error
+    except (ET.ParseError, ValueError, LookupError, RecursionError) as error:
+        raise UnusableFileError(f"not xml: {error}") from error
 
 
 def _object(node: ET.Element, number: int) -> VocObject:
@@ -201,37 +232,43 @@ def _object(node: ET.Element, number: int) -> VocObject:
     return VocObject(
         name,
         _bbox(box) if box is not None else None,
-        [_polygon(polygon) for polygon in _all(node, "polygon")],
-        is_difficult=_is_set(node, "difficult"),
-        is_crowd=_is_set(node, "iscrowd"),
+        [points for polygon in _all(node, "polygon") if (points := _polygon(polygon))],
+        {mark: _text(node, mark) for mark in _MARKS},
     )
 
 
-def _bbox(node: ET.Element) -> list[float]:
+def _bbox(node: ET.Element) -> list[float] | None:
     left, top, right, bottom = (_number(_text(node, corner)) for corner in _CORNERS)
+    if left == top == right == bottom == 0:
+        return None  # counted from 1: it says nothing
     return [left - 1, top - 1, right - left + 1, bottom - top + 1]
 
 
 def _polygon(node: ET.Element) -> list[float]:
-    """x1, y1, x2, y2, ... up to the first number that is missing."""
-    values = {child.tag.lower(): child.text or "" for child in node}
-    points: list[float] = []
-    while (name := str(len(points) // 2 + 1)) and f"x{name}" in values and f"y{name}" in values:
-        points += [_number(values[f"x{name}"]), _number(values[f"y{name}"])]
-    return points
+    """x1, y1, x2, y2, ...; not finite where a number is missing or none."""
+    values = {child.tag.lower(): child.text or "" for child in node if isinstance(child.tag, str)}
+    numbers = {int(tag[1:]) for tag in values if re.fullmatch(r"[xy][0-9]{1,9}", tag)}
+    if not numbers:
+        return []
+    # up to the first gap at least, so that a huge number in a tag is named and not counted up to
+    last = min(max(numbers), len(numbers) + 1)
+    names = [f"{axis}{k}" for k in range(min(numbers | {1}), last + 1) for axis in "xy"]
+    return [_number(values.get(name, "")) for name in names]
 
 
 def _size(root: ET.Element) -> Size | None:
     node = _first(root, "size")
     if node is None:
         return None
-    height, width = (_number(_text(node, name)) for name in ("height", "width"))
-    is_size = all(math.isfinite(side) and side >= 1 for side in (height, width))
-    return (int(height), int(width)) if is_size else None
-
-
-def _is_set(node: ET.Element, name: str) -> bool:
-    return bool(re.fullmatch(r"0*[1-9]\d*|true", _text(node, name).lower()))
+    sides = []
+    for name in ("height", "width"):
+        text = _text(node, name)
+        side = integer(text or "0")
+        if side is None or side < 0:
+            raise UnusableFileError(f"{name} is {shown(text)}, a number of pixels is needed")
+        sides.append(side)
+    height, width = sides
+    return (height, width) if height and width else None
 
 
 def _all(node: ET.Element, name: str) -> list[ET.Element]:
@@ -248,7 +285,5 @@ def _text(node: ET.Element, name: str) -> str:
 
 
 def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+    value = number(text)
+    return math.nan if value is None else value

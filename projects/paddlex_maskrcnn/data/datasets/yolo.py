@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,11 @@ from ...config.signature import takes_params
 from ..images import IMAGE_SUFFIXES
 from .annotations import ImageFrame, RawAnnotation
 from .base import Content, DetectionDataset, as_categories
+from .file_names import FOUND_BY_NAME, FileFinder
 from .files import UnusableFileError, files_below, is_picture, leaves_folder, read_lines, read_text
 from .problems import DatasetError, Kind, Problems
 from .reading import BAD_ANNOTATION, OUTSIDE_FILE, Parsed, Picture, Reading
+from .values import IGNORED_LABEL, NO_CLASSES, WRITTEN_OTHERWISE, integer, is_integer, shown
 
 logger = logging.getLogger(__name__)
 
@@ -76,10 +78,17 @@ class YoloSegmentation(DetectionDataset):
         self.data_yaml = params.data_yaml
         name = f"{params.data_yaml} ({params.split})"
         source = DataYaml(Path(params.data_yaml))
-        reading = Reading(name, boxes_expected=False)
+        reading = Reading(name, boxes_expected=False, finder=source.finder)
+        for title, where in source.repaired:
+            reading.problems.repair(title, where)
         pictures = _pictures(source, params.split, reading)
         classes = {number: k for k, number in enumerate(source.names)}
-        records = reading.records(pictures, lambda picture: _parse(picture, classes), params.exif)
+        label_files = {picture.label_file for picture in pictures}
+        records = reading.records(
+            pictures,
+            lambda picture: _parse(picture, classes, source, label_files),
+            params.exif,
+        )
         reading.problems.finish(params.skip_invalid)
         return Content(name, _categories(source), records)
 
@@ -100,16 +109,27 @@ def _categories(source: DataYaml) -> list[dict[str, Any]]:
 def _pictures(source: DataYaml, split: str, reading: Reading) -> list[YoloPicture]:
     paths = source.pictures(split, reading.problems)
     pictures = [
-        YoloPicture(str(path), f"image {k} ({_short(path, source)!r})", k, _label_file_of(path))
+        YoloPicture(
+            str(path),
+            f"image {k} ({_short(path, source)!r})",
+            k,
+            _label_file_of(path),
+            is_guessed=path in source.guessed,
+        )
         for k, path in enumerate(paths, 1)
     ]
-    if pictures and not any(picture.label_file.is_file() for picture in pictures):
+    if pictures and not any(_has_lines(picture, source) for picture in pictures):
         raise DatasetError(
             f"{source.path}: {split} has {len(pictures)} pictures but not one label file; the first "
             f"was looked for at {str(pictures[0].label_file)!r}"
         )
     _warn_of_lines_without_picture(source, split, pictures)
     return pictures
+
+
+def _has_lines(picture: YoloPicture, source: DataYaml) -> bool:
+    path = picture.label_file
+    return path.is_file() or source.finder.spelt(os.path.relpath(path, source.root)) is not None
 
 
 def _label_file_of(picture: Path) -> Path:
@@ -158,11 +178,14 @@ def _short(path: Path, source: DataYaml) -> str:
     return os.path.relpath(path, source.root)
 
 
-def _parse(picture: YoloPicture, classes: dict[int, int]) -> Parsed:
+def _parse(
+    picture: YoloPicture, classes: dict[int, int], source: DataYaml, label_files: Collection[Path]
+) -> Parsed:
     parsed = Parsed()
-    name = f"{picture.label_file.parent.name}/{picture.label_file.name}"
+    path = _existing_label_file(picture, source, label_files, parsed)
+    name = f"{path.parent.name}/{path.name}"
     try:
-        lines = read_text(picture.label_file).splitlines()
+        lines = read_text(path).splitlines()
     except UnusableFileError as error:
         if str(error) != "missing":
             parsed.problems.append((BAD_ANNOTATION, f"{name}: {error}"))
@@ -171,6 +194,9 @@ def _parse(picture: YoloPicture, classes: dict[int, int]) -> Parsed:
     for number, line in enumerate(lines, 1):
         where = f"{name} line {number}"
         numbers = _numbers(line)
+        if numbers and numbers[0] in source.no_classes:
+            parsed.repaired.append((IGNORED_LABEL, where))
+            continue
         problem = _problem(numbers, classes, where, line)
         if problem is not None:
             parsed.problems.append(problem)
@@ -178,6 +204,20 @@ def _parse(picture: YoloPicture, classes: dict[int, int]) -> Parsed:
             outlines.append((where, classes[int(numbers[0])], numbers[1:]))
     parsed.objects = lambda frame: [_raw(*outline, frame) for outline in outlines]
     return parsed
+
+
+def _existing_label_file(
+    picture: YoloPicture, source: DataYaml, label_files: Collection[Path], parsed: Parsed
+) -> Path:
+    """Where the lines are, if need be under a name of other case or form of letters."""
+    path = picture.label_file
+    if os.path.lexists(path):
+        return path
+    match = source.finder.spelt(os.path.relpath(path, source.root))
+    if match is None or Path(match) in label_files:
+        return path
+    parsed.repaired.append((FOUND_BY_NAME, f"{picture.where}: {_short(Path(match), source)!r}"))
+    return Path(match)
 
 
 def _numbers(line: str) -> list[float] | None:
@@ -220,6 +260,10 @@ class DataYaml:
         root: the folder its parts start from, absolute.
         lines: all that it says.
         names: class number as label files have it -> name, in order of the numbers.
+        no_classes: numbers of `__ignore__` and `_background_`.
+        finder: of files below the root.
+        guessed: pictures of lists that are called otherwise than these say.
+        repaired: what was set right, and where.
     """
 
     def __init__(self, path: Path) -> None:
@@ -230,8 +274,16 @@ class DataYaml:
         """
         self.path = path
         self.lines = _parse_yaml(path)
-        self.names = _names(self.lines, path)
+        self.repaired: list[tuple[str, str]] = []
+        names = _names(self.lines, path, self.repaired)
+        self.no_classes = {number for number, name in names.items() if name in NO_CLASSES}
+        self.names = {k: name for k, name in names.items() if k not in self.no_classes}
+        if not self.names:
+            raise DatasetError(f"{path}: 'names' names no class")
+        self.repaired += [(IGNORED_LABEL, f"names: {k}") for k in sorted(self.no_classes)]
         self.root = self._root()
+        self.finder = FileFinder(self.root)
+        self.guessed: set[Path] = set()
 
     def pictures(self, split: str, problems: Problems) -> list[Path]:
         """The pictures of a part, in order; lines of lists that cannot be used are noted.
@@ -265,10 +317,15 @@ class DataYaml:
             picture = Path(os.path.normpath(path.parent / name))
             if not name.startswith("./") and not os.path.exists(picture):
                 picture = Path(os.path.normpath(self.root / name))
-            if "\0" in name or leaves_folder(os.path.relpath(picture, self.root)):
-                problems.add(OUTSIDE_FILE, f"{path.name} line {number}: {line!r}")
-            else:
+            where = f"{path.name} line {number}: {line!r}"
+            if "\0" not in name and not leaves_folder(os.path.relpath(picture, self.root)):
                 yield picture
+            elif match := self.finder.find(name):
+                self.guessed.add(Path(match))
+                problems.repair(FOUND_BY_NAME, where)
+                yield Path(match)
+            else:
+                problems.add(OUTSIDE_FILE, where + self.finder.hint(name))
 
     def _existing(self, entry: str, split: str) -> Path:
         entry = entry.replace("\\", "/")
@@ -321,7 +378,7 @@ def _parse_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
+def _names(content: dict[str, Any], path: Path, repaired: list[tuple[str, str]]) -> dict[int, str]:
     given = content["names"]
     if isinstance(given, dict):
         pairs: Sequence[tuple[Any, Any]] = list(given.items())
@@ -332,17 +389,38 @@ def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
             f"{path}: 'names' must be a list or a mapping, got {short_repr(given, 80)}"
         )
     names: dict[int, str] = {}
-    for number, name in pairs:
-        if not isinstance(number, int) or number < 0 or not isinstance(name, str | int | float):
+    for key, name in pairs:
+        number = integer(key)
+        if isinstance(name, bool):  # YAML's yes, no, on, off, which nobody can tell apart again
             raise DatasetError(
-                f"{path}: 'names': {short_repr(number, 40)}: {short_repr(name, 40)} is no class"
+                f"{path}: 'names': {short_repr(key, 40)} is {shown(name)}: put it in quotes"
             )
+        if number is None or number < 0 or not isinstance(name, str | int | float):
+            raise DatasetError(
+                f"{path}: 'names': {short_repr(key, 40)}: {short_repr(name, 40)} is no class"
+            )
+        if number in names:
+            raise DatasetError(f"{path}: 'names': {number} is given twice")
+        if not is_integer(key):
+            repaired.append((WRITTEN_OTHERWISE, f"names: {key!r}"))
         names[number] = str(name)
     if not names or len(set(names.values())) < len(names):
         raise DatasetError(
             f"{path}: 'names' must name classes, each once, got {short_repr(given, 200)}"
         )
-    count = content.get("nc")
-    if isinstance(count, int) and count != len(names):
-        raise DatasetError(f"{path}: 'nc' is {count}, but 'names' has {len(names)} classes")
+    _check_count(content.get("nc"), names, path, repaired)
     return dict(sorted(names.items()))
+
+
+def _check_count(
+    given: Any, names: dict[int, str], path: Path, repaired: list[tuple[str, str]]
+) -> None:
+    if given is None:
+        return
+    count = integer(given)
+    if count is None:
+        raise DatasetError(f"{path}: 'nc' is {shown(given)}, the number of classes is needed")
+    if count != len(names):
+        raise DatasetError(f"{path}: 'nc' is {count}, but 'names' has {len(names)} classes")
+    if not is_integer(given):
+        repaired.append((WRITTEN_OTHERWISE, f"nc: {given!r}"))
