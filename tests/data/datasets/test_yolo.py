@@ -220,3 +220,19 @@ def test_thousands_of_classes(yolo):
     names = "\n".join(f"  {k}: class {k}" for k in range(3_000))
     yolo.write_yaml(f"train: images/train\nnames:\n{names}\n")
     assert len(yolo.open().labels) == 3_000
+
+
+def test_label_files_without_a_picture_are_told_when_pictures_have_none(yolo, caplog):
+    """b has no label file; classes.txt is LabelImg's."""
+    for name in ("classes", "b_"):
+        yolo.write_lines(f"1 {SQUARE}\n", name)
+    assert len(yolo.open().records[1]["annotations"]) == 0
+    assert "1 label files belong to no picture, while 1 pictures have no label file" in caplog.text
+    assert "b_.txt" in caplog.text
+    assert "classes.txt" not in caplog.text
+
+
+def test_a_name_longer_than_the_system_takes(yolo):
+    yolo.write_yaml(f"train: {'x' * 5_000}\nnames: [cat, dog]")
+    with pytest.raises(DatasetError, match="there is no"):
+        yolo.open()
