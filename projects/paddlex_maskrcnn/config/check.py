@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 # (key as written) -> file and line
 Locate = Callable[[str], str]
 
-_MOST_LISTED = 100
+_MOST_LISTED = 50
 _LONGEST_WORD = 100  # that spellings are compared with
 
 

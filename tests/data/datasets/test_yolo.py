@@ -297,4 +297,19 @@ def test_encodings(yolo, name):
     assert yolo.open().labels == ["cat", "dog"]
     path.write_bytes((text + "# \u82f9\u679c\n").encode("gbk"))
     with pytest.raises(DatasetError, match="iconv -f GB18030"):
+
+
+def test_label_files_without_a_picture_are_told_when_pictures_have_none(yolo, caplog):
+    """b has no label file; classes.txt is LabelImg's."""
+    for name in ("classes", "b_"):
+        yolo.write_lines(f"1 {SQUARE}\n", name)
+    assert len(yolo.open().records[1]["annotations"]) == 0
+    assert "1 label files belong to no picture, while 1 pictures have no label file" in caplog.text
+    assert "b_.txt" in caplog.text
+    assert "classes.txt" not in caplog.text
+
+
+def test_a_name_longer_than_the_system_takes(yolo):
+    yolo.write_yaml(f"train: {'x' * 5_000}\nnames: [cat, dog]")
+    with pytest.raises(DatasetError, match="there is no"):
         yolo.open()
