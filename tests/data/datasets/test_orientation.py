@@ -7,7 +7,7 @@ import pycocotools.mask as mask_util
 import pytest
 from PIL import Image
 
-from paddlex_maskrcnn.data.convert.writers import coco_json
+from paddlex_maskrcnn.data.convert.writers import as_coco
 from paddlex_maskrcnn.data.datasets import CocoDetection, YoloSegmentation
 from paddlex_maskrcnn.data.datasets.problems import DatasetError
 from paddlex_maskrcnn.data.mapper import TestMapper, TrainMapper
@@ -170,5 +170,5 @@ def test_written_as_coco_the_size_tells_it(tmp_path):
     """Converted, annotations of stored pixels are those of the upright picture where sizes would not tell."""
     photograph(tmp_path, 3)
     data = coco(tmp_path, outline(*turned(BOX, 3)), (HEIGHT, WIDTH), exif="stored")
-    (tmp_path / "b.json").write_text(coco_json(data, {1: "p.png"}))
+    (tmp_path / "b.json").write_text(json.dumps(as_coco(data, {1: "p.png"})))
     assert overlap(CocoDetection(str(tmp_path), str(tmp_path / "b.json"))) > 0.95

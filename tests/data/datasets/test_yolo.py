@@ -297,6 +297,7 @@ def test_encodings(yolo, name):
     assert yolo.open().labels == ["cat", "dog"]
     path.write_bytes((text + "# \u82f9\u679c\n").encode("gbk"))
     with pytest.raises(DatasetError, match="iconv -f GB18030"):
+        yolo.open()
 
 
 def test_label_files_without_a_picture_are_told_when_pictures_have_none(yolo, caplog):

@@ -27,12 +27,14 @@ from ..image_headers import Size
 from ..masks import as_text, rle_of_pixels
 from .annotations import ImageFrame, RawAnnotation, are_drawable, as_rle
 from .base import Content, DetectionDataset, as_categories
-from .files import UnusableFileError, leaves_folder, read_bytes, read_labels
+from .file_names import FileFinder
+from .files import UnusableFileError, leaves_folder, read_labels, read_xml
 from .labelme_shapes import NO_AREA
 from .listed import class_of
 from .outlines import ellipse, rectangle, turned
 from .problems import DatasetError, Kind, Problems
 from .reading import OUTSIDE_FILE, Parsed, Picture, Reading
+from .values import without_ignored
 
 BAD_SHAPE = Kind(
     "shape whose numbers cannot be read", "draw the object again, or delete it", skippable=True
@@ -67,7 +69,11 @@ class CvatDetection(DetectionDataset):
         if not Path(params.data_dir).is_dir():
             raise DatasetError(f"data_dir {params.data_dir!r} is not a folder")
         root = _root(Path(params.ann_file))
-        reading = Reading(f"{params.ann_file} (data_dir {params.data_dir!r})", boxes_expected=False)
+        reading = Reading(
+            f"{params.ann_file} (data_dir {params.data_dir!r})",
+            boxes_expected=False,
+            finder=FileFinder(params.data_dir),
+        )
         labels = _labels_of(root) if params.label_list is None else read_labels(params.label_list)
         if not labels:
             raise DatasetError(
@@ -94,11 +100,9 @@ class CvatPicture(Picture):
 
 def _root(path: Path) -> ET.Element:
     try:
-        root = ET.fromstring(read_bytes(path))
+        root = read_xml(path)
     except UnusableFileError as error:
         raise DatasetError(f"ann_file {str(path)!r}: {error}") from error
-    except (ET.ParseError, ValueError, LookupError, RecursionError) as error:
-        raise DatasetError(f"{path} is not xml: {error}") from error
     if root.tag != "annotations":
         raise DatasetError(f"{path} is not CVAT's xml: it begins with <{root.tag:.40}>")
     if root.find("image") is None:
@@ -119,7 +123,7 @@ def _labels_of(root: ET.Element) -> list[str]:
         if label.findtext("type", "any") not in _FLAT_TYPES and label.find("parent") is None
     ]
     drawn = {shape.get("label", "") for kind in _SHAPES for shape in root.iterfind(f"image/{kind}")}
-    return [name for name in dict.fromkeys(labels or sorted(drawn)) if name]
+    return without_ignored([name for name in dict.fromkeys(labels or sorted(drawn)) if name])
 
 
 def _pictures(root: ET.Element, data_dir: Path, problems: Problems) -> list[CvatPicture]:

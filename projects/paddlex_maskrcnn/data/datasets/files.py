@@ -16,6 +16,7 @@ import re
 import shlex
 import stat
 import time
+import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ from .values import without_ignored
 _MAX_THREADS = 16
 _CHUNK = 64
 _PATIENCE = 1e-3  # seconds for one item, on average
+_ENCODING = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z][\w.-]*)["']""")
 _WITH_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _JUNK_NAMES = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found"} | {
     "thumbs.db", "ehthumbs.db", "desktop.ini", "system volume information",
@@ -132,6 +134,34 @@ def read_json(path: Path) -> Any:
         raise
     except (ValueError, RecursionError) as error:  # deeply nested brackets exhaust the stack
         raise UnusableFileError(f"not json: {error}") from error
+
+
+def read_xml(path: Path) -> ET.Element:
+    """The first element of an xml, in any encoding that it declares.
+
+    Raises:
+        UnusableFileError: if it cannot be read or is not xml.
+    """
+    data = read_bytes(path)
+    try:
+        return ET.fromstring(data)
+    except (ET.ParseError, ValueError, LookupError, RecursionError):
+        return _decoded_xml(data, path.name)
+
+
+def _decoded_xml(data: bytes, name: str) -> ET.Element:
+    """What expat cannot read from bytes: encodings of several bytes (GBK, Big5), and why it is not xml."""
+    declared = _ENCODING.match(data)
+    code = declared[1].decode("ascii") if declared else "utf-8"
+    try:
+        text = data.decode(code) if "utf" not in code.lower() else text_of(data, name)
+        return ET.fromstring(text)
+    except UnusableFileError:
+        raise
+    except UnicodeDecodeError as error:
+        raise UnusableFileError(f"not {code} text, which it says it is") from error
+    except (ET.ParseError, ValueError, LookupError, RecursionError) as error:
+        raise UnusableFileError(f"not xml: {error}") from error
 
 
 def read_lines(path: Path, argument: str) -> list[tuple[int, str]]:

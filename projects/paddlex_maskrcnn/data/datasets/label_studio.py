@@ -39,6 +39,7 @@ from .listed import class_of
 from .outlines import ellipse, rectangle, turned
 from .problems import DatasetError, Kind, Problems
 from .reading import Parsed, Picture, Reading
+from .values import without_ignored
 
 BAD_REGION = Kind(
     "region that cannot be read", "draw the object again, or delete it", skippable=True
@@ -256,14 +257,13 @@ def _labels_in(result: dict[str, Any]) -> list[str]:
 
 
 def _labels_of(tasks: Sequence[Task]) -> list[str]:
-    return sorted(
-        {
-            region.labels[0]
-            for task in tasks
-            for region in task.regions
-            if len(region.labels) == 1 and region.kind in _GEOMETRIES
-        }
-    )
+    labels = {
+        region.labels[0]
+        for task in tasks
+        for region in task.regions
+        if len(region.labels) == 1 and region.kind in _GEOMETRIES
+    }
+    return without_ignored(sorted(labels))
 
 
 def _pictures(

@@ -38,6 +38,7 @@ from .annotations import (
     as_rle,
     without_short_parts,
 )
+from .outlines import ellipse, rectangle
 from .problems import Kind
 from .values import WRITTEN_OTHERWISE, integer, is_plain_truth, number, shown, truth
 
@@ -63,8 +64,6 @@ _OUTLINES = {
     "quadrilateral": 4,
 }  # fmt: skip
 _MARKS = ("iscrowd", "difficult")
-_SAGITTA = 0.1  # pixels that a circle's outline may lie inside it
-_CIRCLE_POINTS = (16, 720)
 _FARTHEST = 2**20
 _INSIDE = 0.99  # part of a part's pixels that must be in another for it to be a hole
 _MARGIN = 2  # pixels that a mask may be larger than its image: corners are rounded, and inclusive
@@ -217,10 +216,10 @@ def _group_of(value: Any) -> int | str | None:
 def _outline(kind: str, corners: np.ndarray) -> list[float] | None:
     """A flat polygon; None for a circle that is none."""
     if kind == "circle":
-        return _circle(corners)
+        (x, y), radius = corners[0].tolist(), math.hypot(*(corners[1] - corners[0]))
+        return ellipse(x, y, radius, radius)
     if kind == "rectangle" and len(corners) == 2:
-        (left, top), (right, bottom) = corners.tolist()
-        return [left, top, right, top, right, bottom, left, bottom]
+        return rectangle(*corners.ravel().tolist())
     return corners.reshape(-1).tolist()
 
 
@@ -241,19 +240,6 @@ def _points(points: Any, repaired: list[str]) -> np.ndarray | None:
         repaired.append(WRITTEN_OTHERWISE)
         return np.array(numbers, np.float64).reshape(-1, 2)
     return array.astype(np.float64) if array.dtype.kind in "iuf" else None
-
-
-def _circle(points: np.ndarray) -> list[float] | None:
-    """A polygon of the circle with this centre, through this point."""
-    (x, y), (dx, dy) = points[0], points[1] - points[0]
-    radius = math.hypot(dx, dy)
-    if not math.isfinite(radius):
-        return None
-    sides = math.pi / math.acos(1 - min(_SAGITTA / radius, 1.0)) if radius else 0
-    fewest, most = _CIRCLE_POINTS
-    angle = 2 * np.pi * np.arange(count := min(max(math.ceil(sides), fewest), most)) / count
-    outline = np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=1)
-    return outline.reshape(-1).tolist()
 
 
 def _patch(

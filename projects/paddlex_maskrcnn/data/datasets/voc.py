@@ -29,7 +29,7 @@ from ...config.signature import takes_params
 from ..image_headers import Size
 from .annotations import BAD_TRUTH, RawAnnotation, bounds_of
 from .file_names import FileFinder
-from .files import UnusableFileError, read_bytes, text_of
+from .files import UnusableFileError, read_xml
 from .index_masks import IndexMask, match_by_box, read_index_mask
 from .listed import ListedDetection, ListedPicture, class_of
 from .problems import DatasetError, Kind
@@ -51,7 +51,6 @@ REORDERED = "objects in another order than their mask indices, matched by their 
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _MARKS = ("difficult", "iscrowd")
-_ENCODING = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z][\w.-]*)["']""")
 
 
 class VOCDetection(ListedDetection):
@@ -200,28 +199,9 @@ def read_voc_xml(path: Path) -> VocXml:
     Raises:
         UnusableFileError: if it cannot be read, is not xml, an object has no name, or the size is none.
     """
-    data = read_bytes(path)  # not text: the file may declare an encoding of its own
-    try:
-        root = ET.fromstring(data)
-    except (ET.ParseError, ValueError, LookupError, RecursionError):
-        root = _decoded(data, path.name)
+    root = read_xml(path)
     objects = [_object(node, number) for number, node in enumerate(_all(root, "object"), 1)]
     return VocXml(_size(root), objects)
-
-
-def _decoded(data: bytes, name: str) -> ET.Element:
-    """What expat cannot read from bytes: encodings of several bytes (GBK, Big5), and why it is not xml."""
-    declared = _ENCODING.match(data)
-    code = declared[1].decode("ascii") if declared else "utf-8"
-    try:
-        text = data.decode(code) if "utf" not in code.lower() else text_of(data, name)
-        return ET.fromstring(text)
-    except UnusableFileError:
-        raise
-    except UnicodeDecodeError as error:
-        raise UnusableFileError(f"not {code} text, which it says it is") from error
-    except (ET.ParseError, ValueError, LookupError, RecursionError) as error:
-        raise UnusableFileError(f"not xml: {error}") from error
 
 
 def _object(node: ET.Element, number: int) -> VocObject:
