@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from paddlex_maskrcnn import cli, datasets
 from paddlex_maskrcnn.data.datasets import CocoDetection
@@ -213,10 +214,40 @@ def test_every_output_is_an_input_of_the_others(tiny_coco, tmp_path, command, fo
 def test_formats_are_named_as_in_experiment_files(tiny_coco, tmp_path, command, split):
     start = [tiny_coco.ann_file, "--data-dir", tiny_coco.data_dir]
     command("convert", *start, "--to", "LabelMeDetection", tmp_path / "labelme")
-    status, _, errors = split(tmp_path / "labelme", tmp_path / "parts")
-    assert status == 2
-    assert "may be of several formats: say which with --from" in errors
     command("split", "--from", "LabelMeDetection", tmp_path / "labelme", tmp_path / "parts")
+    (tmp_path / "set.txt").write_text("a")
+    for name, fragment in (("set.txt", "say which with --from"), ("none", "there is no")):
+        status, _, errors = split(tmp_path / name, tmp_path / "others")
+        assert status == 2
+        assert fragment in errors
+
+
+def test_a_folder_is_recognised(tiny_coco, tmp_path, command, split):
+    start = [tiny_coco.ann_file, "--data-dir", tiny_coco.data_dir]
+    for name in ("train", "val"):
+        command("convert", *start, "--to", "yolo", tmp_path / "yolo", "--split", name)
+    command("split", tmp_path / "yolo", tmp_path / "parts", "--split", "val")
+    status, said, errors = split(tmp_path / "yolo", tmp_path / "others", "--split", "x")
+    assert status == 2
+    assert said.startswith(f"{tmp_path / 'yolo'} is YOLO: data.yaml")
+    assert "has several parts (train, val)" in errors
+
+
+def test_exports_of_labelling_tools(tmp_path, command):
+    """CVAT's xml and Label Studio's json are told by what they are."""
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    (tmp_path / "annotations.xml").write_text(
+        '<annotations><image id="0" name="a.png" width="20" height="20">'
+        '<box label="dog" xtl="1" ytl="1" xbr="9" ybr="9"/></image></annotations>'
+    )
+    value = {"x": 5, "y": 5, "width": 40, "height": 40, "rectanglelabels": ["dog"]}
+    result = {"id": "r", "type": "rectanglelabels", "value": value}
+    task = {"id": 1, "data": {"image": "a.png"}, "annotations": [{"result": [result]}]}
+    (tmp_path / "export.json").write_text(json.dumps([task]))
+    for name in ("annotations.xml", "export.json"):
+        command("convert", tmp_path / name, "--to", "coco", tmp_path / "out" / f"{name}.json")
+        (found,) = json.loads((tmp_path / "out" / f"{name}.json").read_text())["annotations"]
+        assert found["bbox"] == [1, 1, 8, 8]
 
 
 def test_predictions_are_a_data_set(tiny_coco, tmp_path, command, monkeypatch):

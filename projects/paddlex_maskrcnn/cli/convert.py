@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 HELP = "write a data set in another format"
 FORMATS = ("coco", "labelme", "voc", "yolo", "easydata")
+SOURCE_FORMATS = (*FORMATS, "cvat", "labelstudio")
 # as the sections of experiment files call them
 _TYPES = {
+    "cvatdetection": "cvat",
+    "labelstudiodetection": "labelstudio",
     "cocodetection": "coco",
     "labelmedetection": "labelme",
     "vocdetection": "voc",
@@ -34,12 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that name a data set of any format."""
     add = parser.add_argument
-    words = "format of SOURCE, or its type in experiment files (needed for folders only)"
-    add("--from", dest="source_format", type=as_format, choices=FORMATS, help=words)
-    source = "coco: the json; yolo: data.yaml; labelme, voc, easydata: the folder"
+    words = "format of SOURCE, or its type in experiment files (default: what it is recognised as)"
+    add("--from", dest="source_format", type=as_format, choices=SOURCE_FORMATS, help=words)
+    source = "coco, labelstudio: the json; cvat: the xml; yolo: data.yaml; or the folder"
     add("source", type=Path, metavar="SOURCE", help=source)
     for name, metavar, text in (
-        ("--data-dir", "DIR", "coco: where file names start from (default: the json's folder)"),
+        (
+            "--data-dir",
+            "DIR",
+            "coco, cvat, labelstudio: where the pictures are (default: the file's folder)",
+        ),
         ("--image-dir", "DIR", "labelme: where the pictures are, if elsewhere"),
         ("--file-list", "FILE", "voc, easydata: list of images (default: SOURCE/SPLIT_list.txt)"),
         (
@@ -59,28 +66,69 @@ def as_format(name: str) -> str:
     return _TYPES.get(name.lower(), name.lower())
 
 
-def source_format(arguments: argparse.Namespace) -> str:
-    """The format of SOURCE, by its name where nothing says it.
+def complete_source(arguments: argparse.Namespace) -> None:
+    """Fill in the format of SOURCE where nothing says it, and of a folder what it holds.
 
     Raises:
-        ValueError: where the name does not say it either.
+        ValueError: where it is not recognised.
     """
     if arguments.source_format:
-        return str(arguments.source_format)
-    by_suffix = {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}
+        return
+    if arguments.source.is_dir():
+        _recognize(arguments)
+        return
+    if not arguments.source.exists():
+        raise ValueError(f"there is no {str(arguments.source)!r}")
+    by_suffix = {".json": "coco", ".yaml": "yolo", ".yml": "yolo", ".xml": "cvat"}
     suffix = arguments.source.suffix.lower()
     if suffix not in by_suffix:
         raise ValueError(
             f"{arguments.source} may be of several formats: say which with --from "
-            f"({', '.join(FORMATS)})"
+            f"({', '.join(SOURCE_FORMATS)})"
         )
-    return by_suffix[suffix]
+    arguments.source_format = by_suffix[suffix]
+    if suffix == ".json" and _begins_a_list(arguments.source):
+        arguments.source_format = "labelstudio"
+
+
+def _begins_a_list(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(100).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+
+
+def _recognize(arguments: argparse.Namespace) -> None:
+    """The part of a folder that --split names, or the only one."""
+    from ..data.source import recognize
+
+    source = recognize(arguments.source)
+    print(f"{arguments.source} is {source.format}: {source.reason}")
+    for note in source.notes:
+        print(note)
+    roles = {part.role for part in source.parts}
+    wanted = arguments.split if arguments.split in roles else next(iter(roles))
+    parts = [part for part in source.parts if part.role == wanted]
+    if len(parts) > 1 or (len(roles) > 1 and wanted != arguments.split):
+        listed = ", ".join(
+            str(part.role or next(iter(part.arguments.values()))) for part in source.parts
+        )
+        raise ValueError(
+            f"{arguments.source} has several parts ({listed}): name its file, or --split"
+        )
+    (part,) = parts
+    given = part.arguments
+    arguments.source_format = as_format(part.type)
+    folder = given.get("data_dir")
+    arguments.source = Path(given.get("ann_file") or given.get("data_yaml") or given["data_dir"])
+    arguments.data_dir = arguments.data_dir or folder
+    arguments.file_list = arguments.file_list or given.get("file_list")
+    arguments.labels = arguments.labels or given.get("label_list")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, write, and say how the result is read and what was lost."""
     from ..data.convert.convert import convert
 
+    complete_source(arguments)
     dataset = open_source(arguments)
     print(dataset.describe())
     done = convert(
@@ -100,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def open_source(arguments: argparse.Namespace) -> DetectionDataset:
-    """The data set that the source arguments name.
+    """The data set that the source arguments name, once they are complete.
 
     Raises:
         ValueError: with everything that is wrong with it.
@@ -108,9 +156,13 @@ def open_source(arguments: argparse.Namespace) -> DetectionDataset:
     from .. import datasets
 
     source, skip = arguments.source, {"skip_invalid": arguments.skip_invalid}
-    form = source_format(arguments)
+    form = arguments.source_format
     if form == "coco":
         return datasets.CocoDetection(arguments.data_dir or source.parent, source, **skip)
+    exports = {"cvat": datasets.CvatDetection, "labelstudio": datasets.LabelStudioDetection}
+    if form in exports:
+        folder = arguments.data_dir or source.parent
+        return exports[form](folder, source, arguments.labels, **skip)
     if form == "yolo":
         return datasets.YoloSegmentation(source, arguments.split, **skip)
     labels = arguments.labels or source / "labels.txt"

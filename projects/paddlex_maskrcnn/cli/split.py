@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .convert import add_source_arguments, open_source, source_format
+from .convert import add_source_arguments, complete_source, open_source
 
 if TYPE_CHECKING:
     from ..data.convert.split import Group, SplitSource
@@ -67,7 +67,8 @@ def _source(arguments: argparse.Namespace) -> tuple[SplitSource, str | Path]:
     """What is dealt, and the folder that its file names start from."""
     from ..data.convert.split import SplitSource
 
-    if source_format(arguments) == "coco":
+    complete_source(arguments)
+    if arguments.source_format == "coco":
         data_dir = arguments.data_dir or arguments.source.parent
         return SplitSource.of_file(arguments.source, arguments.group_by), data_dir
     from ..data.convert.convert import coco_content
