@@ -23,6 +23,7 @@ from .inference.evaluate import evaluate_network
 from .inference.model_directory import load_model_directory, save_model_directory
 from .inference.network import Network, choose_device
 from .inference.predict import PredictOptions, predict_images, warm_up
+from .inference.published import is_published, published_network
 from .metrics.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -305,17 +306,22 @@ def load_model(
     """A saved model, ready to predict and evaluate.
 
     Args:
-        model_dir: a directory that `train` or `save_model` wrote.
+        model_dir: a directory that `train` or `save_model` wrote; or `coco:ResNet50` and the like, a
+            network of the catalogue with its published COCO weights.
         device: auto, cpu or cuda.
         warm: run the network once before returning, so that the first prediction takes no longer
             than the others; None: on a GPU only, where that matters.
 
     Raises:
-        ValueError: when it is no complete model directory.
+        ValueError: when it is no complete model directory, or the weights cannot be had.
     """
-    network = load_model_directory(Path(model_dir), choose_device(device))
+    name, chosen = str(model_dir), choose_device(device)
+    published = is_published(name)
+    network = (
+        published_network(name, chosen) if published else load_model_directory(Path(name), chosen)
+    )
     model = from_checked(MaskRCNN, network.card.params)
-    model.network, model._loaded_from = network, str(model_dir)
+    model.network, model._loaded_from = network, "COCO" if published else name
     # on a GPU the first run loads kernels, which takes seconds
     on_gpu = network.device.type == "cuda"
     if model.test_transforms is not None and (on_gpu if warm is None else warm):

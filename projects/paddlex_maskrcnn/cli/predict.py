@@ -17,7 +17,9 @@ _LISTED = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model", metavar="MODEL_DIR", help="a saved model, such as output/best_model"
+        "model",
+        metavar="MODEL",
+        help="a saved model, such as output/best_model; or coco:ResNet50, published weights",
     )
     parser.add_argument(
         "images", nargs="+", metavar="PATH", help="images, videos, folders of them, or patterns"
@@ -117,9 +119,13 @@ def _check_pictures(model: Any, arguments: argparse.Namespace) -> None:
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What decides the results."""
-    with (Path(arguments.model) / "model.pth").open("rb") as file:
-        # 64 bits tell weights apart, and messages about other settings stay readable
-        weights = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    from ..inference.published import is_published
+
+    weights = arguments.model
+    if not is_published(weights):
+        with (Path(arguments.model) / "model.pth").open("rb") as file:
+            # 64 bits tell weights apart, and messages about other settings stay readable
+            weights = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     tile = arguments.tile
     return {
         "weights": weights,
