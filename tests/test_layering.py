@@ -70,6 +70,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "data",
             "datasets",
             "inference.interop",
+            "inference.published",
             "processes",
             "progress",
             "system",
