@@ -105,6 +105,23 @@ def served(app, seconds, http):
             thread.join(10)
 
 
+def test_a_refused_upload_sees_its_answer():
+    """Its body arrives after the headers; a connection closed on unread bytes would be reset."""
+    app = AllowedHosts(hello, allowed_hosts("127.0.0.1"))
+    head = b"POST /predict HTTP/1.1\r\nHost: evil.example.org\r\nContent-Length: 900000\r\n\r\n"
+    with served(app, 5, "h11") as address:
+        for _ in range(5):
+            with socket.create_connection(address, timeout=5) as connection:
+                connection.sendall(head)
+                time.sleep(0.05)
+                connection.sendall(b"x" * 900_000)
+                answer = b""
+                while part := connection.recv(4096):
+                    answer += part
+            assert answer.startswith(b"HTTP/1.1 421")
+            assert b"--allow-host" in answer
+
+
 @pytest.fixture(scope="module", params=["h11", "httptools"])
 def address(request):
     """Of a server that gives clients 0.3 s."""

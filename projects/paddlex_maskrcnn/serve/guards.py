@@ -8,6 +8,7 @@ elsewhere, so it is always allowed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import json
 import socket
@@ -23,6 +24,7 @@ ANY = "*"
 _LOCAL = ("localhost",)
 _OF_PROBES = ("/health", "/ready")  # orchestrators ask by whatever name, and they tell nothing
 _SHOWN = 100  # characters of a name
+_DRAINED_BYTES, _DRAINED_SECONDS = 2**20, 1.0
 
 
 def allowed_hosts(bound_to: str, more: Iterable[str] = ()) -> frozenset[str]:
@@ -92,11 +94,24 @@ class AllowedHosts:
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),  # its body is not read
+            (b"connection", b"close"),  # what is left of its body is not read
         ]
         status = int(HTTPStatus.MISDIRECTED_REQUEST)
+        await _drain(receive)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+async def _drain(receive: Receive) -> None:
+    """Read the start of a body that nobody wants: closing on unread bytes would reset the connection, and
+    the client would not see the answer."""
+    read, more = 0, True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAINED_SECONDS):
+            while more and read < _DRAINED_BYTES:
+                message = await receive()
+                read += len(message.get("body", b""))
+                more = message["type"] == "http.request" and message.get("more_body", False)
 
 
 def with_time_limit(protocol: Any, seconds: float) -> Any:
