@@ -232,6 +232,17 @@ def test_exports_that_cannot_be_used(export, content, message):
         LabelStudioDetection(export.folder, path)
 
 
+def test_a_picture_of_other_proportions(export):
+    """A copy of another size is fine, another picture of the name is not."""
+    for size, fits in (((120, 80), True), ((61, 41), True), ((40, 60), False), ((60, 50), False)):
+        Image.new("RGB", size).save(export.folder / "a.png")
+        if fits:
+            assert export(task(region("rectangle", RECTANGLE))).num_samples == 1
+        else:
+            with pytest.raises(DatasetError, match="drawn on was 60x40"):
+                export(task(region("rectangle", RECTANGLE)))
+
+
 def test_a_picture_that_is_not_there(export):
     with pytest.raises(DatasetError, match="missing image"):
         export(task(region("rectangle", RECTANGLE), image="/data/upload/1/0a1b2c3d-z.png"))

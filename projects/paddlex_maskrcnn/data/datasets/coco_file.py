@@ -112,7 +112,9 @@ def _parse(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is not json: {error}") from error
     if not isinstance(content, dict):
-        raise DatasetError(f"{path} is not COCO json: {_what(content)} instead of an object")
+        export = "; an export of Label Studio is read as type: LabelStudioDetection"
+        hint = export if isinstance(content, list) else ""
+        raise DatasetError(f"{path} is not COCO json: {_what(content)} instead of an object{hint}")
     missing = [key for key in _KEYS if key not in content]
     if missing:
         present = ", ".join(map(repr, list(content)[:8])) or "nothing"

@@ -4,7 +4,7 @@ Facts: labelstud.io, "Export annotations" and the tags' "Result parameters". A t
 rectangles, ellipses, brush strokes and bitmasks are objects, each region by itself; key points and vectors
 have no area. Coordinates are percent of the picture as the browser shows it, which is upright; a brush is
 run lengths of RGBA pixels (`thi.ng/rle-pack`), of which alpha is the mask. A region's label is in its own
-value, or in a second result of the same id where labels and shapes are separate tags.
+value, or in a second result of the same id where labels and shapes are separate tags (`label_studio_tasks`).
 
 A task that nobody has annotated is left out and counted; one that was submitted empty trains as background.
 Of several annotations of a task the newest counts. Uploaded files carry a prefix (`0a1b2c3d-photo.jpg`),
@@ -22,7 +22,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 from PIL import Image
@@ -30,16 +29,18 @@ from PIL import Image
 from ...config import signatures
 from ...config.dataset_params import LabelStudioDetectionParams
 from ...config.signature import takes_params
+from ..image_headers import Size
 from ..masks import rle_of_pixels
 from .annotations import ImageFrame, RawAnnotation
 from .base import Content, DetectionDataset, as_categories
-from .files import UnusableFileError, files_below, is_picture, read_json, read_labels
+from .files import files_below, is_picture, read_labels
+from .label_studio_tasks import GEOMETRIES, WITHOUT_AREA, Region, Task, path_in, read_tasks
 from .labelme_shapes import NO_AREA
 from .listed import class_of
 from .outlines import ellipse, rectangle, turned
 from .problems import DatasetError, Kind, Problems
 from .reading import Parsed, Picture, Reading
-from .values import without_ignored
+from .values import integer, without_ignored
 
 BAD_REGION = Kind(
     "region that cannot be read", "draw the object again, or delete it", skippable=True
@@ -47,21 +48,12 @@ BAD_REGION = Kind(
 NO_LABEL = Kind(
     "region without a label of its own", "give the region exactly one label", skippable=True
 )
-NO_PICTURE = Kind(
-    "task without a picture",
-    "the task's data must name an image; take other tasks out of the export",
-)
 SEVERAL_PICTURES = Kind(
     "picture whose name occurs several times in data_dir",
     "name a data_dir that holds it once, or keep the folders of the task's path",
 )
-UNANNOTATED = "task that nobody has annotated, left out"
-NEWEST_USED = "task with several annotations, the newest is used"
 
-_GEOMETRIES = ("polygon", "rectangle", "ellipse", "brush", "bitmask")
-_WITHOUT_AREA = ("keypoint", "vector")
 _PREFIX = re.compile(r"^[0-9a-f]{8}-")  # of uploaded files
-_RADIUS_MARK = "radiusX"
 
 
 class LabelStudioDetection(DetectionDataset):
@@ -84,7 +76,7 @@ class LabelStudioDetection(DetectionDataset):
         if not Path(params.data_dir).is_dir():
             raise DatasetError(f"data_dir {params.data_dir!r} is not a folder")
         reading = Reading(f"{params.ann_file} (data_dir {params.data_dir!r})", boxes_expected=False)
-        tasks = _tasks(Path(params.ann_file), reading.problems)
+        tasks = read_tasks(Path(params.ann_file), reading.problems)
         labels = _labels_of(tasks) if params.label_list is None else read_labels(params.label_list)
         if not labels:
             reading.problems.finish(skip_invalid=False)
@@ -100,160 +92,10 @@ class LabelStudioDetection(DetectionDataset):
 
 
 @dataclass(frozen=True)
-class Region:
-    """What was drawn once.
-
-    Attributes:
-        number: in the task, from 1.
-        kind: polygon, rectangle, ...
-        labels: that it was given.
-        value: its numbers.
-        result: the whole entry, with the sizes.
-    """
-
-    number: int
-    kind: str
-    labels: list[str]
-    value: dict[str, Any]
-    result: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Task:
-    """A picture of the export.
-
-    Attributes:
-        where: names it in messages.
-        address: of its picture, as the export has it.
-        regions: of the annotation that counts.
-    """
-
-    where: str
-    address: str
-    regions: list[Region]
-
-
-@dataclass(frozen=True)
 class LabelStudioPicture(Picture):
     """A picture and its task."""
 
     task: Task
-
-
-def _tasks(path: Path, problems: Problems) -> list[Task]:
-    """The tasks that somebody has annotated; DatasetError if it is no export of Label Studio."""
-    try:
-        content = read_json(path)
-    except UnusableFileError as error:
-        raise DatasetError(f"ann_file {str(path)!r}: {error}") from error
-    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
-        raise DatasetError(
-            f"{path} is not a JSON export of Label Studio: a list of tasks is needed"
-        )
-    tasks = []
-    for number, entry in enumerate(content, 1):
-        where = f"task {entry.get('id', number)}"
-        address = _address(entry)
-        results = _results(entry, where, problems)
-        if not address:
-            problems.add(NO_PICTURE, where)
-        elif results is None:
-            problems.repair(UNANNOTATED, where)
-        else:
-            tasks.append(Task(f"{where} ({address!r:.100})", address, _regions(results)))
-    if not tasks:
-        problems.finish(skip_invalid=False)
-        raise DatasetError(f"{path}: none of its {len(content)} tasks is annotated")
-    return tasks
-
-
-def _address(entry: dict[str, Any]) -> str:
-    """What names the task's picture; in JSON-MIN the data are keys of the task."""
-    data = entry.get("data")
-    values = (data if isinstance(data, dict) else entry).values()
-    texts = [value for value in values if isinstance(value, str)]
-    pictures = [text for text in texts if is_picture(_path_in(text))]
-    uploaded = entry.get("file_upload")
-    return next(iter(pictures), uploaded if isinstance(uploaded, str) else "")
-
-
-def _results(entry: dict[str, Any], where: str, problems: Problems) -> list[dict[str, Any]] | None:
-    """The results of the annotation that counts; None when there is none."""
-    annotations = entry.get("annotations", entry.get("completions"))
-    if annotations is None and "data" not in entry:
-        return _flat_results(entry)
-    usable = [
-        annotation
-        for annotation in (annotations if isinstance(annotations, list) else [])
-        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
-    ]
-    if not usable:
-        return None
-    if len(usable) > 1:
-        problems.repair(NEWEST_USED, where)
-    newest = max(usable, key=lambda annotation: str(annotation.get("updated_at", "")))
-    results = newest.get("result")
-    entries = results if isinstance(results, list) else []
-    return [result for result in entries if isinstance(result, dict)]
-
-
-def _flat_results(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """JSON-MIN: a list of values for each tag, the kind of a region in the name of its labels."""
-    regions = [
-        region
-        for values in entry.values()
-        if isinstance(values, list)
-        for region in values
-        if isinstance(region, dict) and "original_width" in region
-    ]
-    return [{**region, "type": _kind_of(region), "value": region} for region in regions]
-
-
-def _kind_of(value: dict[str, Any]) -> str:
-    named = [key for key in value if key.endswith("labels") and key != "labels"]
-    if named:
-        return named[0]
-    marks = {
-        "points": "polygon",
-        _RADIUS_MARK: "ellipse",
-        "rle": "brush",
-        "imageDataURL": "bitmask",
-    }
-    return next((kind for key, kind in marks.items() if key in value), "rectangle")
-
-
-def _regions(results: Sequence[dict[str, Any]]) -> list[Region]:
-    """Results of one id together: a shape and its label may be two."""
-    by_id: dict[object, list[dict[str, Any]]] = defaultdict(list)
-    for number, result in enumerate(results):
-        name = result.get("id")
-        by_id[name if isinstance(name, str) and "id" in result else number].append(result)
-    regions: list[Region] = []
-    for group in by_id.values():
-        shapes = [
-            result for result in group if _shape(result) and isinstance(result.get("value"), dict)
-        ]
-        if shapes:
-            labels = [label for result in group for label in _labels_in(result)]
-            first = shapes[0]
-            number = len(regions) + 1
-            regions.append(
-                Region(number, _shape(first), list(dict.fromkeys(labels)), first["value"], first)
-            )
-    return regions
-
-
-def _shape(result: dict[str, Any]) -> str:
-    """polygon of polygonlabels; empty for what draws nothing, such as choices and texts."""
-    kind = str(result.get("type", "")).removesuffix("labels")
-    return kind if kind in _GEOMETRIES or kind in _WITHOUT_AREA else ""
-
-
-def _labels_in(result: dict[str, Any]) -> list[str]:
-    value = result.get("value")
-    kind = str(result.get("type", ""))
-    labels = value.get(kind) if isinstance(value, dict) and kind.endswith("labels") else None
-    return [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
 
 
 def _labels_of(tasks: Sequence[Task]) -> list[str]:
@@ -261,7 +103,7 @@ def _labels_of(tasks: Sequence[Task]) -> list[str]:
         region.labels[0]
         for task in tasks
         for region in task.regions
-        if len(region.labels) == 1 and region.kind in _GEOMETRIES
+        if len(region.labels) == 1 and region.kind in GEOMETRIES
     }
     return without_ignored(sorted(labels))
 
@@ -290,7 +132,7 @@ def _pictures(
 
 def _candidates(address: str, data_dir: Path, by_name: Mapping[str, list[Path]]) -> list[Path]:
     """The files that an address can mean: the longest end of its path that is there, else by name."""
-    parts = [part for part in _path_in(address).split("/") if part not in ("", ".", "..")]
+    parts = [part for part in path_in(address).split("/") if part not in ("", ".", "..")]
     parts = parts or ["picture"]
     bare = _PREFIX.sub("", parts[-1])
     for name in dict.fromkeys((parts[-1], bare)):
@@ -302,24 +144,14 @@ def _candidates(address: str, data_dir: Path, by_name: Mapping[str, list[Path]])
     return list(named) if named else [data_dir / parts[-1]]
 
 
-def _path_in(address: str) -> str:
-    """The path of an address: after `?d=` of local files, without server and query otherwise."""
-    try:
-        pieces = urlsplit(address.replace("\\", "/"))
-    except ValueError:
-        return ""
-    local = parse_qs(pieces.query).get("d")
-    path = local[0] if local else unquote(pieces.path)
-    return path.replace("\0", "")
-
-
 def _parse(picture: LabelStudioPicture, classes: Mapping[str, int]) -> Parsed:
     """Runs in threads."""
-    parsed = Parsed()  # percent are of any size; brushes are checked against the picture
+    # percent are of any size; brushes are checked against the picture
+    parsed = Parsed(shape=_shape_drawn_on(picture.task.regions))
     usable: list[tuple[Region, int, str]] = []
     for region in picture.task.regions:
         where = f"{picture.task.where} region {region.number} ({', '.join(region.labels):.60})"
-        if region.kind in _WITHOUT_AREA:
+        if region.kind in WITHOUT_AREA:
             parsed.problems.append((NO_AREA, f"{where}: {region.kind!r}"))
         elif len(region.labels) != 1:
             parsed.problems.append((NO_LABEL, where))
@@ -329,6 +161,16 @@ def _parse(picture: LabelStudioPicture, classes: Mapping[str, int]) -> Parsed:
             usable.append((region, category, where))
     parsed.objects = lambda frame: _annotations(usable, frame)
     return parsed
+
+
+def _shape_drawn_on(regions: Sequence[Region]) -> Size | None:
+    """(height, width) of the picture as the first region has it; None where it does not say."""
+    for region in regions:
+        height = integer(region.result.get("original_height"))
+        width = integer(region.result.get("original_width"))
+        if height and width and min(height, width) > 0:
+            return height, width
+    return None
 
 
 def _annotations(

@@ -76,12 +76,14 @@ class Parsed:
 
     Attributes:
         said: the (height, width) they were made for, None where they say nothing.
+        shape: a (height, width) of the same proportions, of annotations in fractions of the picture.
         objects: the annotations, given the frame they are drawn in.
         problems: what is wrong with them as a whole, and where.
         repaired: what was set right, and where.
     """
 
     said: Size | None = None
+    shape: Size | None = None
     objects: Callable[[ImageFrame], Iterable[RawAnnotation]] = lambda frame: ()
     problems: list[tuple[Kind, str]] = field(default_factory=list)
     repaired: list[tuple[str, str]] = field(default_factory=list)
@@ -195,7 +197,7 @@ class Reading:
         for title, where in parsed.repaired:
             self.problems.repair(title, where)
         frame = self._frame(header, parsed.said, picture.where) if header else None
-        if header is None or frame is None:
+        if header is None or frame is None or not self._has_shape(header, parsed.shape, picture):
             return None
         raw = list(parsed.objects(frame))
         if header.has_more:
@@ -218,6 +220,20 @@ class Reading:
                 f"{said[1]}x{said[0]}",
             )
         return frame
+
+    def _has_shape(self, header: Header, shape: Size | None, picture: Picture) -> bool:
+        """Whether a picture has the proportions that its annotations were drawn in; notes if not."""
+        if shape is None or any(
+            abs(width * shape[0] - height * shape[1]) <= max(height, width, *shape)
+            for height, width in (header.upright, header.stored)
+        ):
+            return True
+        height, width = header.upright
+        self.problems.add(
+            OTHER_SIZE,
+            f"{picture.where}: the file is {width}x{height}, drawn on was {shape[1]}x{shape[0]}",
+        )
+        return False
 
     def _records_of(self, block: Iterable[_Opened | None]) -> Iterator[Record]:
         opened = [entry for entry in block if entry is not None]
