@@ -126,3 +126,13 @@ def test_a_damaged_directory_is_no_page(tmp_path):
             assert first_page(file) is None
         with pytest.raises(ValueError, match=r"damaged|not a picture"):
             read_header(tmp_path / "b.tif")
+
+
+def test_opencv_says_nothing_beside_our_errors(tmp_path, capfd):
+    """It does not make grey floats coloured and says so, although another way to decode them succeeds."""
+    Image.fromarray(np.full((8, 9), 7.5, np.float32)).save(tmp_path / "a.tif")
+    assert (read_image(tmp_path / "a.tif", "RGB") == 7.5).all()
+    (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 200)
+    with pytest.raises(ValueError, match="cannot be decoded"):
+        read_image(tmp_path / "b.png", "RGB")
+    assert capfd.readouterr().err == ""

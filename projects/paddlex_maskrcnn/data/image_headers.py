@@ -41,6 +41,11 @@ _DECODED = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "PPM")
 _NUMPY = b"\x93NUMPY"
 _START = 1024  # bytes that tell what a file is
 
+# OpenCV writes an account of its own to standard error for every file that it cannot decode; the errors
+# raised here name the file, and often another way to decode it is tried next
+if "OPENCV_LOG_LEVEL" not in os.environ:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 _without_limit = threading.Lock()  # held while Pillow's limit of pixels is lifted
 
 

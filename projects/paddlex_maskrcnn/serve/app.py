@@ -13,7 +13,6 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import cv2
 import uvicorn
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi import Query as FromQuery
@@ -194,8 +193,6 @@ def run_server(app: FastAPI, host: str, port: int, timeout: float, guarded: bool
     )
     config.load()
     config.http_protocol_class = with_time_limit(config.http_protocol_class, timeout)
-    # what it says of damaged uploads is told to the client
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     with ExitStack() as stack:
         listening = stack.enter_context(_socket(host, port))
         port = listening.getsockname()[1]
