@@ -84,7 +84,7 @@ def test_channels_of_a_pillow_picture(tmp_path):
         (PIXELS[None], r"shape \(H, W\).*batch_predict"),
         (PIXELS.astype(np.int64) * 300, "int64 values from 0 to 76500"),
     ],
-    ids=repr,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )  # fmt: skip
 def test_what_is_no_picture_says_what_to_give(given, words):
     with pytest.raises(ValueError, match=f"(?s){words}"):
