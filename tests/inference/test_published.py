@@ -13,6 +13,7 @@ from detectron2.modeling import build_model
 from detectron2.structures import Boxes
 
 from paddlex_maskrcnn import load_model
+from paddlex_maskrcnn.data.transforms import Compose, Normalize, ResizeByShort
 from paddlex_maskrcnn.inference import published
 from paddlex_maskrcnn.weights.catalogue import COCO_LABELS
 from paddlex_maskrcnn.weights.input_format import CAFFE_BGR
@@ -84,7 +85,10 @@ def test_it_is_the_network_of_the_model_zoo(parent, model):
 def test_it_predicts(model):
     card = model.network.card
     assert (len(card.labels), card.category_ids[-1], card.metric) == (80, 90, "COCO")
-    objects = model.predict(np.zeros((64, 96, 3), np.uint8))
+    (resize,) = [each["ResizeByShort"] for each in card.transforms if "ResizeByShort" in each]
+    assert resize == {"short_size": 800, "max_size": 1333}
+    small = Compose([Normalize(), ResizeByShort(64, 96)])
+    objects = model.predict(np.zeros((64, 96, 3), np.uint8), transforms=small)
     assert all(entry["category"] in COCO_LABELS for entry in objects)
     assert model._loaded_from == "COCO", "training would start from the same weights"
 
