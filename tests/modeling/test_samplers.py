@@ -150,7 +150,11 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_each_proposal_is_drawn_as_often_as_by_the_reference(case):
-    """Shares of 1500 trials: one standard error is at most 0.013, for a group's mean far less."""
+    """Within 4.5 standard errors of a difference of two shares: one test of 30 000 would be out by chance.
+
+    Proposals of a group are drawn together where groups compete for places, so that its mean varies
+    as much as one share at worst.
+    """
     iou, labels = image(*CASES[case])
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
@@ -158,10 +162,11 @@ def test_each_proposal_is_drawn_as_often_as_by_the_reference(case):
     got = frequencies(fast, len(labels), 1500)
     lists = iou.tolist(), labels.tolist()
     slow = lambda: libra_sample(rng, *lists, NUM_SAMPLES, 0.25, BACKGROUND)  # noqa: E731
-    # Proposals of one class or bin are alike: few trials are enough for the mean of their shares.
-    expected = group_means(frequencies(slow, len(labels), 400), iou, labels)
-    assert np.abs(group_means(got, iou, labels) - expected).max() < 0.03
-    assert np.abs(got - expected).max() < 0.07
+    expected = group_means(frequencies(slow, len(labels), 800), iou, labels)
+    shares = (1500 * got + 800 * expected) / 2300
+    error = np.sqrt(shares * (1 - shares) * (1 / 1500 + 1 / 800))
+    assert (np.abs(group_means(got, iou, labels) - expected) <= 4.5 * error).all()
+    assert (np.abs(got - expected) <= 4.5 * error).all()
 
 
 def group_means(shares, iou, labels):
