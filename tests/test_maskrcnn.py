@@ -60,11 +60,13 @@ def test_log_lines(tiny_run):
     assert "12 images" in text
 
 
+@pytest.mark.long
 def test_same_seed_same_result(tiny_run, tiny_data, tmp_path):
     train(tiny_data, tmp_path)
     assert same(weights(tiny_run[1] / "epoch_2"), weights(tmp_path / "epoch_2"))
 
 
+@pytest.mark.long
 def test_another_seed_another_result(tiny_run, tiny_data, tmp_path):
     train(tiny_data, tmp_path, num_epochs=1, seed=1)
     assert not same(weights(tiny_run[1] / "epoch_1"), weights(tmp_path / "epoch_1"))
@@ -164,6 +166,7 @@ def test_transforms_given_to_predict_win(tiny_run, tiny_data):
     assert tiny_run[0].predict(file, larger)[0]["score"] != tiny_run[0].predict(file)[0]["score"]
 
 
+@pytest.mark.long
 def test_early_stop(tiny_data, tmp_path, caplog):
     """With a rate of almost nothing no epoch is better than the first."""
     with caplog.at_level(logging.INFO, logger="paddlex_maskrcnn"):

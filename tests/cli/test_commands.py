@@ -100,6 +100,7 @@ def test_eval_only(finished, train):
     assert (folder / "run" / "evaluation" / "segm_results.json").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("report", ["true", "false"])
 def test_evaluation_settings_count_with_and_without_the_report(
     finished, train, monkeypatch, report

@@ -43,6 +43,7 @@ def test_onnx_compared_on_given_images(export, model_dir, tmp_path):
     assert not list(model_dir.glob("*.wrong*"))
 
 
+@pytest.mark.long
 def test_torchscript_to_a_file(export, model_dir, tmp_path):
     path = tmp_path / "new" / "network.pt"
     status, out, _ = export(model_dir, "--to", "torchscript", "--output", path)

@@ -250,6 +250,7 @@ def small(tmp_path):
     return path
 
 
+@pytest.mark.long
 def test_a_run_goes_on_from_its_record_without_the_profile(small, tmp_path, capsys):
     """And loading its model gives the profile's rows; leaving out the profile is named as a change."""
     from paddlex_maskrcnn import load_model
