@@ -10,6 +10,7 @@ from PIL import Image
 from paddlex_maskrcnn.data.convert.convert import convert
 from paddlex_maskrcnn.data.datasets import CocoDetection, DatasetError, DrawnShapes, open_dataset
 from paddlex_maskrcnn.data.source import recognize
+from support.yaml_bombs import BOMBS, bounded
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +182,12 @@ def test_what_cannot_be_recognised(files, message, tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     with pytest.raises(DatasetError, match=message):
+        recognize(tmp_path)
+
+
+def test_a_yaml_that_stands_for_too_much(tmp_path):
+    (tmp_path / "data.yaml").write_text(f"train: a\nnames: [x]\n{BOMBS['references']}")
+    with bounded(), pytest.raises(DatasetError, match="stands for more than"):
         recognize(tmp_path)
 
 

@@ -124,9 +124,7 @@ def _recognized(arguments: argparse.Namespace) -> dict[str, DatasetChoice]:
     from ..data.source import recognize
 
     source = recognize(Path(arguments.folder), arguments.type)
-    print(f"{arguments.folder} is {source.format}: {source.reason}")
-    for note in source.notes:
-        print(note)
+    print(*source.lines(arguments.folder), sep="\n")
     by_role = source.choices()
     names = {
         "train": "train",

@@ -101,9 +101,7 @@ def _recognize(arguments: argparse.Namespace) -> None:
     from ..data.source import recognize
 
     source = recognize(arguments.source)
-    print(f"{arguments.source} is {source.format}: {source.reason}")
-    for note in source.notes:
-        print(note)
+    print(*source.lines(arguments.source), sep="\n")
     roles = {part.role for part in source.parts}
     wanted = arguments.split if arguments.split in roles else next(iter(roles))
     parts = [part for part in source.parts if part.role == wanted]
@@ -117,9 +115,8 @@ def _recognize(arguments: argparse.Namespace) -> None:
     (part,) = parts
     given = part.arguments
     arguments.source_format = as_format(part.type)
-    folder = given.get("data_dir")
     arguments.source = Path(given.get("ann_file") or given.get("data_yaml") or given["data_dir"])
-    arguments.data_dir = arguments.data_dir or folder
+    arguments.data_dir = arguments.data_dir or given.get("data_dir")
     arguments.file_list = arguments.file_list or given.get("file_list")
     arguments.labels = arguments.labels or given.get("label_list")
 

@@ -6,11 +6,10 @@ two formats are there, or none, an error says what was seen: nothing is guessed.
 
 from __future__ import annotations
 
-import json
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ..config.check import suggestion
 from ..config.dataset_params import DATASETS, JOINED, DatasetChoice
 from .datasets.files import UnusableFileError, files_below, is_picture, read_json, read_text
 from .datasets.problems import DatasetError
+from .datasets.yolo import DataYaml
 
 _ROLES = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
@@ -27,7 +27,6 @@ _ROLES = {
 _ROLE = re.compile("|".join(sorted(_ROLES, key=len, reverse=True)))
 _FILES_OF_A_FOLDER = 5  # json or xml files of a folder that are looked into
 _SAMPLE = 20  # pictures by which a COCO file's folder is found
-_HEAD = 4096  # bytes of an xml in which its first tag is
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,10 @@ class Source:
     parts: list[SourcePart]
     reason: str
     notes: list[str]
+
+    def lines(self, name: object) -> list[str]:
+        """What is said of a folder of this name that was recognised."""
+        return [f"{name} is {self.format}: {self.reason}", *self.notes]
 
     def choices(self) -> dict[str, DatasetChoice]:
         """Role -> the data set of the part; several parts of a role are joined."""
@@ -193,7 +196,7 @@ def _of_json(path: Path) -> str:
         return "LabelStudioDetection" if keys and all(marks & key for key in keys) else ""
     if not isinstance(content, dict):
         return ""
-    if {"images", "annotations", "categories"} <= content.keys():
+    if all(isinstance(content.get(key), list) for key in ("images", "annotations", "categories")):
         return "CocoDetection"
     if isinstance(content.get("shapes"), list):
         return "LabelMeDetection"
@@ -243,7 +246,7 @@ def _coco(files: _Files) -> list[SourcePart]:
     used: dict[tuple[Path, str], Path] = {}  # pictures, and the json that names them
     # of two jsons of the same pictures the one with the shorter name: the other is another form of it
     for path in sorted(files.by_format["CocoDetection"], key=lambda path: (len(path.name), path)):
-        content = json.loads(read_text(path))
+        content = read_json(path)
         if not _has_masks(content):
             files.notes.append(f"{_name(files, path)} has no masks and is not used")
             continue
@@ -272,8 +275,7 @@ def _coco(files: _Files) -> list[SourcePart]:
 
 
 def _has_masks(content: Mapping[str, Any]) -> bool:
-    annotations = content["annotations"]
-    entries = annotations if isinstance(annotations, list) else []
+    entries = content["annotations"]
     return not entries or any(
         isinstance(entry, dict) and entry.get("segmentation") for entry in entries
     )
@@ -300,37 +302,23 @@ def _folder_of(names: Sequence[str], path: Path, folders: Sequence[Path], files:
 
 
 def _yolo(files: _Files) -> list[SourcePart]:
-    import yaml
-
     parts = []
     for path in files.by_format["YoloSegmentation"]:
-        content = yaml.safe_load(read_text(path))
+        content = DataYaml(path).lines
         for split in ("train", "val", "test"):
-            if isinstance(content, dict) and content.get(split):
+            if content.get(split):
                 arguments = {"data_yaml": str(path), "split": split}
                 parts.append(SourcePart(split, "YoloSegmentation", arguments))
     return parts
 
 
-def _cvat(files: _Files) -> list[SourcePart]:
+def _exports(kind: str, files: _Files, folder_of: Callable[[Path], Path]) -> list[SourcePart]:
+    """A part for each file of a labelling tool; `folder_of` one is where its pictures are."""
     return [
         SourcePart(
-            _role(path, files.root),
-            "CvatDetection",
-            {"data_dir": str(path.parent), "ann_file": str(path)},
+            _role(path, files.root), kind, {"data_dir": str(folder_of(path)), "ann_file": str(path)}
         )
-        for path in files.by_format["CvatDetection"]
-    ]
-
-
-def _label_studio(files: _Files) -> list[SourcePart]:
-    return [
-        SourcePart(
-            _role(path, files.root),
-            "LabelStudioDetection",
-            {"data_dir": str(files.root), "ann_file": str(path)},
-        )
-        for path in files.by_format["LabelStudioDetection"]
+        for path in files.by_format[kind]
     ]
 
 
@@ -385,8 +373,11 @@ _OPENERS = {
     "VOCDetection": lambda files: _listed_format("VOCDetection", files),
     "EasyDataDet": lambda files: _listed_format("EasyDataDet", files),
     "LabelMeDetection": _labelme,
-    "CvatDetection": _cvat,
-    "LabelStudioDetection": _label_studio,
+    "CvatDetection": lambda files: _exports("CvatDetection", files, lambda path: path.parent),
+    # its reader looks through all folders
+    "LabelStudioDetection": lambda files: _exports(
+        "LabelStudioDetection", files, lambda path: files.root
+    ),
 }
 _WORDS = {
     "CocoDetection": "COCO",

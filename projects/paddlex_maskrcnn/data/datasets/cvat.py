@@ -24,12 +24,12 @@ from ...config import signatures
 from ...config.dataset_params import CvatDetectionParams
 from ...config.signature import takes_params
 from ..image_headers import Size
-from ..masks import as_text, rle_of_pixels
+from ..masks import as_text
 from .annotations import ImageFrame, RawAnnotation, are_drawable, as_rle
 from .base import Content, DetectionDataset, as_categories
 from .file_names import FileFinder
 from .files import UnusableFileError, leaves_folder, read_labels, read_xml
-from .labelme_shapes import NO_AREA
+from .labelme_shapes import NO_AREA, Patch, encoded, in_frame
 from .listed import class_of
 from .outlines import ellipse, rectangle, turned
 from .problems import DatasetError, Kind, Problems
@@ -174,14 +174,14 @@ class _Object:
         label: its class.
         where: names it in messages.
         polygons: of its shapes, pixels.
-        masks: (left, top, pixels (h, w) bool) of its mask shapes.
+        masks: of its mask shapes.
         fault: what makes it unusable, and why.
     """
 
     label: str
     where: str
     polygons: list[list[float]] = field(default_factory=list)
-    masks: list[tuple[int, int, np.ndarray]] = field(default_factory=list)
+    masks: list[Patch] = field(default_factory=list)
     fault: tuple[Kind, str] | None = None
 
     def add(self, node: ET.Element) -> None:
@@ -200,7 +200,7 @@ class _Object:
         """COCO's: polygons where all parts are, an RLE otherwise."""
         if not self.masks or (self.polygons and not are_drawable(self.polygons, frame)):
             return self.polygons  # those that cannot be drawn are for the check to name
-        rles = [_in_frame(*mask, frame) for mask in self.masks]
+        rles = [in_frame(patch, frame) for patch in self.masks]
         drawn = [as_rle([polygon], frame) for polygon in self.polygons]
         return rles[0] if len(rles + drawn) == 1 else as_text(mask_util.merge(rles + drawn))
 
@@ -236,8 +236,8 @@ def _polygon(node: ET.Element) -> list[float]:
     return turned(rectangle(left, top, right, bottom), *middle, degrees)
 
 
-def _mask(node: ET.Element) -> tuple[int, int, np.ndarray]:
-    """Left, top and pixels of a mask shape; ValueError for run lengths that do not fit its box."""
+def _mask(node: ET.Element) -> Patch:
+    """The pixels of a mask shape; ValueError for run lengths that do not fit its box."""
     left, top, width, height = (_whole(node, key) for key in ("left", "top", "width", "height"))
     if min(left, top) < 0 or min(width, height) < 1 or width * height > _MOST_PIXELS:
         raise ValueError(f"its box is {width}x{height} pixels at ({left}, {top})")
@@ -249,15 +249,7 @@ def _mask(node: ET.Element) -> tuple[int, int, np.ndarray]:
     values = np.arange(len(runs)) % 2 == 1
     filled = np.repeat(values, runs)
     pixels[: len(filled)] = filled
-    return left, top, pixels.reshape(height, width)
-
-
-def _in_frame(left: int, top: int, pixels: np.ndarray, frame: ImageFrame) -> dict[str, Any]:
-    rows, columns = np.nonzero(pixels)
-    rows, columns = rows + top, columns + left
-    inside = (rows >= 0) & (rows < frame.height) & (columns >= 0) & (columns < frame.width)
-    # COCO counts down the columns
-    return rle_of_pixels((columns * frame.height + rows)[inside], frame.height, frame.width)
+    return Patch(left, top, encoded(pixels.reshape(height, width)))
 
 
 def _numbers(node: ET.Element, *keys: str) -> list[float]:

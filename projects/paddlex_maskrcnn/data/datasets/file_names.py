@@ -29,7 +29,7 @@ FOUND_BY_NAME = (
 _PLAIN_FOLDERS = {
     "images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "data", "files",
 }  # fmt: skip
-_UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts in front
+UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts in front
 # Roboflow's photo_jpg.rf.0123abcd.jpg of photo.jpg; it may be turned or cropped, so it is only named
 _ROBOFLOW = re.compile(r"(.+)_(jpe?g|png|bmp|tiff?|webp)\.rf\.[0-9A-Za-z]+\.\w+$", re.IGNORECASE)
 _MOST_LISTED = 3
@@ -115,7 +115,7 @@ class FileFinder:
                 return
             if (all_ends or self._says_nothing(parts[:first])) and ".." not in parts[first:]:
                 yield "/".join(parts[first:])
-        if parts and (match := _UPLOAD.match(parts[-1])):
+        if parts and (match := UPLOAD_PREFIX.match(parts[-1])):
             yield parts[-1][match.end() :]
 
     def _says_nothing(self, folders: list[str]) -> bool:

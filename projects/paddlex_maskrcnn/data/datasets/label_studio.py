@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from ..image_headers import Size
 from ..masks import rle_of_pixels
 from .annotations import ImageFrame, RawAnnotation
 from .base import Content, DetectionDataset, as_categories
+from .file_names import UPLOAD_PREFIX
 from .files import files_below, is_picture, read_labels
 from .label_studio_tasks import GEOMETRIES, WITHOUT_AREA, Region, Task, path_in, read_tasks
 from .labelme_shapes import NO_AREA
@@ -52,8 +52,6 @@ SEVERAL_PICTURES = Kind(
     "picture whose name occurs several times in data_dir",
     "name a data_dir that holds it once, or keep the folders of the task's path",
 )
-
-_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # of uploaded files
 
 
 class LabelStudioDetection(DetectionDataset):
@@ -134,7 +132,8 @@ def _candidates(address: str, data_dir: Path, by_name: Mapping[str, list[Path]])
     """The files that an address can mean: the longest end of its path that is there, else by name."""
     parts = [part for part in path_in(address).split("/") if part not in ("", ".", "..")]
     parts = parts or ["picture"]
-    bare = _PREFIX.sub("", parts[-1])
+    prefix = UPLOAD_PREFIX.match(parts[-1])
+    bare = parts[-1][prefix.end() :] if prefix else parts[-1]
     for name in dict.fromkeys((parts[-1], bare)):
         for first in range(len(parts)):
             path = data_dir.joinpath(*parts[first:-1], name)

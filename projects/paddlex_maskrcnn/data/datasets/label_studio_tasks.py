@@ -26,7 +26,6 @@ NEWEST_USED = "task with several annotations, the newest is used"
 
 GEOMETRIES = ("polygon", "rectangle", "ellipse", "brush", "bitmask")
 WITHOUT_AREA = ("keypoint", "vector")
-_RADIUS_MARK = "radiusX"
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def _kind_of(value: dict[str, Any]) -> str:
         return named[0]
     marks = {
         "points": "polygon",
-        _RADIUS_MARK: "ellipse",
+        "radiusX": "ellipse",
         "rle": "brush",
         "imageDataURL": "bitmask",
     }

@@ -150,7 +150,7 @@ class Instance:
         depths = _depths(drawn)
         if not self.masks and not any(depths):
             return self.polygons
-        masks = [_in_frame(patch, frame) for patch in self.masks]
+        masks = [in_frame(patch, frame) for patch in self.masks]
         if not drawn and len(masks) == 1:
             return masks[0]
         return _composed(drawn + masks, depths + [0] * len(masks), frame)
@@ -258,18 +258,19 @@ def _patch(
                 around = "image" if image_size else "corners"
                 return f"PNG of {width}x{height} in {around} of {most[1]:.0f}x{most[0]:.0f}"
             with _one_at_a_time if width * height > _LARGE else nullcontext():
-                return Patch(left, top, _encoded(np.asarray(picture.convert("L")) != 0))
+                return Patch(left, top, encoded(np.asarray(picture.convert("L")) != 0))
     except (
         Exception
     ) as error:  # Pillow's parsers raise whatever a damaged file makes them stumble over
         return f"no PNG that can be read ({error})"[:120]
 
 
-def _encoded(pixels: np.ndarray) -> dict[str, Any]:
+def encoded(pixels: np.ndarray) -> dict[str, Any]:
+    """Compressed RLE of (H, W) bool."""
     return as_text(mask_util.encode(np.asfortranarray(pixels.view(np.uint8))))
 
 
-def _in_frame(patch: Patch, frame: ImageFrame) -> dict[str, Any]:
+def in_frame(patch: Patch, frame: ImageFrame) -> dict[str, Any]:
     """RLE in the image; what is outside is cut."""
     height, width = patch.rle["size"]
     top, bottom = max(patch.top, 0), min(patch.top + height, frame.height)
