@@ -5,23 +5,14 @@ import pycocotools.mask as mask_util
 import pytest
 from PIL import Image
 
+from support.record_masks import masks_of
+
 WIDTH, HEIGHT = 60, 40
 
 
 def rle(mask):
     encoded = mask_util.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": encoded["size"], "counts": encoded["counts"].decode()}
-
-
-def masks(record):
-    size = record["height"], record["width"]
-    found = [one["segmentation"] for one in record["annotations"]]
-    return [
-        mask_util.decode(
-            one if isinstance(one, dict) else mask_util.merge(mask_util.frPyObjects(one, *size))
-        ).astype(bool)
-        for one in found
-    ]
 
 
 def box(x, y, w, h, size=(HEIGHT, WIDTH)):
@@ -41,7 +32,7 @@ def test_objects_that_cover_each_other_stay_whole(written, form):
     image = written.add_image()
     for shape in shapes:
         written.add(image, rle(shape))
-    found = masks(written.read(form).records[0])
+    found = masks_of(written.read(form).records[0])
     assert len(found) == len(shapes)
     for one, expected in zip(found, shapes, strict=True):
         np.testing.assert_array_equal(one, expected)
@@ -53,7 +44,7 @@ def test_hundreds_of_objects(written, form):
     image = written.add_image()
     for x, y in places:
         written.add(image, rle(box(x, y, 2, 2)))
-    found = masks(written.read(form).records[0])
+    found = masks_of(written.read(form).records[0])
     assert len(found) == 320
     for one, (x, y) in zip(found, places, strict=True):
         np.testing.assert_array_equal(one, box(x, y, 2, 2))
@@ -68,7 +59,7 @@ def test_holes_parts_and_overlapping_parts(written, form):
     image = written.add_image()
     for segmentation in (rle(ring), nested, overlapping):
         written.add(image, segmentation)
-    found = masks(written.read(form).records[0])
+    found = masks_of(written.read(form).records[0])
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -94,7 +85,7 @@ def test_annotations_on_stored_pixels_are_turned_with_the_photograph(written, fo
     assert (record["height"], record["width"]) == (WIDTH, HEIGHT)
     exif = Image.Exif()
     exif[274] = orientation
-    for one, shape in zip(masks(record), (box(4, 5, 20, 10), box(30, 20, 20, 16)), strict=True):
+    for one, shape in zip(masks_of(record), (box(4, 5, 20, 10), box(30, 20, 20, 16)), strict=True):
         path = written.folder / "mask.png"
         Image.fromarray(shape.astype(np.uint8)).save(path, exif=exif)
         from PIL import ImageOps
@@ -102,7 +93,7 @@ def test_annotations_on_stored_pixels_are_turned_with_the_photograph(written, fo
         expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
         np.testing.assert_array_equal(one, expected.astype(bool))
     x, y, width, height = record["annotations"][1]["bbox"]
-    assert masks(record)[1][int(y) : int(y + height), int(x) : int(x + width)].all()
+    assert masks_of(record)[1][int(y) : int(y + height), int(x) : int(x + width)].all()
 
 
 @pytest.mark.parametrize("form", ALL)

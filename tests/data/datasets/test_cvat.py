@@ -1,11 +1,11 @@
 """CVAT's xml: every shape, groups, pictures wherever its zip has them, what is wrong named."""
 
 import numpy as np
-import pycocotools.mask as mask_util
 import pytest
 from PIL import Image
 
 from paddlex_maskrcnn.data.datasets import CvatDetection, DatasetError
+from support.record_masks import masks_of
 
 WIDTH, HEIGHT = 60, 40
 LABELS = "<label><name>dog</name></label><label><name>cat</name><type>polygon</type></label>"
@@ -31,13 +31,7 @@ def task(tmp_path):
 
 
 def masks(dataset):
-    def decoded(segmentation):
-        if isinstance(segmentation, list):
-            rles = mask_util.frPyObjects(segmentation, HEIGHT, WIDTH)
-            segmentation = mask_util.merge(rles)
-        return mask_util.decode(segmentation).astype(bool)
-
-    return [decoded(annotation["segmentation"]) for annotation in dataset.records[0]["annotations"]]
+    return masks_of(dataset.records[0])
 
 
 def box(left, top, right, bottom):

@@ -5,11 +5,11 @@ import io
 import json
 
 import numpy as np
-import pycocotools.mask as mask_util
 import pytest
 from PIL import Image
 
 from paddlex_maskrcnn.data.datasets import DatasetError, LabelStudioDetection
+from support.record_masks import masks_of
 
 WIDTH, HEIGHT = 60, 40
 RECTANGLE = {"x": 50, "y": 25, "width": 25, "height": 50, "rotation": 0}
@@ -47,12 +47,7 @@ def export(tmp_path):
 
 
 def masks(dataset):
-    def decoded(segmentation):
-        if isinstance(segmentation, list):
-            segmentation = mask_util.merge(mask_util.frPyObjects(segmentation, HEIGHT, WIDTH))
-        return mask_util.decode(segmentation).astype(bool)
-
-    return [decoded(annotation["segmentation"]) for annotation in dataset.records[0]["annotations"]]
+    return masks_of(dataset.records[0])
 
 
 def box(left, top, right, bottom):

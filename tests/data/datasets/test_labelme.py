@@ -5,12 +5,12 @@ import io
 import json
 
 import numpy as np
-import pycocotools.mask as mask_util
 import pytest
 from PIL import Image, ImageDraw
 
 from paddlex_maskrcnn.data.datasets import DatasetError, LabelMeDetection
 from paddlex_maskrcnn.data.images import read_image
+from support.record_masks import masks_of
 
 WIDTH, HEIGHT = 60, 40
 
@@ -56,15 +56,7 @@ class TinyLabelMe:
 
     def masks(self, **arguments):
         """Mask of each object of the first image."""
-        record = self.open(**arguments).records[0]
-        return [mask_of(one) for one in record["annotations"]]
-
-
-def mask_of(annotation):
-    segmentation = annotation["segmentation"]
-    if isinstance(segmentation, list):
-        segmentation = mask_util.merge(mask_util.frPyObjects(segmentation, HEIGHT, WIDTH))
-    return mask_util.decode(segmentation).astype(bool)
+        return masks_of(self.open(**arguments).records[0])
 
 
 @pytest.fixture
