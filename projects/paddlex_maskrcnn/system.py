@@ -26,7 +26,7 @@ def usable_cores() -> int:
 
 
 def may_have_gpu() -> bool:
-    """False where a Linux system has no device of a GPU's driver; torch, which takes seconds, knows for sure."""
+    """False where Linux has no device of a GPU's driver; torch, which takes seconds to load, is sure."""
     if sys.platform != "linux":
         return True
     devices = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA, Windows' Linux, AMD

@@ -146,8 +146,8 @@ def resolve_auto(
     a new run, is chosen from the training data, the machine and the budget (`config.auto`).
 
     Args:
-        opened: data sets of `train` and `eval` as `open_dataset` left them, which get their operators; the one to
-            train on is opened where it is not among them.
+        opened: data sets of `train` and `eval` as `open_dataset` left them, which get their operators; the
+            one to train on is opened where it is not among them.
         budget: how long the run may take.
 
     Raises:
@@ -275,6 +275,8 @@ def evaluated(
     from ..config.signature import call_checked
     from ..processes import is_main
 
+    if dataset.transforms is None:  # they are `auto` in the file, and resolved in the model
+        dataset.transforms = model.test_transforms
     params = replace(params, eval_dataset=dataset)
     evaluation = call_checked(model.full_evaluation, params)
     return evaluation if is_main() else None

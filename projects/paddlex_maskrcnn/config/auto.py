@@ -1,8 +1,8 @@
 """The value `auto` of an experiment file: which parameters have it, and what it stands for in a run.
 
-A file may leave to the run what depends on its data and its machine. `load` takes the word out and notes the
-keys in `Experiment.auto`; `choose` applies the rules of `auto_rules`, each topic after those that it builds on;
-`resolved` puts values in, after which nothing knows that they were chosen but the reasons beside them.
+A file may leave to the run what depends on its data and its machine. `load` takes the word out and notes
+the keys in `Experiment.auto`; `choose` applies the rules of `auto_rules`, each topic after those that it
+builds on; `resolved` puts the values in, which from then on differ from written ones by their reasons alone.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .schema import Experiment, ModelParams, OperatorLists, TrainParams
 
 _SHORT_SIZE = "short_size"
 _WIDEST = 5 / 3  # width / height of images that memory is reckoned for
-# memory of an image in training, in that of a ResNet50 with FPN: Detectron2's model zoo names 3.4 GB for that,
-# 4.6 for a ResNet101 and 5.2 without FPN; the others are estimates
+# memory of an image in training, in that of a ResNet50 with FPN: Detectron2's model zoo names 3.4 GB for
+# that, 4.6 for a ResNet101 and 5.2 without FPN; the others are estimates
 _MEMORY = {
     "ResNet18": 0.7, "ResNet50": 1.0, "ResNet50_vd": 1.1, "ResNet50_vd_ssld": 1.1, "ResNet101": 1.4,
     "ResNet101_vd": 1.5, "HRNet_W18": 1.5,
@@ -182,11 +182,8 @@ def _operators(
 
 def _field_of(key: str) -> Field:
     section, *names = steps_of(key)
-    kind = (
-        TRANSFORMS[names[-2]]
-        if section == "data"
-        else {"model": ModelParams, "train": TrainParams}[section]
-    )
+    kinds = TRANSFORMS if section == "data" else {"model": ModelParams, "train": TrainParams}
+    kind = kinds[names[-2] if section == "data" else section]
     return next(this for this in fields(kind) if this.name == names[-1])
 
 

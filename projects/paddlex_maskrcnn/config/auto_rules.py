@@ -1,7 +1,7 @@
 """The rules behind `auto`: from facts about data, machine and time to a value and its reason.
 
-Plain arithmetic on numbers: which parameters ask for `auto`, and which others their rules look at, is known to
-`auto`. Each reason is a sentence with the numbers that led to the value, for people who want another one.
+Plain arithmetic on numbers: which parameters ask for `auto`, and which others their rules look at, is known
+to `auto`. Each reason has the numbers that led to the value, for people who want another one.
 """
 
 from __future__ import annotations
@@ -133,8 +133,8 @@ def short_size(facts: DataFacts, machine: Machine, longest: int = 0) -> Choice:
     if facts.small_object:
         wanted = _OBJECT_SIDE / facts.small_object
         reason += (
-            f" and a tenth of the objects smaller than {facts.object_side:.0f} px; {_OBJECT_SIDE} px for these "
-            f"need {wanted:.0f}"
+            f" and a tenth of the objects smaller than {facts.object_side:.0f} px; {_OBJECT_SIDE} px for "
+            f"these need {wanted:.0f}"
         )
     else:
         wanted = floor
@@ -308,7 +308,8 @@ def learning_rate(batch_size: int, optimizer: Any) -> Choice:
     rate = _RATE_OF_AN_IMAGE * linear * math.sqrt(batch_size / linear)
     reason = f"1/800 for each of {_count(batch_size, 'image')} of a batch"
     if batch_size > _USUAL_BATCH:
-        reason = f"1/800 for each of {_USUAL_BATCH} images, times the square root of {batch_size}/{_USUAL_BATCH}"
+        more = f"{batch_size}/{_USUAL_BATCH}"
+        reason = f"1/800 for each of {_USUAL_BATCH} images, times the square root of {more}"
     return Choice(_rounded(rate), reason)
 
 

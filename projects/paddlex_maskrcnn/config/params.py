@@ -23,7 +23,7 @@ class Param:
         nonempty: a list must have an entry.
         python_only: an object that no YAML file can hold; where YAML says the same is in `doc`.
         extra: not in the reference document: keyword only, after the documented ones.
-        auto: an experiment file may say `auto`, which stands for a value that the run chooses (`config.auto`).
+        auto: an experiment file may say `auto`, for a value that the run chooses (`config.auto`).
     """
 
     doc: str

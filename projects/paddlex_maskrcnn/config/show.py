@@ -177,8 +177,8 @@ The same names are YAML keys (`model.backbone`), overrides on the command line
 (`model.backbone=ResNet18`) and Python arguments (`MaskRCNN(backbone='ResNet18')`).
 Parameters marked + are not in PaddleX's document; in Python they are keyword-only.
 
-Where a value may be `auto`, an experiment file or an override may leave it to the run, which chooses it from data and
-machine ([training.md](training.md#values-that-the-run-chooses-auto)); in Python write the value.
+Where `auto` is allowed, an experiment file or an override may leave the value to the run, which chooses it
+([training.md](training.md#values-that-the-run-chooses)); in Python write the value.
 """
 
 _REFERENCE = (

@@ -45,7 +45,7 @@ def folder_of(params: TrainParams) -> Path:
 
 
 def folder_to_resume(params: TrainParams) -> Path | None:
-    """The folder of the run that is to go on; None for a new one, also when `auto` finds no model in its folder."""
+    """The folder of the run that is to go on; None for a new one, also when `auto` finds no model there."""
     if params.resume_checkpoint is None:
         return None
     if params.resume_checkpoint != AUTO:
