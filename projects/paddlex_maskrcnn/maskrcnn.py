@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import signatures
+from .config.auto import lines_of, refuse_open
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
 from .config.signature import from_checked, takes_params
@@ -77,7 +78,11 @@ class MaskRCNN:
         Args:
             given: names of the parameters that the file sets, for warnings about idle settings.
             check_command: what the user can type to see all that is wrong with the file's data.
+
+        Raises:
+            RuntimeError: when a value is still `auto`.
         """
+        refuse_open(experiment)
         model = from_checked(cls, experiment.model, given)
         model._experiment, model._check_command = experiment, check_command
         return model
@@ -96,8 +101,11 @@ class MaskRCNN:
         with run_log():
             for sentence in params.without_effect(given):
                 logger.warning(sentence)
+            for line in lines_of(self._experiment) if self._experiment else ():
+                logger.info(line)
             run = self._set_up(self._from_loaded(params, given))
-            self.best_evaluation = train(run, self._record(params))
+            reasons = self._experiment.reasons if self._experiment else {}
+            self.best_evaluation = train(run, self._record(params), reasons)
         self.network, self.save_dir = run.network, Path(run.params.save_dir)
 
     @takes_params(TrainParams, like=signatures.Train)

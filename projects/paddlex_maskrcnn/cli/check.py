@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     parts = _configured(loaded) if loaded else _given(choices)
     workers = "auto" if arguments.num_workers is None else arguments.num_workers
     with bar(sum(part.dataset.num_samples for part in parts), "reading images") as progress:
-        inspection = inspect(parts, _plan(loaded), workers, progress.update)
+        inspection = inspect(parts, _plan(loaded, parts), workers, progress.update)
     save_dir = loaded.experiment.train.save_dir if loaded and loaded.experiment.train else "."
     page = Path(arguments.html or Path(save_dir) / "check.html")
     _write(inspection, parts, page, arguments)
@@ -172,11 +172,14 @@ def _given(choices: dict[str, DatasetChoice]) -> list[Part]:
     ]
 
 
-def _plan(loaded: LoadedExperiment | None) -> Plan:
+def _plan(loaded: LoadedExperiment | None, parts: list[Part]) -> Plan:
     """What the experiment, or one with the default values, does with the data."""
     from ..config.schema import ModelParams, OperatorLists
     from ..data.check.plan import AnchorSet, Plan, normalize_of, resizing_of
+    from .experiment import preview_auto
 
+    if loaded:  # what `auto` means is chosen by the first part: training data, where there are some
+        loaded = preview_auto(loaded, {"train": parts[0].dataset})
     model = loaded.experiment.model if loaded else ModelParams()
     lists = loaded.experiment.data.transforms if loaded else OperatorLists()
     words, new_size = resizing_of(lists.train)

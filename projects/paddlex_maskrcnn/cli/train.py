@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..requirements import require_detectron2
-from .experiment import Once, add_overrides, blamed, evaluated, open_dataset
+from .experiment import (
+    Once,
+    add_overrides,
+    blamed,
+    evaluated,
+    open_dataset,
+    preview_auto,
+    resolve_auto,
+)
 from .processes import is_launched, join, was_restarted
 
 if TYPE_CHECKING:
@@ -70,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.print_config:
         from ..config.show import show
 
-        print(show(loaded), end="")
+        print(show(_as_far_as_known(loaded, arguments.num_gpus)), end="")
         return 0
     require_detectron2()
     if arguments.num_gpus > 1 and not is_launched():
@@ -82,6 +90,21 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.eval_only:
         return _evaluate(loaded, arguments.model)
     return _train(loaded, arguments)
+
+
+def _as_far_as_known(loaded: LoadedExperiment, processes: int) -> LoadedExperiment:
+    """With values in place of `auto` where the data can be opened."""
+    try:
+        return preview_auto(loaded, {}, processes)
+    except (ValueError, OSError) as error:
+        print(
+            f"# auto is chosen when training starts; the data cannot be opened yet: {_first_line(error)}"
+        )
+        return loaded
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _check_together(arguments: argparse.Namespace) -> None:
@@ -113,12 +136,15 @@ def _train(loaded: LoadedExperiment, arguments: argparse.Namespace) -> int:
     for key, value in (("train", experiment.train), ("data.train", experiment.data.train)):
         if value is None:
             raise ValueError(f"{key} is missing: training needs it")
+    with main_first():  # a data set may draw itself
+        opened = {"train": open_dataset(loaded, "train")}
+        if experiment.data.eval:
+            opened["eval"] = open_dataset(loaded, "eval")
+    loaded = resolve_auto(loaded, opened)
+    experiment, eval_dataset = loaded.experiment, opened.get("eval")
     assert experiment.train is not None
     model = _new_model(loaded, _check_command(arguments))
-    with main_first():  # a data set may draw itself
-        train_dataset = open_dataset(loaded, "train")
-        eval_dataset = open_dataset(loaded, "eval") if experiment.data.eval else None
-    params = replace(experiment.train, train_dataset=train_dataset, eval_dataset=eval_dataset)
+    params = replace(experiment.train, train_dataset=opened["train"], eval_dataset=eval_dataset)
     given = {key[6:] for key in loaded.origins if key.startswith("train.")}
     with blamed(loaded, "train.pretrain_weights"):
         if arguments.dry_run:

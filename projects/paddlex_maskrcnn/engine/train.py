@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from detectron2.engine import HookBase
 
 from ..acceleration import PLAIN_VARIABLE, accelerate, asks_for_plain
-from ..config.yaml_io import dump
+from ..config.yaml_io import dump_with_comments
 from ..inference.evaluate import evaluate_network
 from ..inference.model_directory import finish_interrupted_saves
 from ..metrics.evaluation import Evaluation
@@ -57,7 +57,9 @@ logger = logging.getLogger(__name__)
 CONFIG = "config.yaml"
 
 
-def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
+def train(
+    run: TrainingRun, experiment: dict[str, Any], reasons: Mapping[str, str] | None = None
+) -> Evaluation | None:
     """Train to the end; the network is left in evaluation mode, with averaged weights if asked for.
 
     Writes model directories, config.yaml, train.log and metrics into the run's save_dir. Returns the
@@ -66,6 +68,7 @@ def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
     Args:
         run: as `set_up` returned it.
         experiment: the resolved settings, written down for the record.
+        reasons: full key -> why its value was chosen, of those that the file left to the run (`auto`).
 
     Raises:
         ValueError: when save_dir cannot be written to or the checkpoint is of another run.
@@ -91,7 +94,9 @@ def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
             logger.info("Nothing left to do: the run was stopped early after epoch %d", done)
         else:
             if is_main():
-                (save_dir / CONFIG).write_text(dump(experiment), encoding="utf-8")
+                chosen = {key: f"auto: {reason}" for key, reason in (reasons or {}).items()}
+                text = dump_with_comments(experiment, chosen)
+                (save_dir / CONFIG).write_text(text, encoding="utf-8")
             evaluation = _run_steps(run, best, run_id, experiment)
     # the network that is left predicts: not compiled, accelerated, average weights, channels first
     drop_compiled(run.network.module)
