@@ -148,6 +148,7 @@ class TrainParams:
     repeat_threshold: float | None = param(None, "Class-balanced sampling: images with a class that fewer than this share of all images has are drawn more often, sqrt(threshold / share) times (LVIS); 0.001 to 0.1; null: off.", above=0, at_most=1, extra=True)  # fmt: skip
     deterministic: bool = param(False, "Repeatable bit for bit on a GPU too, where torch can: slower. A CPU always is.", extra=True)  # fmt: skip
     save_interval_steps: int | None = param(None, "Also save every so many steps, into save_dir/latest, for epochs that take hours.", at_least=1, extra=True)  # fmt: skip
+    max_minutes: float | None = param(None, "Time after which the run ends as if its epochs were over: the state is saved and evaluated; it counts anew when the run is resumed. null: no limit.", above=0, extra=True)  # fmt: skip
     allow_changes: bool = param(False, "Resume although settings or data differ from those of the checkpoint.", extra=True)  # fmt: skip
     if_exists: str = param("error", "What happens when save_dir holds the models of an earlier run: error; overwrite removes all that it wrote; number takes save_dir_2, save_dir_3, ...", values=("error", "overwrite", "number"), extra=True)  # fmt: skip
     loggers: list[str] = param([], "Also log to these services, when they are installed.", values=("mlflow", "wandb"), extra=True)  # fmt: skip

@@ -80,6 +80,7 @@ def Train(
     repeat_threshold: float | None = None,
     deterministic: bool = False,
     save_interval_steps: int | None = None,
+    max_minutes: float | None = None,
     allow_changes: bool = False,
     if_exists: str = "error",
     loggers: Sequence[str] = [],

@@ -49,6 +49,7 @@ from .logs import MetricsLog, NoMetricsLog, open_loggers, open_visualdl, run_log
 from .resume import restore, restore_random_state, resume_state
 from .run_folder import clear, folder_to_write, is_inside, locked, refuse_other_run
 from .setup import TrainingRun, check_writable
+from .time_limit import TimeLimit
 from .trainer import Trainer
 from .validation_loss import validation_losses
 
@@ -172,7 +173,7 @@ def _run_steps(
     finally:
         metrics.close()
     if trainer.stop_reason:
-        logger.info("EarlyStopping: Stop training, %s", trainer.stop_reason)
+        logger.info(trainer.stop_reason)
     logger.info("Training took %s", as_clock(time.perf_counter() - started))
     return epoch_end.best_evaluation
 
@@ -240,6 +241,12 @@ def _epoch_end(
         evaluate=_evaluator(run),
         patience=params.early_stop_patience if params.early_stop else None,
         keep_last=params.keep_last,
+        limit=TimeLimit(
+            params.max_minutes,
+            first_step=run.progress.step,
+            batch_size=params.train_batch_size,
+            held_out=run.eval_dataset.num_samples if run.eval_dataset is not None else 0,
+        ),
     )
 
 
