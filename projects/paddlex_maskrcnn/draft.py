@@ -9,30 +9,34 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .config import auto
-from .config.check import check_arguments
+from .config import auto_rules as rules
+from .config.auto_rules import Choice, Machine
+from .config.check import AUTO, check_arguments
 from .config.commented import Line, commented
 from .config.dataset_params import DATASETS, JOINED, DatasetChoice
 from .config.operator_params import OperatorChoice, ResizeByShortParams
 from .config.params import default_of
 from .config.schema import ModelParams
+from .data.check.findings import WARNING, Finding
 from .data.check.inspection import Inspection, Part, inspect
 from .data.check.plan import AnchorSet, Plan, resizing_of
-from .data.datasets import join, open_dataset
-from .data.datasets.base import DetectionDataset
+from .data.datasets import DetectionDataset, join, open_dataset
 from .data.facts import data_facts
 from .data.hold_out import HeldOut, hold_out
-from .data.source import Source, SourcePart
+from .data.source import Source, SourcePart, recognize
+from .system import may_have_gpu
+from .weights.choice import choose_weights
 
-EXPERIMENT, LIST = "experiment.yaml", "{role}.txt"
+EXPERIMENT, RUN = "experiment.yaml", "run"
 _MAX_SIZE = 1333  # of the longest side, beside a short side of 800 that of Detectron2 and PaddleX
 _BACKBONE = "ResNet50"
-RUN, SOURCE = "run", "Source: "  # its folder; the line that names what was labelled
+_MOST_NAMED = 20  # classes, in a comment
+_SOURCE = "Source: "  # begins the line that names what was labelled
 # a word of a class name, or a part of one in capitals: left_shoe, ShoeLeft, eye.R
 _SIDE = re.compile(
     r"(?<![A-Za-z])(left|right)(?![a-z])|(?<=[a-z])(Left|Right)(?![a-z])|(?<![A-Za-z])[lrLR](?![A-Za-z])",
@@ -48,12 +52,14 @@ class Draft:
         lines: what was seen and chosen, for people.
         inspection: of the data, with what is wrong with it.
         parts: the data that was inspected.
+        findings: what is wrong with it, but for what the experiment makes up for.
     """
 
     files: dict[str, str]
     lines: list[str]
     inspection: Inspection
     parts: list[Part]
+    findings: list[Finding]
 
 
 @dataclass
@@ -83,8 +89,8 @@ def draft(
     share: float = 0.2,
     seed: int = 0,
     skip_invalid: bool = False,
-    name: str = "",
-    machine: auto.Machine | None = None,
+    given: Path | None = None,
+    machine: Machine | None = None,
 ) -> Draft:
     """Look at labelled pictures and choose how to train on them.
 
@@ -95,7 +101,7 @@ def draft(
         share: of the images that are held out where the source has no such part.
         seed: of the split.
         skip_invalid: leave out annotations that cannot be used.
-        name: what the source is called in the file; by default its path.
+        given: what the user named, where the source was unpacked from it.
         machine: that chooses the size at which anchors are compared.
 
     Raises:
@@ -103,13 +109,14 @@ def draft(
     """
     recognized = recognize(source, kind)
     train, held_out, notes = _roles(recognized, skip_invalid)
-    train.dataset.require_objects()
-    lines = [*recognized.lines(name or source), *notes]
-    facts = data_facts(train.dataset)
-    machine = machine or auto.this_machine()
-    size, detections = auto.short_size(facts, machine), auto.keep_top_k(facts)
+    dataset = train.dataset
+    dataset.require_objects()
+    facts = data_facts(dataset)
+    lines = [*recognized.lines(given or source), *notes, _in_numbers(dataset)]
+    machine = machine or Machine("cuda" if may_have_gpu() else "cpu")
+    size, detections = rules.short_size(facts, machine), rules.keep_top_k(facts)
     plan = _plan(size.value, detections.value)
-    parts = [Part("train", train.dataset, [])]
+    parts = [Part("train", dataset, [])]
     parts += [Part("eval", held_out.dataset, [])] if held_out else []
     inspection = inspect(parts, plan)
     files = {}
@@ -123,10 +130,13 @@ def draft(
         Line("train", _train(folder)),
     ]
     if machine.device == "cpu":
-        drafted.insert(0, Line("profile", "fast", "no GPU here: fewer regions an image are trained on"))
-    header = _header(name or str(source), lines, inspection, folder)
+        drafted.insert(
+            0, Line("profile", "fast", "no GPU here: fewer regions an image are trained on")
+        )
+    header = _header(given or source, lines, folder)
     files[EXPERIMENT] = commented(header, drafted)
-    return Draft(files, lines, inspection, parts)
+    findings = [each for each in inspection.findings if each.kind != "anchors"]  # the file says it
+    return Draft(files, lines, inspection, parts, findings)
 
 
 def _roles(source: Source, skip_invalid: bool) -> tuple[_Role, _Role | None, list[str]]:
@@ -136,12 +146,12 @@ def _roles(source: Source, skip_invalid: bool) -> tuple[_Role, _Role | None, lis
         by_role[part.role].append(_skipping(part) if skip_invalid else part)
     train = next(name for name in ("train", "", "val", "test") if name in by_role)
     held_out = next((name for name in ("val", "test") if name in by_role and name != train), None)
-    chosen = _opened(by_role[train], f"the part {train}" if train else "")
+    chosen = _opened(by_role[train], f"the source's part {train}" if train else "")
     others = [name or "without a name" for name in by_role if name not in (train, held_out)]
     notes = [f"the part {each} is not used: change data.eval to measure on it" for each in others]
     if held_out is None:
         return chosen, None, notes
-    return chosen, _opened(by_role[held_out], f"the part {held_out}"), notes
+    return chosen, _opened(by_role[held_out], f"the source's part {held_out}"), notes
 
 
 def _opened(parts: list[SourcePart], reason: str) -> _Role:
@@ -167,11 +177,7 @@ def _split(
         lists, first, chosen = [], 0, set(positions)
         parts, datasets = [], []
         for number, (part, dataset) in enumerate(zip(role.parts, role.datasets, strict=True), 1):
-            names = [
-                image
-                for k, image in enumerate(dataset.image_names(), first)
-                if k in chosen
-            ]
+            names = [image for k, image in enumerate(dataset.image_names(), first) if k in chosen]
             first += dataset.num_samples
             if not names:
                 continue
@@ -211,32 +217,55 @@ def _with(part: SourcePart, **arguments: Any) -> SourcePart:
     return replace(part, arguments={**part.arguments, **arguments})
 
 
+def _in_numbers(dataset: DetectionDataset) -> str:
+    objects = int((~dataset.records.is_crowd).sum())
+    count, labels = len(dataset.labels), ", ".join(dataset.labels[:_MOST_NAMED])
+    more = ", ..." if count > _MOST_NAMED else ""
+    return f"{dataset.num_samples} images, {objects} objects of {count} class{'es' * (count > 1)}: {labels}{more}"
+
+
 def _plan(short_size: int, detections: int) -> Plan:
     """What the drafted network does with the images."""
     resize = ResizeByShortParams(short_size=short_size, max_size=_MAX_SIZE)
-    words, new_size = resizing_of([OperatorChoice(name="ResizeByShort", arguments=resize)])
+    words, new_size = resizing_of(
+        [OperatorChoice(name="ResizeByShort", arguments=resize, given={})]
+    )
     model = ModelParams()
     anchors = AnchorSet(tuple(model.anchor_sizes), tuple(model.aspect_ratios))
     return Plan(words, new_size, anchors, detections)
 
 
-def _model(inspection: Inspection, short_size: int, detections: auto.Choice) -> list[Line]:
+def _model(inspection: Inspection, short_size: int, detections: Choice) -> list[Line]:
     lines = [
         Line("backbone", _BACKBONE, "its COCO and ImageNet weights are published"),
         Line("keep_top_k", detections.value, detections.reason),
     ]
-    anchors = inspection.anchors
-    if anchors is None or anchors.better is None or anchors.rows[0].after is None:
+    anchors, finding = inspection.anchors, _anchor_warning(inspection)
+    if finding is None or anchors is None or anchors.better is None:
         return lines
-    before, after = anchors.rows[0].before[1], anchors.rows[0].after[1]
-    reason = f"of the objects {after:.0%} instead of {before:.0%} meet an anchor at IoU 0.7"
-    reason += f", images at {short_size} pixels"
-    lines.append(Line("anchor_sizes", list(anchors.better.sizes), reason))
+    before, after = (
+        f"{rates[0]:.0%}" for rates in (anchors.rows[0].before, anchors.rows[0].after or [0])
+    )
+    reason = f"{after} of the objects meet an anchor, {before} do with the usual ones"
+    reason += f" (IoU 0.5, images at {short_size} pixels)"
+    sizes = [int(size) for size in anchors.better.sizes]
+    lines.append(Line("anchor_sizes", sizes, reason))
     return [*lines, Line("aspect_ratios", list(anchors.better.ratios))]
 
 
+def _anchor_warning(inspection: Inspection) -> Finding | None:
+    """What says that the usual anchors fit badly.
+
+    Where they fit well enough, better ones are left alone: published detectors were trained with the usual.
+    """
+    return next(
+        (each for each in inspection.findings if each.kind == "anchors" and each.level == WARNING),
+        None,
+    )
+
+
 def _data(train: _Role, held_out: _Role, inspection: Inspection) -> list[Line]:
-    resize = Line("ResizeByShort", {"short_size": auto.AUTO, "max_size": _MAX_SIZE})
+    resize = Line("ResizeByShort", {"short_size": AUTO, "max_size": _MAX_SIZE})
     sized = replace(resize, reason="from the sides of the objects and the machine's memory")
     rest = [Line("", [Line("Padding", {"coarsest_stride": 32})])]
     steps = [_mirror(train.dataset.labels), Line("", "Normalize"), Line("", [sized]), *rest]
@@ -267,7 +296,9 @@ def _mirror(labels: Sequence[str]) -> Line:
     sided = [name for name in labels if _SIDE.search(name)]
     if not sided:
         return Line("", "RandomHorizontalFlip")
-    pairs = [[name, other] for name in sided if (other := _mirrored(name)) in labels and name < other]
+    pairs = [
+        [name, other] for name in sided if (other := _mirrored(name)) in labels and name < other
+    ]
     if 2 * len(pairs) == len(sided):
         swaps = Line("RandomHorizontalFlip", {"swap_labels": pairs})
         return Line("", [replace(swaps, reason="a mirror makes one of the other")])
@@ -290,26 +321,32 @@ def _mirrored(name: str) -> str:
 def _train(folder: Path) -> list[Line]:
     weights = choose_weights(_BACKBONE, with_fpn=True, without_network=True)
     return [
-        Line("num_epochs", auto.AUTO, "from the number of images"),
-        Line("train_batch_size", auto.AUTO, "from the machine's memory"),
-        Line("learning_rate", auto.AUTO, "from the batch"),
-        Line("warmup_steps", auto.AUTO, "a tenth of the steps, at most 500"),
-        Line("lr_decay_epochs", auto.AUTO, "at 2/3 and 8/9 of the epochs"),
-        Line("save_interval_epochs", auto.AUTO, "about ten evaluations"),
+        Line("num_epochs", AUTO, "from the number of images"),
+        Line("train_batch_size", AUTO, "from the machine's memory"),
+        Line("learning_rate", AUTO, "from the batch"),
+        Line("warmup_steps", AUTO, "a tenth of the steps, at most 500"),
+        Line("lr_decay_epochs", AUTO, "at 2/3 and 8/9 of the epochs"),
+        Line("save_interval_epochs", AUTO, "about ten evaluations"),
         Line("keep_last", 2, "and the best model"),
         Line("pretrain_weights", weights.value, weights.reason),
         Line("save_dir", str(folder / RUN)),
     ]
 
 
-def _header(name: str, lines: Sequence[str], inspection: Inspection, folder: Path) -> list[str]:
-    described = [part.dataset.describe() for part in inspection_parts]
+def _header(source: Path, lines: Sequence[str], folder: Path) -> list[str]:
     return [
         f"Drafted by `paddlex-maskrcnn init` on {time.strftime('%Y-%m-%d')}; it is yours to change.",
-        f"{SOURCE}{name}",
+        f"{_SOURCE}{source.absolute()}",
         *lines,
-        *described,
-        "auto is decided when training starts (--print-config shows it); docs/hyperparameters.md has every key.",
+        "auto is decided when training starts; --print-config shows it. docs/hyperparameters.md has all keys.",
         "",
         f"  paddlex-maskrcnn train --config {folder / EXPERIMENT}",
     ]
+
+
+def source_of(experiment: Path) -> str | None:
+    """What a drafted experiment file was drafted for; None where it no longer says so."""
+    for text in experiment.read_text(encoding="utf-8").splitlines():
+        if text.startswith(f"# {_SOURCE}"):
+            return text.removeprefix(f"# {_SOURCE}")
+    return None

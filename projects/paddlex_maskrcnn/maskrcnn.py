@@ -20,6 +20,7 @@ from .engine.fingerprint import name_of_optimizer
 from .engine.logs import run_log
 from .engine.setup import CHECK_COMMAND, TrainingRun, set_up
 from .engine.train import DryRun, dry_run, train
+from .engine.trial import Pace, largest_batch, measure_pace
 from .inference.evaluate import evaluate_network
 from .inference.model_directory import load_model_directory, save_model_directory
 from .inference.network import Network, choose_device
@@ -112,6 +113,24 @@ class MaskRCNN:
     def dry_run(self, params: TrainParams, given: Collection[str]) -> DryRun:
         """Build all that `train` would, take one step, write nothing; tells steps, memory, pace."""
         return dry_run(self._set_up(self._from_loaded(params, given), writes=False))
+
+    def pace(self, params: TrainParams, seconds: float = 20.0) -> tuple[int, Pace]:
+        """What steps and evaluations of `train` are going to take, from a trial that leaves nothing behind.
+
+        Args:
+            params: the arguments of `train`, checked.
+            seconds: that the trial takes, about.
+
+        Returns:
+            the largest batch that fits into memory, of those in `params`, its half, and so on; its pace.
+        """
+        params = self._from_loaded(params, ())
+
+        def measured(batch_size: int) -> Pace:
+            tried = replace(params, train_batch_size=batch_size)
+            return measure_pace(self._set_up(tried, writes=False), seconds)
+
+        return largest_batch(params.train_batch_size, measured)
 
     @takes_params(EvaluateParams, like=signatures.Evaluate)
     def evaluate(self, params: EvaluateParams, given: Collection[str]) -> Any:

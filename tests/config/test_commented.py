@@ -8,8 +8,17 @@ LINES = [
     Line(
         "data",
         [
-            Line("parts", [Line("", [Line("type", "A"), Line("name", "x # y")]), Line("", [Line("type", "B")])]),
-            Line("steps", [Line("", "Flip"), Line("", [Line("Resize", {"to": "auto", "max": 3}, "why")])]),
+            Line(
+                "parts",
+                [
+                    Line("", [Line("type", "A"), Line("name", "x # y")]),
+                    Line("", [Line("type", "B")]),
+                ],
+            ),
+            Line(
+                "steps",
+                [Line("", "Flip"), Line("", [Line("Resize", {"to": "auto", "max": 3}, "why")])],
+            ),
             Line("empty", []),
             Line("paths", ["a: b", "c'd", "no", "1e3"]),
         ],
@@ -35,7 +44,11 @@ def test_text_reads_back_as_the_values():
 def test_reasons_stand_behind_their_values():
     lines = commented(["first"], LINES).splitlines()
     assert lines[0] == "# first"
-    reasons = {line.split(":")[0].strip(" -"): line.partition("  # ")[2] for line in lines[1:] if ":" in line}
+    reasons = {
+        line.split(":")[0].strip(" -"): line.partition("  # ")[2]
+        for line in lines[1:]
+        if ":" in line
+    }
     assert reasons["profile"] == "because: of this"
     assert reasons["data"] == "a reason of a section"
     assert reasons["Resize"] == "why"

@@ -120,7 +120,9 @@ def test_text_goes_both_ways():
     assert yaml_io.load(yaml_io.dump(content, flow=True)) == content
 
 
-@pytest.mark.parametrize("text", ["1e3", "1.e-3", "-2E+5", "12e03", "off", "null", "1_0", "0x1f", "~", "="])
+@pytest.mark.parametrize(
+    "text", ["1e3", "1.e-3", "-2E+5", "12e03", "off", "null", "1_0", "0x1f", "~", "="]
+)
 def test_texts_that_look_like_numbers_read_back_as_texts(text):
     for flow in (False, True):
         assert yaml_io.load(yaml_io.dump({"name": text}, flow=flow)) == {"name": text}

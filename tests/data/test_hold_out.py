@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from paddlex_maskrcnn.data.check.scan import scan
-from paddlex_maskrcnn.data.datasets import DatasetError, DrawnShapes, LabelMeDetection
 from paddlex_maskrcnn.data.convert.convert import convert
+from paddlex_maskrcnn.data.datasets import DatasetError, DrawnShapes, LabelMeDetection
 from paddlex_maskrcnn.data.hold_out import hold_out
 
 
@@ -59,7 +59,9 @@ def test_near_copies_stay_together(drawn, tmp_path):
 def test_what_cannot_be_divided(drawn, tmp_path):
     drawn.set_num_samples(1)
     try:
-        with pytest.raises(DatasetError, match="has 1 image: one is needed to learn from and another"):
+        with pytest.raises(
+            DatasetError, match="has 1 image: one is needed to learn from and another"
+        ):
             hold_out(scan(drawn, "data", 0), 0.2, 0)
         dataset = near_copies(drawn, tmp_path / "set", 1)
         with pytest.raises(DatasetError, match="all 2 images look nearly the same"):

@@ -194,16 +194,16 @@ def _write(
     from ..report.check_page.text import as_plain, as_text
 
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(_writable(as_page(inspection, parts, arguments.seed)), encoding="utf-8")
+    page.write_text(writable(as_page(inspection, parts, arguments.seed)), encoding="utf-8")
     if arguments.json:
         Path(arguments.json).parent.mkdir(parents=True, exist_ok=True)
         content = json.dumps(as_plain(inspection), indent=1)  # ASCII: any name of a file survives
         Path(arguments.json).write_text(content, encoding="utf-8")
-    print(_writable(as_text(inspection)))
+    print(writable(as_text(inspection)))
     print(f"page with pictures: {page}")
 
 
-def _writable(words: str) -> str:
+def writable(words: str) -> str:
     """Without the halves of characters that names of files which are no UTF-8 have in them."""
     return words.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -11,10 +11,11 @@ import os
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..config.schema import WEIGHT_NAMES
 from ..requirements import require_detectron2
 from .experiment import add_overrides
 from .init import add_source_arguments, init, output_folder
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from ..config.auto_rules import Budget
     from ..config.load import LoadedExperiment
     from ..maskrcnn import MaskRCNN
+    from .train import Training
 
 HELP = "train, evaluate and show a Mask R-CNN of labelled pictures, with one command"
 
+_TRIAL_SECONDS, _SHARE_OF_TRIAL = 20.0, 0.05  # of the time
 _SHARE_OF_PAGE, _SECONDS_OF_PAGE = 0.03, 10.0  # of the time, for pictures and page at the end
 
 
@@ -127,23 +130,78 @@ def _experiment(options: argparse.Namespace) -> Path:
 
 
 def _trained(config: Path, overrides: list[str], deadline: float | None) -> MaskRCNN:
-    """The best model of the run that the experiment file asks for."""
+    """The best model of the run that an experiment file asks for."""
     from .. import load_model
     from ..config.load import load_experiment
-    from ..engine.run_folder import folder_of, models_in
-    from .train import run_experiment
+    from ..engine.run_folder import folder_to_resume
+    from .train import Training
 
     loaded = load_experiment(str(config), overrides)
-    train = loaded.experiment.train
-    if train is None:
+    if loaded.experiment.train is None:
         raise ValueError(f"{config} has no section train")
-    goes_on = bool(models_in(folder_of(train)))
-    if not goes_on:
+    begins = folder_to_resume(loaded.experiment.train) is None
+    if begins:
         loaded = _with_weights(loaded)
-    experiment = _planned(loaded, deadline, goes_on)
-    check = shlex.join(["paddlex-maskrcnn", "check", "--config", str(config)])
-    run_dir = run_experiment(experiment, check).save_dir
-    assert run_dir is not None
-    best = run_dir / "best_model"
-    print(_ending(config, run_dir, best))
+    command = shlex.join(["paddlex-maskrcnn", "check", "--config", str(config)])
+    training = Training(loaded, command)
+    budget = _budget(training, deadline) if deadline is not None and begins else None
+    if deadline is not None:
+        training.limit(_minutes_left(deadline))
+    model = training.run(budget)
+    assert model.save_dir is not None
+    best = model.save_dir / "best_model"
+    print(_ending(config, model.save_dir))
     return load_model(best, loaded.experiment.model.device)
+
+
+def _with_weights(loaded: LoadedExperiment) -> LoadedExperiment:
+    """The best starting weights that can be had, where the file names a kind as `init` does.
+
+    What the user names on the command line is not replaced.
+    """
+    from ..weights.choice import choose_weights
+
+    key, train, model = "train.pretrain_weights", loaded.experiment.train, loaded.experiment.model
+    assert train is not None
+    if train.pretrain_weights not in WEIGHT_NAMES or loaded.origins.get(key) == "command line":
+        return loaded
+    weights = choose_weights(model.backbone, model.with_fpn)
+    print(f"starting weights: {weights}")
+    if weights.value == train.pretrain_weights:
+        return loaded
+    train = replace(train, pretrain_weights=weights.value)
+    return replace(loaded, experiment=replace(loaded.experiment, train=train))
+
+
+def _budget(training: Training, deadline: float) -> Budget:
+    """How many seconds there are for steps and evaluations, and what each takes here."""
+    from ..config.auto_rules import Budget
+
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise ValueError("the time is over before the first step: give more minutes")
+    pace = training.pace(min(_TRIAL_SECONDS, _SHARE_OF_TRIAL * left))
+    held_out = training.datasets.get("eval")
+    evaluation = pace.seconds_per_image * held_out.num_samples if held_out else 0.0
+    left = 60 * _minutes_left(deadline)
+    print(
+        f"a step takes {pace.seconds_per_step:.2f} s here, an evaluation {evaluation:.0f} s; "
+        f"{left / 60:.1f} minutes are left for both"
+    )
+    return Budget(left, pace.seconds_per_step, evaluation)
+
+
+def _minutes_left(deadline: float) -> float:
+    """For steps and evaluations: without the page, and never nothing."""
+    left = deadline - time.monotonic()
+    return max(left * (1 - _SHARE_OF_PAGE) - _SECONDS_OF_PAGE, _SHARE_OF_PAGE * left, 1.0) / 60
+
+
+def _ending(config: Path, run_dir: Path) -> str:
+    """Where everything is, and what to do with it."""
+    best = run_dir / "best_model"
+    lines = [("model", best), ("pictures", run_dir / "pictures"), ("page", run_dir / "report.html")]
+    shown = [f"{name:<10}{path}" for name, path in [*lines, ("settings", config)] if path.exists()]
+    return "\n".join(
+        [*shown, f"predict   paddlex-maskrcnn predict {shlex.quote(str(best))} PICTURE"]
+    )

@@ -7,15 +7,20 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .check import writable
+
 if TYPE_CHECKING:
     from ..draft import Draft
 
+PAGE = "check.html"
 HELP = "write an experiment file and a split for labelled pictures, with the reasons of each choice"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source_arguments(parser)
-    parser.add_argument("--force", action="store_true", help="replace an experiment file that is there")
+    parser.add_argument(
+        "--force", action="store_true", help="replace an experiment file that is there"
+    )
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +60,9 @@ def init(arguments: argparse.Namespace, *, force: bool = False) -> Path:
 
     source, folder = arguments.source, output_folder(arguments)
     if not 0 < arguments.val < 1:
-        raise ValueError(f"--val is {arguments.val:g}; a share of the images between 0 and 1 is needed")
+        raise ValueError(
+            f"--val is {arguments.val:g}; a share of the images between 0 and 1 is needed"
+        )
     if not source.exists():
         raise ValueError(f"there is no {str(source)!r}")
     if (folder / EXPERIMENT).exists() and not force:
@@ -71,7 +78,7 @@ def init(arguments: argparse.Namespace, *, force: bool = False) -> Path:
         share=arguments.val,
         seed=arguments.seed,
         skip_invalid=arguments.skip_invalid,
-        name=str(source),
+        given=source,
     )
     print(*drafted.lines, sep="\n")
     with fresh_folder(folder, force=True) as fresh:
@@ -97,7 +104,7 @@ def _tell(drafted: Draft, folder: Path) -> None:
     from ..data.check.findings import NOTE
     from ..data.check.quick import as_line
 
-    for finding in drafted.inspection.findings:
+    for finding in drafted.findings:
         if finding.level != NOTE:
             print(f"{finding.level}: {as_line(finding, str(folder / PAGE))}")
     print(f"wrote {', '.join(str(folder / name) for name in drafted.files)}")

@@ -198,9 +198,7 @@ def _seconds_per_image(run: TrainingRun, seconds: float) -> float:
     run.network.module.eval()
     ends = [time.perf_counter()]
     with usual_layout(run.network.module):
-        images = rows_of_images(
-            run.network, run.eval_dataset, run.eval_transforms, 1, Stopwatch()
-        )
+        images = rows_of_images(run.network, run.eval_dataset, run.eval_transforms, 1, Stopwatch())
         for _ in itertools.islice(images, _MOST + 1):
             ends.append(time.perf_counter())
             if len(ends) > _LEAST + 1 and ends[-1] - ends[0] >= seconds:
