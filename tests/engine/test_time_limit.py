@@ -123,7 +123,8 @@ def epoch_end(limit, tmp_path, values, patience=None):
 
 
 @pytest.mark.parametrize(
-    ("value", "kept", "waited"), [(0.6, ["latest", ("latest", "best_model")], 0), (0.4, ["latest"], 0)]
+    ("value", "kept", "waited"),
+    [(0.6, ["latest", ("latest", "best_model")], 0), (0.4, ["latest"], 0)],
 )
 def test_patience_counts_whole_epochs(tmp_path, monkeypatch, value, kept, waited):
     hook, saved, best = epoch_end(TimeLimit(5), tmp_path, [0.5, value], patience=1)

@@ -26,7 +26,11 @@ def new_run(tiny_data, tmp_path):
         train, held_out = tiny_data
         params = {**FAST, "train_batch_size": 6, "num_epochs": 1, "lr_decay_epochs": [], **settings}
         model = ModelParams(num_classes=len(train.labels) + 1, device="cpu", **SMALL)
-        data = {"train_dataset": train, "eval_dataset": held_out, "save_dir": str(tmp_path / "never")}
+        data = {
+            "train_dataset": train,
+            "eval_dataset": held_out,
+            "save_dir": str(tmp_path / "never"),
+        }
         return set_up(model, TrainParams(**{**data, **params}), train, held_out, writes=False)
 
     return build
@@ -161,7 +165,9 @@ def full_above(size, tried):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(trial, "_free_memory", lambda: None)  # slow among the objects of other tests
+    monkeypatch.setattr(
+        trial, "_free_memory", lambda: None
+    )  # slow among the objects of other tests
 
 
 @pytest.mark.usefixtures("quick")

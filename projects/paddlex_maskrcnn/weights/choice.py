@@ -1,7 +1,7 @@
 """Starting weights for a backbone: the best there are, found out before any training.
 
-COCO's whole detectors come first, then ImageNet's backbones, then files at hand. Nothing is downloaded that is not
-used, and a machine without network is noticed within seconds.
+COCO's whole detectors come first, then ImageNet's backbones, then files at hand. Nothing is downloaded that
+is not used, and a machine without network is noticed within seconds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ _MEGABYTES = {
 _OF_PYRAMID = 34  # less without: measured on the state dicts of ResNet50 and ResNet101
 _BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # of res2 to res5
 _SUFFIXES = {".pth", ".pkl", ".safetensors", ".pdparams"}
-_OF_A_ZOO = ("R-50", "R-101", "model_final_", "mask_rcnn_")  # Detectron2's, Detectron's and PaddleX's
+_OF_A_ZOO = (
+    "R-50",
+    "R-101",
+    "model_final_",
+    "mask_rcnn_",
+)  # Detectron2's, Detectron's and PaddleX's
 _LARGEST_BYTES = 2e9  # more than any detector here has, with the state of its optimizer
 _MOST_FILES = 30
 _MOST_SHOWN = 4
@@ -69,7 +74,7 @@ def choose_weights(
     """
     if without_network:
         return _without_network(backbone, with_fpn)
-    failures = []
+    failures: list[str] = []
     for kind in _kinds(backbone, with_fpn):
         entry = find_entry(backbone, kind, with_fpn)
         try:
@@ -98,7 +103,8 @@ def _without_network(backbone: str, with_fpn: bool) -> WeightChoice:
             size -= _OF_PYRAMID if kind == "COCO" and not with_fpn else 0
             return WeightChoice(kind, f"about {size} MB will be downloaded at the first training")
     return WeightChoice(
-        kinds[-1], f"not in {weights_folder()}, and {forbidden} forbids downloads: put the file there"
+        kinds[-1],
+        f"not in {weights_folder()}, and {forbidden} forbids downloads: put the file there",
     )
 
 
