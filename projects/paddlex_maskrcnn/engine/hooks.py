@@ -168,8 +168,8 @@ class EpochEnd(HookBase):
             self.best_evaluation = evaluation
         if self._patience is not None and self._best.waited >= self._patience:
             self.trainer.stop_reason = (
-                f"EarlyStopping: Stop training, {key} has not been better than {self._best.value} (epoch {self._best.epoch}) "
-                f"in {self._best.waited} evaluations"
+                f"EarlyStopping: Stop training, {key} has not been better than {self._best.value} "
+                f"(epoch {self._best.epoch}) in {self._best.waited} evaluations"
             )
         return improved
 

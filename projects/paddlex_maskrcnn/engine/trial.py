@@ -192,7 +192,7 @@ def _seconds_of_loading(loader: Iterator[Any], workers: int, seconds: float) -> 
 
 
 def _seconds_per_image(run: TrainingRun, seconds: float) -> float:
-    """Of evaluating an image of this process's part; a network that was not trained finds more, and slower."""
+    """Of evaluating an image of this process; an untrained network detects more, which takes longer."""
     if run.eval_dataset is None:
         return 0.0
     run.network.module.eval()
@@ -203,7 +203,7 @@ def _seconds_per_image(run: TrainingRun, seconds: float) -> float:
             ends.append(time.perf_counter())
             if len(ends) > _LEAST + 1 and ends[-1] - ends[0] >= seconds:
                 break
-        images.close()
+        close(images)
     measured = _differences(ends)
     return trimmed_mean(measured[1:] or measured or [0.0])
 
