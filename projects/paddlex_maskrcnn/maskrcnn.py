@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import signatures
-from .config.auto import lines_of, refuse_open
+from .config.auto import refuse_open
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
 from .config.signature import from_checked, takes_params
@@ -101,8 +101,6 @@ class MaskRCNN:
         with run_log():
             for sentence in params.without_effect(given):
                 logger.warning(sentence)
-            for line in lines_of(self._experiment) if self._experiment else ():
-                logger.info(line)
             run = self._set_up(self._from_loaded(params, given))
             reasons = self._experiment.reasons if self._experiment else {}
             self.best_evaluation = train(run, self._record(params), reasons)
