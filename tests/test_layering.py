@@ -19,6 +19,8 @@ DECLARATIONS = {
 }
 # every YAML file is read with its limits
 YAML = "config.yaml_io"
+# the facts that a run chooses values by (`auto`)
+FACTS = "config.auto_rules"
 
 # room (longest prefix wins) -> (rooms of ours it may import, outside packages it may not)
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
@@ -31,7 +33,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "progress": (set(), HEAVY),
     "config": ({"config"}, HEAVY),
     "config.translate": ({"config"}, HEAVY - {"detectron2"}),
-    "data": ({"data", "garbage_collection", "system", "progress", YAML} | DECLARATIONS, set()),
+    "data": (
+        {"data", "garbage_collection", "system", "progress", YAML, FACTS} | DECLARATIONS,
+        set(),
+    ),
     "modeling": ({"modeling"}, set()),
     "modeling.samplers": ({"modeling.registries"}, {"detectron2"}),
     "modeling.nms": ({"modeling.registries"}, {"detectron2"}),
@@ -241,7 +246,6 @@ def test_a_file_is_not_too_long():
 TESTS = Path(__file__).parent
 # modules that are tested in a file of another name
 TESTED_IN = {
-    "cli.experiment": "cli/test_evaluate.py",
     "cli.configs": "cli/test_parsing.py",
     "cli.predict_journal": "cli/test_predict.py",
     "cli.predict_run": "cli/test_predict.py",

@@ -26,9 +26,9 @@ model:
   fpn_num_channels: 16
   rcnn_batch_size_per_im: 8
   train_post_nms_top_n: 50
-  test_post_nms_top_n: 50
+  test_post_nms_top_n: 4
   keep_top_k: auto
-  score_threshold: 0.5
+  score_threshold: 0.01
   device: cpu
 data:
   train: {type: DrawnShapes, data_dir: DIR/shapes, num_images: 4, image_size: 64, num_workers: 0}
