@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import signatures
-from .config.auto import lines_of, refuse_open
+from .config.auto import refuse_open
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
 from .config.signature import from_checked, takes_params
 from .data.datasets.base import DetectionDataset, check_dataset
 from .data.transforms import Compose
 from .engine.fingerprint import name_of_optimizer
-from .engine.logs import run_log
+from .engine.logs import no_log, run_log
 from .engine.setup import CHECK_COMMAND, TrainingRun, set_up
 from .engine.train import DryRun, dry_run, train
 from .engine.trial import Pace, largest_batch, measure_pace
@@ -102,8 +102,6 @@ class MaskRCNN:
         with run_log():
             for sentence in params.without_effect(given):
                 logger.warning(sentence)
-            for line in lines_of(self._experiment) if self._experiment else ():
-                logger.info(line)
             run = self._set_up(self._from_loaded(params, given))
             reasons = self._experiment.reasons if self._experiment else {}
             self.best_evaluation = train(run, self._record(params), reasons)
@@ -130,7 +128,8 @@ class MaskRCNN:
             tried = replace(params, train_batch_size=batch_size)
             return measure_pace(self._set_up(tried, writes=False), seconds)
 
-        return largest_batch(params.train_batch_size, measured)
+        with no_log():  # the run that follows says the same
+            return largest_batch(params.train_batch_size, measured)
 
     @takes_params(EvaluateParams, like=signatures.Evaluate)
     def evaluate(self, params: EvaluateParams, given: Collection[str]) -> Any:

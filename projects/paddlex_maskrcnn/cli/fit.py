@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HELP = "train, evaluate and show a Mask R-CNN of labelled pictures, with one command"
 
+CONFIG = "config.yaml"
 _TRIAL_SECONDS, _SHARE_OF_TRIAL = 20.0, 0.05  # of the time
 _SHARE_OF_PAGE, _SECONDS_OF_PAGE = 0.03, 10.0  # of the time, for pictures and page at the end
 
@@ -107,8 +108,7 @@ def fit(
     if minutes is not None and epochs is not None:
         raise ValueError("minutes and epochs both say how long to train; give one of them")
     config = _experiment(options)
-    overrides = [*settings, "train.resume_checkpoint=auto"]
-    overrides += [f"train.num_epochs={epochs}"] if epochs is not None else []
+    overrides = [*settings, *([f"train.num_epochs={epochs}"] if epochs is not None else [])]
     deadline = None if minutes is None else started + 60 * minutes
     return _trained(config, overrides, deadline)
 
@@ -133,44 +133,55 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
     """The best model of the run that an experiment file asks for."""
     from .. import load_model
     from ..config.load import load_experiment
-    from ..engine.run_folder import folder_to_resume
+    from ..engine.run_folder import folder_of, models_in
     from .train import Training
 
     loaded = load_experiment(str(config), overrides)
-    if loaded.experiment.train is None:
+    train = loaded.experiment.train
+    if train is None:
         raise ValueError(f"{config} has no section train")
-    begins = folder_to_resume(loaded.experiment.train) is None
-    if begins:
-        loaded = _with_weights(loaded)
+    goes_on = bool(models_in(folder_of(train)))
+    if goes_on:
+        print(f"the run in {folder_of(train)} goes on")
+        loaded = load_experiment(str(config), [*overrides, "train.resume_checkpoint=auto"])
+    loaded = _with_weights(loaded, folder_of(train) / CONFIG if goes_on else None)
     command = shlex.join(["paddlex-maskrcnn", "check", "--config", str(config)])
     training = Training(loaded, command)
-    budget = _budget(training, deadline) if deadline is not None and begins else None
+    budget = _budget(training, deadline) if deadline is not None and not goes_on else None
     if deadline is not None:
         training.limit(_minutes_left(deadline))
-    model = training.run(budget)
-    assert model.save_dir is not None
-    best = model.save_dir / "best_model"
-    print(_ending(config, model.save_dir))
-    return load_model(best, loaded.experiment.model.device)
+    run_dir = training.run(budget).save_dir
+    assert run_dir is not None
+    model = load_model(run_dir / "best_model", loaded.experiment.model.device)
+    print(_ending(config, run_dir, model))
+    return model
 
 
-def _with_weights(loaded: LoadedExperiment) -> LoadedExperiment:
+def _with_weights(loaded: LoadedExperiment, record: Path | None) -> LoadedExperiment:
     """The best starting weights that can be had, where the file names a kind as `init` does.
 
     What the user names on the command line is not replaced.
+
+    Args:
+        record: config.yaml of the run that goes on, whose weights count.
     """
+    from ..config.yaml_io import read
     from ..weights.choice import choose_weights
 
-    key, train, model = "train.pretrain_weights", loaded.experiment.train, loaded.experiment.model
+    key, experiment = "train.pretrain_weights", loaded.experiment
+    train = experiment.train
     assert train is not None
     if train.pretrain_weights not in WEIGHT_NAMES or loaded.origins.get(key) == "command line":
         return loaded
-    weights = choose_weights(model.backbone, model.with_fpn)
-    print(f"starting weights: {weights}")
-    if weights.value == train.pretrain_weights:
-        return loaded
-    train = replace(train, pretrain_weights=weights.value)
-    return replace(loaded, experiment=replace(loaded.experiment, train=train))
+    if record is not None:
+        value, reason = read(record)[0]["train"]["pretrain_weights"], f"as in {record}"
+    else:
+        weights = choose_weights(experiment.model.backbone, experiment.model.with_fpn)
+        value, reason = weights.value, weights.reason
+        print(f"starting weights: {weights}")
+    train = replace(train, pretrain_weights=value)
+    reasons = experiment.reasons | {key: reason}
+    return replace(loaded, experiment=replace(experiment, train=train, reasons=reasons))
 
 
 def _budget(training: Training, deadline: float) -> Budget:
@@ -197,11 +208,16 @@ def _minutes_left(deadline: float) -> float:
     return max(left * (1 - _SHARE_OF_PAGE) - _SECONDS_OF_PAGE, _SHARE_OF_PAGE * left, 1.0) / 60
 
 
-def _ending(config: Path, run_dir: Path) -> str:
-    """Where everything is, and what to do with it."""
+def _ending(config: Path, run_dir: Path, model: MaskRCNN) -> str:
+    """What the best model reaches, where everything is, and the command for the next picture."""
     best = run_dir / "best_model"
-    lines = [("model", best), ("pictures", run_dir / "pictures"), ("page", run_dir / "report.html")]
-    shown = [f"{name:<10}{path}" for name, path in [*lines, ("settings", config)] if path.exists()]
-    return "\n".join(
-        [*shown, f"predict   paddlex-maskrcnn predict {shlex.quote(str(best))} PICTURE"]
-    )
+    card = model.network.card if model.network else None
+    metrics = card.eval_metrics if card else None
+    lines = [("model", str(best))]
+    if card and metrics:
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+        lines.append(("accuracy", f"{shown} (epoch {card.completed_epochs})"))
+    lines += [("pictures", str(run_dir / "pictures")), ("page", str(run_dir / "report.html"))]
+    lines.append(("settings", str(config)))
+    lines.append(("predict", f"paddlex-maskrcnn predict {shlex.quote(str(best))} PICTURE"))
+    return "\n".join(f"{name:<10}{text}" for name, text in lines)

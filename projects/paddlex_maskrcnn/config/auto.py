@@ -130,12 +130,14 @@ def refuse_open(experiment: Experiment) -> None:
         raise RuntimeError(f"not resolved before training: {', '.join(experiment.auto)}")
 
 
-def lines_of(experiment: Experiment) -> list[str]:
-    """For each value that was chosen a line that says what it is and why."""
-    return [
-        f"{key} is {value_of(experiment, key)}: {reason}"
-        for key, reason in experiment.reasons.items()
-    ]
+def lines_of(content: Mapping[str, Any], reasons: Mapping[str, str]) -> list[str]:
+    """For each value that was chosen a line that says what it is and why.
+
+    Args:
+        content: the experiment as plain data.
+        reasons: full key -> reason.
+    """
+    return [f"{key} is {value_at(content, key)}: {reason}" for key, reason in reasons.items()]
 
 
 def value_of(experiment: Experiment, key: str) -> Any:

@@ -169,17 +169,15 @@ def train_batch_size(
     if machine.device == "cpu":
         fits, reason = _CPU_IMAGES, f"{_CPU_IMAGES} images are enough work for a CPU"
     else:
-        gib = _GIB_OF_AN_IMAGE * factor * area / LARGEST_AREA
+        gib = max(0.1, _GIB_OF_AN_IMAGE * factor * area / LARGEST_AREA)
         memory = machine.memory_gib or 0.0
         fits = int((memory - _GIB_OF_THE_REST) / gib)
         reason = f"an image takes about {gib:.1f} GiB of {memory:.0f} GiB of GPU memory"
     each = max(1, min(_MOST_IMAGES, fits * accumulate))
-    share = facts.num_images // machine.processes
-    enough = max(
-        _CPU_IMAGES if facts.num_images >= 2 * _CPU_IMAGES else 1, share // _STEPS_OF_A_PASS
-    )
-    if each > min(share, enough):
-        each = max(1, min(share, enough))
+    least = _CPU_IMAGES if facts.num_images >= 2 * _CPU_IMAGES else 1
+    enough = max(least, facts.num_images // _STEPS_OF_A_PASS) // machine.processes
+    if each > enough:
+        each = max(1, enough)
         reason += f", and there are only {_count(facts.num_images, 'image')}"
     if each < accumulate:
         each, reason = accumulate, f"{reason}; accumulate asks for {accumulate}"
@@ -233,17 +231,18 @@ def _most_epochs(seconds: float, budget: Budget, interval: int | None) -> tuple[
         seconds: of the steps of an epoch.
     """
     each, left = budget.seconds_per_evaluation, budget.seconds_left
-    if interval is not None:
-        epochs = max(1, int(left / max(seconds + each / interval, 1e-9)))
-        while epochs > 1 and epochs * seconds + math.ceil(epochs / interval) * each > left:
-            epochs -= 1
-        return epochs, math.ceil(epochs / interval)
-    evaluations = budget.most_evaluations
-    while True:
-        epochs = max(1, int((left - evaluations * each) / max(seconds, 1e-9)))
-        if epochs >= evaluations or evaluations == 1:
-            return epochs, evaluations
-        evaluations -= 1
+    if interval is None:
+        most = budget.most_evaluations
+        epochs = int((left - most * each) / max(seconds, 1e-9))
+        if epochs < most:  # each is evaluated
+            epochs = int(left / max(seconds + each, 1e-9))
+        interval = math.ceil(max(1, epochs) / most)
+    else:
+        epochs = int(left / max(seconds + each / interval, 1e-9))
+    while epochs > 1 and epochs * seconds + math.ceil(epochs / interval) * each > left:
+        epochs -= 1
+    epochs = max(1, epochs)
+    return epochs, math.ceil(epochs / interval)
 
 
 def save_interval_epochs(epochs: int, budget: Budget | None) -> Choice:

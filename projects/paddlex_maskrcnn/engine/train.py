@@ -14,6 +14,8 @@ from typing import Any
 from detectron2.engine import HookBase
 
 from ..acceleration import PLAIN_VARIABLE, accelerate, asks_for_plain
+from ..config.auto import lines_of
+from ..config.check import AUTO
 from ..config.yaml_io import dump_with_comments
 from ..inference.evaluate import evaluate_network
 from ..inference.model_directory import finish_interrupted_saves
@@ -95,9 +97,7 @@ def train(
             logger.info("Nothing left to do: the run was stopped early after epoch %d", done)
         else:
             if is_main():
-                chosen = {key: f"auto: {reason}" for key, reason in (reasons or {}).items()}
-                text = dump_with_comments(experiment, chosen)
-                (save_dir / CONFIG).write_text(text, encoding="utf-8")
+                _write_config(save_dir, experiment, reasons or {})
             evaluation = _run_steps(run, best, run_id, experiment)
     # the network that is left predicts: not compiled, accelerated, average weights, channels first
     drop_compiled(run.network.module)
@@ -108,6 +108,15 @@ def train(
     run.network.set_training(False)
     wait_for_all()  # nobody reads a model directory that the main process is still writing
     return evaluation
+
+
+def _write_config(save_dir: Path, experiment: dict[str, Any], reasons: Mapping[str, str]) -> None:
+    """The settings of the run; of values that it has chosen the reasons too, which the log has as well."""
+    for line in lines_of(experiment, reasons):
+        logger.info(line)
+    comments = {key: f"{AUTO}: {reason}" for key, reason in reasons.items()}
+    text = dump_with_comments(experiment, comments)
+    (save_dir / CONFIG).write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
