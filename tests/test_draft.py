@@ -123,7 +123,8 @@ def test_a_mirror_makes_no_left_one_of_a_right_one(labels, arguments):
 
 
 def test_anchors_are_chosen_where_the_usual_ones_fit_badly(drawn, tmp_path):
-    convert(drawn["train"], "labelme", tmp_path / "set")
+    large = DrawnShapes(tmp_path / "drawn", num_images=8, image_size=256)
+    convert(large, "labelme", tmp_path / "set")
     usual = written(draft(tmp_path / "set", tmp_path / "out", machine=CPU), tmp_path / "out")
     assert "model.anchor_sizes" not in usual.origins
     # objects far longer than wide

@@ -37,9 +37,10 @@ _MAX_SIZE = 1333  # of the longest side, beside a short side of 800 that of Dete
 _BACKBONE = "ResNet50"
 _MOST_NAMED = 20  # classes, in a comment
 _SOURCE = "Source: "  # begins the line that names what was labelled
-# a word of a class name, or a part of one in capitals: left_shoe, ShoeLeft, eye.R
+# words of class names, and parts that capitals set off: left_shoe, ShoeLeft, eye.R, but not leftover
 _SIDE = re.compile(
-    r"(?<![A-Za-z])(left|right)(?![a-z])|(?<=[a-z])(Left|Right)(?![a-z])|(?<![A-Za-z])[lrLR](?![A-Za-z])",
+    r"(?<![A-Za-z])(?:left|right)(?![a-z])|(?<![A-Z])(?:Left|Right)(?![a-z])"
+    r"|(?<![A-Za-z])(?:LEFT|RIGHT|[lrLR])(?![A-Za-z])"
 )
 
 

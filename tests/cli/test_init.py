@@ -97,7 +97,7 @@ def test_the_folder_has_the_name_of_the_source(given, name, here):
     ("content", "message"),
     [
         ({}, "neither pictures nor annotations"),
-        ({"a.png": None, "b.png": None}, "2 pictures"),
+        ({"a.jpg": None, "b.jpg": None}, "2 pictures"),
         ({"broken.zip": b"PK no zip"}, "neither pictures"),
     ],
 )
@@ -106,7 +106,7 @@ def test_what_cannot_be_drafted_leaves_nothing_behind(content, message, labelled
     source.mkdir()
     for name, data in content.items():
         if data is None:
-            shutil.copy(next(labelled.glob("*.png")), source / name)
+            shutil.copy(next(labelled.glob("*.jpg")), source / name)
         else:
             (source / name).write_bytes(data)
     before = state(here)
@@ -120,7 +120,7 @@ def test_arguments_that_mean_nothing(labelled, here, capsys):
     for arguments, message in (
         ([str(labelled), "--val", "1"], "--val is 1; a share of the images between 0 and 1"),
         (["nowhere"], "there is no 'nowhere'"),
-        ([str(labelled), "--type", "Coco"], "did you mean 'CocoDetection'?"),
+        ([str(labelled), "--type", "CocoDetectoin"], "did you mean 'CocoDetection'?"),
     ):
         assert cli.main(["init", *arguments]) == 2
         assert message in capsys.readouterr().err
