@@ -74,7 +74,7 @@ def train(*arguments):
 
 @pytest.fixture(scope="module")
 def finished(file):
-    assert train(file) == 0
+    assert train(file, "data.eval=null") == 0
     return file.parent / "run"
 
 
@@ -111,9 +111,9 @@ def test_values_and_reasons_are_recorded(finished):
 def test_the_log_has_them_and_the_model_knows_no_other(finished):
     log = (finished / "train.log").read_text()
     assert "train.learning_rate is 0.0025: 1/800 for each of 2 images of a batch" in log
-    card = yaml.safe_load((finished / "best_model" / "model.yml").read_text())
+    card = yaml.safe_load((finished / "epoch_2" / "model.yml").read_text())
     assert card["experiment"] == values(finished)[0]
-    assert card["transforms"][1]["ResizeByShort"]["short_size"] == 64
+    assert card["transforms"][-1]["ResizeByShort"]["short_size"] == 64
     settings = torch.load(finished / "epoch_2" / "state.pth", weights_only=True)["settings"]
     settings = json.loads(settings) if isinstance(settings, str) else settings
     assert settings["train.num_epochs"] == 2
@@ -122,7 +122,7 @@ def test_the_log_has_them_and_the_model_knows_no_other(finished):
 
 def test_a_resume_takes_them_from_there(finished, file, other_rules, capsys):
     before = values(finished)
-    assert train(file, "--resume") == 0
+    assert train(file, "--resume", "data.eval=null") == 0
     assert "Nothing left to do: 2 of 2 epochs are done" in capsys.readouterr().out
     assert values(finished) == before
     for name in ("auto", finished / "epoch_2"):
@@ -151,10 +151,10 @@ def test_a_resumed_run_equals_the_uninterrupted(finished, file, other_rules, tmp
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "run_step", dies)
         with pytest.raises(MemoryError):
-            train(file, f"train.save_dir={tmp_path}")
+            train(file, "data.eval=null", f"train.save_dir={tmp_path}")
     monkeypatch.setattr(auto_rules, "_RATE_OF_AN_IMAGE", 0.5)
     monkeypatch.setattr(auto_rules, "_LEAST_PASSES", 9)
-    assert train(file, f"train.save_dir={tmp_path}", "--resume") == 0
+    assert train(file, "data.eval=null", f"train.save_dir={tmp_path}", "--resume") == 0
     whole, resumed = (
         torch.load(folder / "epoch_2" / "model.pth", weights_only=True)
         for folder in (finished, tmp_path)
@@ -168,7 +168,7 @@ def test_a_resumed_run_equals_the_uninterrupted(finished, file, other_rules, tmp
 
 
 def test_other_settings_are_told_as_before(finished, file, capsys):
-    assert train(file, "--resume", "train.learning_rate=0.1") != 0
+    assert train(file, "--resume", "data.eval=null", "train.learning_rate=0.1") != 0
     assert "train.learning_rate was 0.0025 and is 0.1" in capsys.readouterr().err
 
 
@@ -182,9 +182,9 @@ def test_evaluation_uses_the_operators_of_the_model(finished, file, other_rules,
         return evaluate(network, dataset, transforms, **more)
 
     monkeypatch.setattr(adapter, "evaluate_network", noted)
-    assert train(file, "--eval-only") == 0
-    assert cli.main(["evaluate", str(finished / "best_model"), "--config", str(file)]) == 0
-    own = yaml.safe_load((finished / "best_model" / "model.yml").read_text())["transforms"]
+    assert train(file, "--eval-only", "--model", finished / "epoch_2") == 0
+    assert cli.main(["evaluate", str(finished / "epoch_2"), "--config", str(file)]) == 0
+    own = yaml.safe_load((finished / "epoch_2" / "model.yml").read_text())["transforms"]
     assert used == [(own, own)] * 2
 
 
