@@ -107,13 +107,14 @@ def CocoDetection(
     *,
     skip_invalid: bool = False,
     exif: str = "auto",
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 
 def VOCDetection(
     data_dir: StrPath,
-    file_list: StrPath,
-    label_list: StrPath | Sequence[StrPath],
+    file_list: StrPath | None = None,
+    label_list: StrPath | Sequence[StrPath] | None = None,
     transforms: Any = None,
     num_workers: int | StrPath = "auto",
     buffer_size: Any = 100,
@@ -122,13 +123,14 @@ def VOCDetection(
     *,
     skip_invalid: bool = False,
     exif: str = "auto",
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 
 def EasyDataDet(
     data_dir: StrPath,
-    file_list: StrPath,
-    label_list: StrPath | Sequence[StrPath],
+    file_list: StrPath | None = None,
+    label_list: StrPath | Sequence[StrPath] | None = None,
     transforms: Any = None,
     num_workers: int | StrPath = "auto",
     buffer_size: Any = 100,
@@ -137,6 +139,7 @@ def EasyDataDet(
     *,
     skip_invalid: bool = False,
     exif: str = "auto",
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 
@@ -150,6 +153,7 @@ def LabelMeDetection(
     image_dir: StrPath | None = None,
     skip_invalid: bool = False,
     exif: str = "auto",
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 
@@ -162,6 +166,7 @@ def YoloSegmentation(
     *,
     skip_invalid: bool = False,
     exif: str = "auto",
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 
@@ -175,6 +180,7 @@ def CvatDetection(
     *,
     skip_invalid: bool = False,
     exif: str = "auto",
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 
@@ -187,6 +193,7 @@ def LabelStudioDetection(
     shuffle: bool = False,
     *,
     skip_invalid: bool = False,
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 
