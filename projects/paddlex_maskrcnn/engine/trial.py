@@ -58,7 +58,7 @@ def measure_pace(run: TrainingRun, seconds: float = 20.0) -> Pace:
 
     Args:
         run: fresh from `set_up`; thrown away afterwards.
-        seconds: after which no more steps are taken, once there are enough.
+        seconds: for the steps, 3 at least and 22 at most; evaluation and loading may take a quarter of it each.
 
     Raises:
         OutOfMemoryError: when the batch does not fit.
@@ -106,7 +106,7 @@ class _StepTimes(HookBase):
     """Notes when each step has ended, and ends the trial.
 
     Attributes:
-        ends: seconds from any beginning.
+        ends: the beginning of the first step and the end of each, in seconds.
     """
 
     trainer: Trainer
@@ -116,18 +116,37 @@ class _StepTimes(HookBase):
         self._seconds = seconds
 
     def before_train(self) -> None:
-        self._started = time.perf_counter()
+        self.ends.append(time.perf_counter())
 
     def after_step(self) -> None:
-        measured = len(self.ends) + 1 - _SLOW_STEPS
-        is_late = time.perf_counter() - self._started >= self._seconds
-        is_over = from_main(measured >= _MOST or (measured >= _LEAST and is_late))
+        self._note()
+        is_over = from_main(_is_enough(self.ends, _SLOW_STEPS, self._seconds))
         # only at both ends: in between the device works on while the host prepares the next step
-        if (is_over or measured == 0) and self.trainer.network.device.type == "cuda":
-            torch.cuda.synchronize(self.trainer.network.device)
-        self.ends.append(time.perf_counter())
+        if is_over or len(self.ends) == 1 + _SLOW_STEPS:
+            if self.trainer.network.device.type == "cuda":
+                torch.cuda.synchronize(self.trainer.network.device)
+            self.ends.pop()
+            self._note()
         if is_over:
             self.trainer.stop_reason = "the trial is over"
+
+    def _note(self) -> None:
+        self.ends.append(time.perf_counter())
+
+
+def _is_enough(ends: Sequence[float], slow: int, seconds: float) -> bool:
+    """Whether what was measured will do: of what takes many seconds each, a few are steady enough.
+
+    Args:
+        ends: the beginning of the first step or image and the end of each.
+        slow: the first ones that are left out.
+        seconds: for all of them.
+    """
+    measured = len(ends) - 1 - slow
+    if measured < 1:
+        return False
+    is_late, is_very_late = ends[-1] - ends[0] >= seconds, ends[-1] - ends[slow] >= seconds
+    return measured >= _MOST or (measured >= _LEAST and is_late) or is_very_late
 
 
 def _seconds_per_step(run: TrainingRun, seconds: float) -> float:
@@ -153,10 +172,10 @@ def per_step(ends: Sequence[float], pixels: Sequence[int]) -> float:
     """Seconds of a step of mean size, the first steps left out.
 
     Args:
-        ends: when each step had ended, in seconds.
+        ends: the beginning of the first step and the end of each, in seconds.
         pixels: of the batch of each step, and perhaps of batches after these.
     """
-    measured = _differences(ends[_SLOW_STEPS - 1 :])
+    measured = _differences(ends[_SLOW_STEPS:])
     sizes = pixels[_SLOW_STEPS : _SLOW_STEPS + len(measured)]
     rates = [spent / size for spent, size in zip(measured, sizes, strict=True)]
     return trimmed_mean(rates) * fmean(pixels)
@@ -199,9 +218,9 @@ def _seconds_per_image(run: TrainingRun, seconds: float) -> float:
     ends = [time.perf_counter()]
     with usual_layout(run.network.module):
         images = rows_of_images(run.network, run.eval_dataset, run.eval_transforms, 1, Stopwatch())
-        for _ in itertools.islice(images, _MOST + 1):
+        for _ in images:
             ends.append(time.perf_counter())
-            if len(ends) > _LEAST + 1 and ends[-1] - ends[0] >= seconds:
+            if _is_enough(ends, 1, seconds):
                 break
         close(images)
     measured = _differences(ends)
