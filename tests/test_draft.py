@@ -32,7 +32,10 @@ def written(drafted, folder):
 
 
 def images(loaded, part):
-    return {record["file_name"] for record in open_dataset(getattr(loaded.experiment.data, part)).records}
+    return {
+        record["file_name"]
+        for record in open_dataset(getattr(loaded.experiment.data, part)).records
+    }
 
 
 @pytest.mark.parametrize("form", ["labelme", "yolo", "voc", "easydata", "coco"])
@@ -45,7 +48,9 @@ def test_a_source_without_held_out_images_is_split(form, drawn, tmp_path):
     assert len(train) == 7
     assert len(held_out) == 3
     assert not train & held_out
-    labels = [open_dataset(getattr(loaded.experiment.data, part)).labels for part in ("train", "eval")]
+    labels = [
+        open_dataset(getattr(loaded.experiment.data, part)).labels for part in ("train", "eval")
+    ]
     assert labels[0] == labels[1]
     assert sorted(labels[0]) == sorted(drawn["train"].labels)
     assert "3 of 10 images, classes in proportion, seed 0" in drafted.files[EXPERIMENT]
@@ -93,7 +98,9 @@ def test_parts_of_different_classes_get_the_same(drawn, tmp_path):
                 convert(dataset, "labelme", tmp_path / "labelme_source" / split)
                 (tmp_path / "labelme_source" / split / "labels.txt").unlink(missing_ok=True)
         source = tmp_path / ("labelme_source" if form == "labelme" else form)
-        loaded = written(draft(source, tmp_path / f"out_{form}", machine=CPU), tmp_path / f"out_{form}")
+        loaded = written(
+            draft(source, tmp_path / f"out_{form}", machine=CPU), tmp_path / f"out_{form}"
+        )
         opened = [open_dataset(getattr(loaded.experiment.data, part)) for part in ("train", "eval")]
         assert opened[0].labels == opened[1].labels == sorted([first, second])
         assert opened[0].num_samples == 10

@@ -222,7 +222,8 @@ def _in_numbers(dataset: DetectionDataset) -> str:
     objects = int((~dataset.records.is_crowd).sum())
     count, labels = len(dataset.labels), ", ".join(dataset.labels[:_MOST_NAMED])
     more = ", ..." if count > _MOST_NAMED else ""
-    return f"{dataset.num_samples} images, {objects} objects of {count} class{'es' * (count > 1)}: {labels}{more}"
+    classes = f"{count} class{'es' * (count > 1)}: {labels}{more}"
+    return f"{dataset.num_samples} images, {objects} objects of {classes}"
 
 
 def _plan(short_size: int, detections: int) -> Plan:
@@ -339,7 +340,7 @@ def _header(source: Path, lines: Sequence[str], folder: Path) -> list[str]:
         f"Drafted by `paddlex-maskrcnn init` on {time.strftime('%Y-%m-%d')}; it is yours to change.",
         f"{_SOURCE}{source.absolute()}",
         *lines,
-        "auto is decided when training starts; --print-config shows it. docs/hyperparameters.md has all keys.",
+        "auto is decided when training starts (see --print-config); all keys: docs/hyperparameters.md.",
         "",
         f"  paddlex-maskrcnn train --config {folder / EXPERIMENT}",
     ]

@@ -29,7 +29,9 @@ SETTINGS = [f"model.{name}={value}" for name, value in SMALL.items()] + [
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("labelled")
-    convert(DrawnShapes(folder / "drawn", num_images=6, image_size=64), "labelme", folder / "photos")
+    convert(
+        DrawnShapes(folder / "drawn", num_images=6, image_size=64), "labelme", folder / "photos"
+    )
     return folder / "photos"
 
 
@@ -46,7 +48,9 @@ def test_one_command_ends_with_a_model_and_a_page_and_is_not_lost(labelled, here
     out = capsys.readouterr().out
     assert (run / "report.html").is_file()
     assert list((run / "pictures").iterdir())
-    assert out.splitlines()[-1].endswith("paddlex-maskrcnn predict output/photos/run/best_model PICTURE")
+    assert out.splitlines()[-1].endswith(
+        "paddlex-maskrcnn predict output/photos/run/best_model PICTURE"
+    )
     assert "accuracy  " in out
     config = read(run / "config.yaml")[0]
     assert config["train"]["num_epochs"] == 2
@@ -66,7 +70,9 @@ def test_one_command_ends_with_a_model_and_a_page_and_is_not_lost(labelled, here
     assert same(weights(run / "best_model"), before)
 
 
-def test_an_interrupted_run_goes_on_with_the_plan_it_began_with(labelled, here, monkeypatch, capsys):
+def test_an_interrupted_run_goes_on_with_the_plan_it_began_with(
+    labelled, here, monkeypatch, capsys
+):
     """The second start plans nothing: values of `auto`, and starting weights, are those of the first."""
     usual, stops = hooks.EpochEnd.after_step, iter([True])
 
@@ -86,9 +92,16 @@ def test_an_interrupted_run_goes_on_with_the_plan_it_began_with(labelled, here, 
     assert cli.main(arguments) == 0
     assert "goes on" in capsys.readouterr().out
     resumed = read(record)[0]["train"]
-    for name in ("num_epochs", "lr_decay_epochs", "learning_rate", "warmup_steps", "train_batch_size"):
+    for name in (
+        "num_epochs",
+        "lr_decay_epochs",
+        "learning_rate",
+        "warmup_steps",
+        "train_batch_size",
+    ):
         assert resumed[name] == planned[name]
-    assert sorted(path.name for path in (here / "output/photos/run").glob("epoch_*")) == ["epoch_1", "epoch_2"]
+    epochs = sorted(path.name for path in record.parent.glob("epoch_*"))
+    assert epochs == ["epoch_1", "epoch_2"]
 
 
 def test_a_folder_of_another_source_is_not_used(labelled, here, tmp_path, capsys):

@@ -1,4 +1,6 @@
+import errno
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -15,7 +17,9 @@ from paddlex_maskrcnn.data.datasets import DrawnShapes, open_dataset
 def labelled(tmp_path_factory):
     """A folder of LabelMe files."""
     folder = tmp_path_factory.mktemp("labelled")
-    convert(DrawnShapes(folder / "drawn", num_images=6, image_size=64), "labelme", folder / "photos")
+    convert(
+        DrawnShapes(folder / "drawn", num_images=6, image_size=64), "labelme", folder / "photos"
+    )
     return folder / "photos"
 
 
@@ -113,6 +117,17 @@ def test_what_cannot_be_drafted_leaves_nothing_behind(content, message, labelled
     assert cli.main(["init", "source"]) == 2
     assert message in capsys.readouterr().err
     assert state(here) == before
+    assert not (here / "output").exists()
+
+
+def test_a_full_disk(labelled, here, monkeypatch, capsys):
+    def full(self, *arguments, **more):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert cli.main(["init", str(labelled)]) == 2
+    assert "cannot write to 'output/photos': No space left on device" in capsys.readouterr().err
+    assert state(here) == {}
     assert not (here / "output").exists()
 
 

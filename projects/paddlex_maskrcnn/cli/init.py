@@ -81,11 +81,13 @@ def init(arguments: argparse.Namespace, *, force: bool = False) -> Path:
         given=source,
     )
     print(*drafted.lines, sep="\n")
-    with fresh_folder(folder, force=True) as fresh:
-        for name, text in drafted.files.items():
-            (fresh / name).write_text(text, encoding="utf-8")
-        page = as_page(drafted.inspection, drafted.parts, arguments.seed)
-        (fresh / PAGE).write_text(writable(page), encoding="utf-8")
+    page = as_page(drafted.inspection, drafted.parts, arguments.seed)
+    try:
+        with fresh_folder(folder, force=True) as fresh:
+            for name, text in {**drafted.files, PAGE: writable(page)}.items():
+                (fresh / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
     _tell(drafted, folder)
     return folder
 
