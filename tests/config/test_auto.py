@@ -258,8 +258,8 @@ def test_a_record_with_a_wrong_value(load):
 def test_the_largest_image(load, operators, area):
     lists = yaml.safe_dump({"train": [*operators, "Normalize"]}, default_flow_style=True).strip()
     text = "data: {transforms: " + lists.replace("\n", " ") + "}\n"
-    found = largest_area(load(text).experiment.data.transforms.train, FACTS)
-    assert found == pytest.approx(area, rel=1e-3)
+    result = largest_area(load(text).experiment.data.transforms.train, FACTS)
+    assert result == pytest.approx(area, rel=1e-3)
 
 
 def test_an_experiment_that_cannot_train(load):
@@ -276,7 +276,7 @@ def test_any_data_and_machine_gives_settings_that_can_train(load):
 
     draw = random.Random(0)
     asked = load().experiment
-    for _ in range(1500):
+    for _ in range(1000):
         facts = DataFacts(
             num_images=int(10 ** draw.uniform(0, 5)),
             short_side=10 ** draw.uniform(1, 4),

@@ -202,7 +202,7 @@ def test_learning_rate(batch, optimizer, rate):
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "known"),
+    ("optimizer", "expected"),
     [
         (None, True),
         ({"name": "AdamW"}, True),
@@ -210,8 +210,8 @@ def test_learning_rate(batch, optimizer, rate):
         ({}, False),
     ],
 )
-def test_optimizers_with_a_rule(optimizer, known):
-    assert rules.has_rate(optimizer) is known
+def test_optimizers_with_a_rule(optimizer, expected):
+    assert rules.has_rate(optimizer) is expected
 
 
 @pytest.mark.parametrize(("most", "k"), [(0, 100), (1, 100), (66, 100), (67, 150), (240, 400)])

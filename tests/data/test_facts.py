@@ -39,24 +39,24 @@ def test_sizes_are_shares_of_the_short_side(coco):
     dataset = coco([
         (200, 100, [(10, 0), (20, 0)]), (100, 400, [(50, 0)]), (300, 200, []), (40, 40, []),
     ])  # fmt: skip
-    found = data_facts(dataset)
-    assert found.num_images == 4
-    assert found.short_side == 100
-    assert found.small_object == pytest.approx(np.percentile([0.1, 0.2, 0.5], 10))
-    assert found.object_side == pytest.approx(12)
-    assert found.most_objects == 2
+    seen = data_facts(dataset)
+    assert seen.num_images == 4
+    assert seen.short_side == 100
+    assert seen.small_object == pytest.approx(np.percentile([0.1, 0.2, 0.5], 10))
+    assert seen.object_side == pytest.approx(12)
+    assert seen.most_objects == 2
 
 
 def test_crowd_regions_are_no_objects(coco):
-    found = data_facts(coco([(100, 100, [(50, 1), (60, 1)]), (100, 100, [(20, 0)])]))
-    assert found.most_objects == 1
-    assert found.small_object == pytest.approx(0.2)
+    seen = data_facts(coco([(100, 100, [(50, 1), (60, 1)]), (100, 100, [(20, 0)])]))
+    assert seen.most_objects == 1
+    assert seen.small_object == pytest.approx(0.2)
 
 
 def test_images_without_objects(coco):
-    found = data_facts(coco([(100, 100, [])]))
-    assert (found.num_images, found.small_object, found.most_objects) == (1, None, 0)
-    assert found.object_side is None
+    seen = data_facts(coco([(100, 100, [])]))
+    assert (seen.num_images, seen.small_object, seen.most_objects) == (1, None, 0)
+    assert seen.object_side is None
 
 
 def test_of_many_objects_some_are_looked_at(coco, monkeypatch):
@@ -70,6 +70,6 @@ def test_of_many_objects_some_are_looked_at(coco, monkeypatch):
         return read(self, index)
 
     monkeypatch.setattr(type(dataset.records), "__getitem__", noted)
-    found = data_facts(dataset)
+    seen = data_facts(dataset)
     assert sum(isinstance(index, int) for index in looked_at) == 4
-    assert found.small_object == pytest.approx(0.1)
+    assert seen.small_object == pytest.approx(0.1)

@@ -121,7 +121,7 @@ def open_images(loaded: LoadedExperiment, part: str) -> DetectionDataset:
     choice = getattr(loaded.experiment.data, part)
     if choice is None:
         keys = ", ".join(loaded.experiment.auto)
-        raise ValueError(f"data.{part} is missing: {keys} is auto and is chosen by its images")
+        raise ValueError(f"data.{part} is missing: its images decide what auto means ({keys})")
     with blamed(loaded, f"data.{part}"):
         return datasets.open_dataset(choice)
 

@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.print_config:
         from ..config.show import show
 
-        print(show(_as_far_as_known(loaded, arguments.num_gpus)), end="")
+        print(show(_with_auto(loaded, arguments.num_gpus)), end="")
         return 0
     require_detectron2()
     if arguments.num_gpus > 1 and not is_launched():
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     return _train(loaded, arguments)
 
 
-def _as_far_as_known(loaded: LoadedExperiment, processes: int) -> LoadedExperiment:
+def _with_auto(loaded: LoadedExperiment, processes: int) -> LoadedExperiment:
     """With values in place of `auto` where the data can be opened."""
     try:
         return preview_auto(loaded, {}, processes)
