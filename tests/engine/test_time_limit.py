@@ -123,10 +123,10 @@ def epoch_end(limit, tmp_path, values, patience=None):
 
 
 @pytest.mark.parametrize(
-    ("value", "kept", "waited"),
+    ("value", "written", "waited"),
     [(0.6, ["latest", ("latest", "best_model")], 0), (0.4, ["latest"], 0)],
 )
-def test_patience_counts_whole_epochs(tmp_path, monkeypatch, value, kept, waited):
+def test_patience_counts_whole_epochs(tmp_path, monkeypatch, value, written, waited):
     hook, saved, best = epoch_end(TimeLimit(5), tmp_path, [0.5, value], patience=1)
     progress = hook.trainer.progress
     progress.step, progress.epoch_is_done, progress.epoch = 8, True, 2
@@ -135,7 +135,7 @@ def test_patience_counts_whole_epochs(tmp_path, monkeypatch, value, kept, waited
     up_at(monkeypatch, 9)
     progress.step, progress.epoch_is_done, progress.epoch = 9, False, 3
     hook.after_step()
-    assert saved == kept
+    assert saved == written
     assert (best.value, best.waited) == (max(0.5, value), waited)
     assert progress.closed_epochs == 2
     assert hook.trainer.stop_reason.startswith("Stop training after")

@@ -58,7 +58,7 @@ def measure_pace(run: TrainingRun, seconds: float = 20.0) -> Pace:
 
     Args:
         run: fresh from `set_up`; thrown away afterwards.
-        seconds: for 3 to 22 steps; evaluation and loading may take a quarter of it each.
+        seconds: for the steps, of which there are 3 to 22; evaluation and loading get a quarter of it each.
 
     Raises:
         OutOfMemoryError: when the batch does not fit.
