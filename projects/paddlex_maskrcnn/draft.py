@@ -120,7 +120,7 @@ def draft(
     parts = [Part("train", dataset, [])]
     parts += [Part("eval", held_out.dataset, [])] if held_out else []
     inspection = inspect(parts, plan)
-    files = {}
+    files: dict[str, str] = {}
     if held_out is None:
         dealt = hold_out(inspection.scans[0], share, seed)
         train, held_out, files = _split(train, dealt, folder, seed)
