@@ -19,10 +19,12 @@ DECLARATIONS = {
 }
 # every YAML file is read with its limits
 YAML = "config.yaml_io"
+# the facts that a run chooses values by (`auto`)
+FACTS = "config.auto_rules"
 
 # room (longest prefix wins) -> (rooms of ours it may import, outside packages it may not)
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
-    "__init__": ({"requirements", "datasets", "det", "maskrcnn"}, HEAVY),
+    "__init__": ({"requirements", "datasets", "det", "maskrcnn", "cli.fit"}, HEAVY),
     "__main__": ({"cli"}, HEAVY),
     "requirements": (set(), HEAVY),
     "errors": (set(), HEAVY),
@@ -31,7 +33,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "progress": (set(), HEAVY),
     "config": ({"config"}, HEAVY),
     "config.translate": ({"config"}, HEAVY - {"detectron2"}),
-    "data": ({"data", "garbage_collection", "system", "progress", YAML} | DECLARATIONS, set()),
+    "data": (
+        {"data", "garbage_collection", "system", "progress", YAML, FACTS} | DECLARATIONS,
+        set(),
+    ),
     "modeling": ({"modeling"}, set()),
     "modeling.samplers": ({"modeling.registries"}, {"detectron2"}),
     "modeling.nms": ({"modeling.registries"}, {"detectron2"}),
@@ -63,6 +68,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "export": ({"export", "acceleration", "data", "inference", "modeling", "__init__"}, set()),
     "det": ({"maskrcnn", "config", "data", "inference", "report"}, HEAVY),
     "datasets": ({"data"}, HEAVY),
+    "draft": ({"config", "data", "system", "weights.choice"}, HEAVY),
     "cli": (
         {
             "cli",
@@ -81,6 +87,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "__init__",
             "maskrcnn",
             "serve",
+            "draft",
+            "weights.choice",
         }
         | {"requirements", "errors"},
         HEAVY,
@@ -241,7 +249,6 @@ def test_a_file_is_not_too_long():
 TESTS = Path(__file__).parent
 # modules that are tested in a file of another name
 TESTED_IN = {
-    "cli.experiment": "cli/test_evaluate.py",
     "cli.configs": "cli/test_parsing.py",
     "cli.predict_journal": "cli/test_predict.py",
     "cli.predict_run": "cli/test_predict.py",

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import datasets, det
+    from .cli.fit import fit
     from .maskrcnn import MaskRCNN, load_model
 
 __version__ = "0.1.0"
-__all__ = ["MaskRCNN", "__version__", "datasets", "det", "load_model"]
+__all__ = ["MaskRCNN", "__version__", "datasets", "det", "fit", "load_model"]
 
 _HOME = {
     "det": (".det", None),
     "datasets": (".datasets", None),
     "MaskRCNN": (".maskrcnn", "MaskRCNN"),
+    "fit": (".cli.fit", "fit"),
     "load_model": (".maskrcnn", "load_model"),
 }
 

@@ -275,6 +275,17 @@ def _is_shown() -> bool:
 
 
 @contextlib.contextmanager
+def no_log() -> Iterator[None]:
+    """Leave out our log lines while the block runs, as another one is going to say the same."""
+    before = _LOGGER.level
+    _LOGGER.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        _LOGGER.setLevel(before)
+
+
+@contextlib.contextmanager
 def run_log(save_dir: Path | None = None) -> Iterator[logging.Logger]:
     """Show our log lines on the screen while the block runs, and append them to save_dir/train.log.
 

@@ -64,7 +64,12 @@ class LabelMeDetection(DetectionDataset):
     def _read(self, params: LabelMeDetectionParams) -> Content:
         self.data_dir = params.data_dir
         labels = None if params.label_list is None else read_labels(params.label_list)
-        reading = Reading(f"LabelMe files of {params.data_dir!r}", boxes_expected=False)
+        reading = Reading(
+            f"LabelMe files of {params.data_dir!r}",
+            params.data_dir,
+            boxes_expected=False,
+            image_list=params.image_list,
+        )
         files = _read_files(Path(params.data_dir), reading.problems)
         if labels is None:
             labels = _labels_of(files, reading.problems)
@@ -74,7 +79,7 @@ class LabelMeDetection(DetectionDataset):
             pictures, lambda picture: _parse(picture.file, classes), params.exif
         )
         reading.problems.finish(params.skip_invalid)
-        return Content(params.data_dir, as_categories(labels), records)
+        return Content(params.data_dir, as_categories(labels), records, reading.names)
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,8 @@ def _pictures(
             problems.repair(title, f"{file.name}: imagePath {file.image_path!r}")
         number = len(pictures) + 1
         where = f"image {number} ({file.image_path!r} of {file.name})"
-        picture = LabelMePicture(str(path or data_dir / file.name), where, number, file)
+        path = path or data_dir / file.name
+        picture = LabelMePicture(str(path), where, number, file, file_name=file.image_path)
         pictures.append(replace(picture, is_guessed=title == FOUND_BY_NAME))
     return pictures
 
