@@ -15,7 +15,7 @@ any corner work; images that have their pixels in the json need no file.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -162,6 +162,19 @@ def _size_of(content: dict[str, Any]) -> Size | str | None:
             return f"{key} is {shown(value)}, a number of pixels is needed"
     height, width = sides
     return (height, width) if height and width else None  # 0 says nothing, as in VOC
+
+
+def class_names(paths: Sequence[Path]) -> set[str]:
+    """The labels of json files; those that cannot be read are passed over."""
+
+    def labels_in(path: Path) -> set[str]:
+        try:
+            shapes = read_json(path).get("shapes")
+            return {shape["label"] for shape in shapes if isinstance(shape["label"], str)}
+        except (UnusableFileError, AttributeError, KeyError, TypeError):
+            return set()
+
+    return set().union(*in_threads(labels_in, paths)) - NO_CLASSES
 
 
 def _labels_of(files: list[LabelMeFile], problems: Problems) -> list[str]:
