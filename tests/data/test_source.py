@@ -362,3 +362,11 @@ def test_words_that_only_contain_the_name_of_a_part(tmp_path):
         tmp_path, {"latest/a.png": ["dog"], "strain 1/b.png": ["cat"], "intervals/c.png": []}
     )
     assert [part.role for part in recognize(tmp_path).parts] == [""]
+
+
+def test_labelme_with_pictures_in_a_folder_of_their_own(tmp_path):
+    write_labelme(tmp_path / "json", {"a.png": ["dog"], "b.png": ["cat"]})
+    (tmp_path / "img").mkdir()
+    for path in (tmp_path / "json").glob("*.png"):
+        path.rename(tmp_path / "img" / path.name)
+    assert opened(recognize(tmp_path)) == {"": (2, 2)}

@@ -201,7 +201,13 @@ def _label_studio(files: SourceFiles) -> list[SourcePart]:
 
 def _labelme(files: SourceFiles) -> list[SourcePart]:
     paths = files.by_format["LabelMeDetection"]
-    return _of_folders("LabelMeDetection", files, lambda: labelme_class_names(paths))
+    parts = _of_folders("LabelMeDetection", files, lambda: labelme_class_names(paths))
+    folders = {path.parent for path in files.pictures}
+    if len(parts) == len(folders) == 1 and not folders & {path.parent for path in paths}:
+        # imagePath may be the name alone of a picture that lies in the folder for pictures
+        more = {"image_dir": str(next(iter(folders)))}
+        parts = [replace(part, arguments={**part.arguments, **more}) for part in parts]
+    return parts
 
 
 def _listed(kind: str, files: SourceFiles) -> list[SourcePart]:
