@@ -260,6 +260,8 @@ TESTED_IN = {
     "engine.failures": "engine/test_trainer.py",
     "engine.resume": "test_resume.py",
     "engine.train": "runs/test_kill_and_resume.py",
+    "data.source_files": "data/test_source.py",
+    "data.source_parts": "data/test_source.py",
     "data.datasets.label_studio_tasks": "data/datasets/test_label_studio.py",
     "errors": "cli/test_commands.py",
     "export.files": "export/test_network.py",

@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     workers = "processes that read images (default: half the cores, at most 8)"
     add("--num-workers", type=int, metavar="N", help=workers)
     add("--seed", type=int, default=0, help="which samples are shown (default: 0)")
-    about = "a folder, whose format and parts are recognised; or with --config: "
-    add_overrides(parser, about, "FOLDER | section.key=value")
+    about = "a folder, archive or annotation file, recognised as what it is; or with --config: "
+    add_overrides(parser, about, "SOURCE | section.key=value")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -86,7 +86,9 @@ def test_names_that_differ(tmp_path):
 
 def test_pictures_without_any_label_file(tmp_path):
     write_pictures(tmp_path, ["a.png", "b.png"])
-    with pytest.raises(DatasetError, match=r"no data.yaml, and of its 2 pictures none has a label"):
+    with pytest.raises(
+        DatasetError, match=r"of its 2 pictures \(a.png, b.png\) none has one of the 0 txt"
+    ):
         scan(tmp_path)
 
 

@@ -103,6 +103,13 @@ class DataYaml:
             raise DatasetError(f"{self.path}: no pictures in {split}: {', '.join(entries)}")
         return pictures
 
+    def has_pictures(self, split: str) -> bool:
+        """Whether a part has pictures; a path that leads to nothing is no error here."""
+        try:
+            return bool(self.pictures(split, Problems("")))
+        except DatasetError:
+            return False
+
     def _pictures_of(self, entry: str, split: str, problems: Problems) -> Iterator[Path]:
         path = self._existing(entry, split, problems)
         if leaves_folder(os.path.relpath(path, self.root)):

@@ -66,8 +66,9 @@ def scan(folder: Path) -> YoloFolder:
     result = YoloFolder(label_files=_label_files(pictures, texts, folder))
     if not result.label_files:
         raise DatasetError(
-            f"{str(folder)!r} has no data.yaml, and of its {len(pictures)} pictures none has a label file: "
-            "a.jpg needs a.txt beside it, or images/a.jpg needs labels/a.txt"
+            f"{str(folder)!r} has no data.yaml, and of its {len(pictures)} pictures{_first(pictures)} none "
+            f"has one of the {len(texts)} txt files{_first(texts)}: a.jpg needs a.txt beside it, or images/a.jpg "
+            "needs labels/a.txt"
         )
     labelled = {picture.parent for picture in result.label_files}
     for picture in pictures:
@@ -78,6 +79,11 @@ def scan(folder: Path) -> YoloFolder:
         result.names = {k: str(k) for k in _numbers(list(result.label_files.values()))}
         result.repaired.append((NUMBERS_AS_NAMES, str(folder)))
     return result
+
+
+def _first(paths: list[Path]) -> str:
+    names = ", ".join(path.name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
+    return f" ({names})" if names else ""
 
 
 def is_label_name(name: str) -> bool:
