@@ -61,7 +61,7 @@ def test_one_command_ends_with_a_model_and_a_page_and_is_not_lost(labelled, here
     model = pdx.fit(labelled, epochs=2, settings=SETTINGS)  # a notebook's cell run again
     assert "goes on" in capsys.readouterr().out
     assert same(weights(run / "best_model"), before)
-    assert model.labels == ["circle", "square", "triangle"] or model.labels
+    assert model.labels == (labelled / "labels.txt").read_text().split()
     picture = next(labelled.glob("*.jpg"))
     assert isinstance(model.predict(str(picture)), list)
 
@@ -83,15 +83,23 @@ def test_an_interrupted_run_goes_on_with_the_plan_it_began_with(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(hooks.EpochEnd, "after_step", after_step)
-    monkeypatch.setattr(command, "_budget", lambda training, deadline: Budget(20, 4.0, 1.0))
+
+    def short_plan(training, deadline, folder):
+        training.evaluate_on(folder / "train.txt")  # another list than the file's
+        return Budget(20, 4.0, 1.0)
+
+    monkeypatch.setattr(command, "_planned", short_plan)
     arguments = ["fit", str(labelled), "--minutes", "5", *SETTINGS]
     assert cli.main(arguments) == 130
     record = here / "output/photos/run/config.yaml"
     planned = read(record)[0]["train"]
     assert planned["num_epochs"] == 2  # of 2 steps each, and 3 evaluations at most
-    monkeypatch.setattr(command, "_budget", lambda training, deadline: Budget(900, 4.0, 1.0))
+    monkeypatch.setattr(
+        command, "_planned", lambda training, deadline, folder: Budget(900, 4.0, 1.0)
+    )
     assert cli.main(arguments) == 0
     assert "goes on" in capsys.readouterr().out
+    assert read(record)[0]["data"]["eval"]["image_list"].endswith("train.txt")
     resumed = read(record)[0]["train"]
     for name in (
         "num_epochs",
@@ -151,24 +159,50 @@ def test_contradictions(labelled, here, capsys):
     assert not (here / "output").exists()
 
 
-def training_of(per_step, per_image, images):
-    pace = SimpleNamespace(seconds_per_step=per_step, seconds_per_image=per_image)
-    return SimpleNamespace(
-        datasets={"eval": SimpleNamespace(num_samples=images)}, pace=lambda seconds: pace
-    )
+class FakeTraining:
+    """A run whose steps and evaluations take a time that is given."""
+
+    takes_a_list = True
+
+    def __init__(self, per_step, per_image, images):
+        self._pace = SimpleNamespace(seconds_per_step=per_step, seconds_per_image=per_image)
+        self.num_held_out, self.pictures = images, None
+        names = [f"{k}.jpg" for k in range(images)]
+        self.datasets = {"eval": SimpleNamespace(image_names=lambda: names)}
+
+    def pace(self, seconds):
+        return self._pace
+
+    def show(self, most):
+        self.pictures = most
+
+    def evaluate_on(self, file):
+        self.listed = file.read_text().split()
+        self.num_held_out = len(self.listed)
 
 
-def test_the_time_that_is_left_is_planned():
-    deadline = time.monotonic() + 600
-    budget = command._budget(training_of(2.0, 0.5, 20), deadline)
+def test_the_time_that_is_left_is_planned(tmp_path):
+    training = FakeTraining(2.0, 0.5, 20)
+    budget = command._planned(training, time.monotonic() + 600, tmp_path)
     assert budget.seconds_per_step == 2.0
     assert budget.seconds_per_evaluation == 10.0
     assert 560 < budget.seconds_left < 580  # some for pictures and page
+    assert training.pictures >= 8
+    assert not list(tmp_path.iterdir())
 
 
-def test_no_time_is_left():
+def test_an_evaluation_that_takes_too_long_is_of_some_images(tmp_path, capsys):
+    training = FakeTraining(15.0, 10.0, 44)
+    budget = command._planned(training, time.monotonic() + 300, tmp_path)
+    assert training.listed == ["0.jpg", "8.jpg", "17.jpg", "26.jpg", "35.jpg"]
+    assert budget.seconds_per_evaluation == 50
+    assert training.pictures == 1
+    assert "5 of them are evaluated" in capsys.readouterr().out
+
+
+def test_no_time_is_left(tmp_path):
     with pytest.raises(ValueError, match="the time is over before the first step"):
-        command._budget(training_of(2.0, 0.5, 20), time.monotonic() - 1)
+        command._planned(FakeTraining(2.0, 0.5, 20), time.monotonic() - 1, tmp_path)
 
 
 def test_a_minute_is_not_all_for_the_page():

@@ -33,6 +33,7 @@ CONFIG = "config.yaml"
 # options -> defaults, of those that count when the experiment is drafted
 _WHEN_DRAFTED = {"val": 0.2, "seed": 0, "type": None, "skip_invalid": False}
 _TRIAL_SECONDS, _SHARE_OF_TRIAL = 20.0, 0.05  # of the time
+_SHARE_OF_EVALUATION, _SHARE_OF_PICTURES = 0.2, 0.05  # of the time, at most
 _SHARE_OF_PAGE, _SECONDS_OF_PAGE = 0.03, 10.0  # of the time, for pictures and page at the end
 
 
@@ -189,7 +190,11 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
     loaded = _with_weights(loaded, folder_of(train) / CONFIG if goes_on else None)
     command = shlex.join(["paddlex-maskrcnn", "check", "--config", str(config)])
     training = Training(loaded, command)
-    budget = _budget(training, deadline) if deadline is not None and not goes_on else None
+    budget = None
+    if goes_on:
+        _evaluate_as_before(training, folder_of(train) / CONFIG)
+    elif deadline is not None:
+        budget = _planned(training, deadline, config.parent)
     if deadline is not None:
         training.limit(_minutes_left(deadline))
     run_dir = training.run(budget).save_dir
@@ -226,22 +231,55 @@ def _with_weights(loaded: LoadedExperiment, record: Path | None) -> LoadedExperi
     return replace(loaded, experiment=replace(experiment, train=train, reasons=reasons))
 
 
-def _budget(training: Training, deadline: float) -> Budget:
-    """How many seconds there are for steps and evaluations, and what each takes here."""
+def _planned(training: Training, deadline: float, folder: Path) -> Budget:
+    """How many seconds there are for steps and evaluations, and what each takes here.
+
+    Where the held-out images are too many or too crowded for the time, some of them are evaluated.
+
+    Args:
+        folder: of the experiment, for the list of these.
+    """
     from ..config.auto_rules import Budget
 
     left = deadline - time.monotonic()
     if left <= 0:
         raise ValueError("the time is over before the first step: give more minutes")
     pace = training.pace(min(_TRIAL_SECONDS, _SHARE_OF_TRIAL * left))
-    held_out = training.datasets.get("eval")
-    evaluation = pace.seconds_per_image * held_out.num_samples if held_out else 0.0
-    left = 60 * _minutes_left(deadline)
+    left, images = 60 * _minutes_left(deadline), training.num_held_out
+    training.show(max(1, int(_SHARE_OF_PICTURES * left / max(pace.seconds_per_image, 1e-9))))
+    most = max(1, int(_SHARE_OF_EVALUATION * left / max(pace.seconds_per_image, 1e-9)))
+    if most < images and training.takes_a_list:
+        file = folder / f"val_{most}.txt"
+        names = training.datasets["eval"].image_names()
+        file.write_text("".join(f"{name}\n" for name in _spread(names, most)), encoding="utf-8")
+        training.evaluate_on(file)
+        minutes = pace.seconds_per_image * images / 60
+        print(
+            f"to evaluate all {images} held-out images takes {minutes:.1f} minutes: {most} of them are "
+            f"evaluated ({file})"
+        )
+    evaluation = pace.seconds_per_image * training.num_held_out
     print(
         f"a step takes {pace.seconds_per_step:.2f} s here, an evaluation {evaluation:.0f} s; "
         f"{left / 60:.1f} minutes are left for both"
     )
     return Budget(left, pace.seconds_per_step, evaluation)
+
+
+def _spread(names: Sequence[str], count: int) -> list[str]:
+    """So many of them, at equal distances."""
+    return [names[k * len(names) // count] for k in range(count)]
+
+
+def _evaluate_as_before(training: Training, record: Path) -> None:
+    """The held-out images of the run that goes on, which its time may have limited."""
+    from ..config.yaml_io import read
+
+    before = (read(record)[0].get("data") or {}).get("eval") or {}
+    choice = training.loaded.experiment.data.eval
+    now = getattr(choice.arguments, "image_list", None) if choice else None
+    if isinstance(before, dict) and training.takes_a_list and before.get("image_list") != now:
+        training.evaluate_on(before.get("image_list"))
 
 
 def _minutes_left(deadline: float) -> float:
