@@ -34,6 +34,13 @@ def test_both_kinds_are_read(saved):
     assert pdx.load_model(saved).labels
 
 
+def test_the_details_of_its_evaluation_may_be_taken_away(saved):
+    """They can be larger than the weights; the model does not need them."""
+    (saved / "eval_details.json").unlink()
+    assert damage_of(saved) == ""
+    assert pdx.load_model(saved).labels
+
+
 class RunsCode:
     def __reduce__(self):
         return os.mkdir, ("/nowhere/at/all",)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -255,7 +256,7 @@ def _evaluator(run: TrainingRun) -> Callable[[], EpochResult] | None:
                 losses = validation_losses(
                     run.network, dataset, run.eval_transforms, run.params.seed
                 )
-        return evaluation, losses
+        return EpochResult(evaluation, losses, partial(evaluation.write_details, dataset=dataset))
 
     return evaluate
 

@@ -1,5 +1,7 @@
 """A saved model: `model.pth`, `model.yml`, `state.pth` and, written last, `.success`.
 
+Of an evaluated epoch `eval_details.json` too.
+
 Everything is written into a directory of a temporary name, brought to the disk and renamed, so that a
 directory that bears the final name is complete, whenever the process or the machine stops. `.success` is
 empty in PaddleX; here it holds the sizes of the files, by which a file that was cut off later is seen.
@@ -14,7 +16,7 @@ import platform
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ import torchvision
 
 from .. import __version__
 from ..config.yaml_io import dump, read
+from ..metrics.evaluation import EVAL_DETAILS
 from .network import ModelCard, Network, build_network
 
 SUCCESS = ".success"
@@ -37,6 +40,7 @@ def save_model_directory(
     *,
     experiment: dict[str, Any] | None = None,
     state: dict[str, Any] | None = None,
+    evaluated: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a model directory, replacing one of that name only when the new one is complete.
 
@@ -45,6 +49,7 @@ def save_model_directory(
         network: weights and card.
         experiment: the resolved experiment, for the record.
         state: what resuming needs, of tensors and plain values; without it none is written.
+        evaluated: writes EVAL_DETAILS, what an evaluation of the network found, to a path.
     """
     unfinished = _begin(directory)
     unfinished.mkdir(parents=True)
@@ -53,6 +58,8 @@ def save_model_directory(
         torch.save(state, unfinished / STATE)
     card = {**_origin(), **network.card.as_plain(), "experiment": experiment}
     (unfinished / CARD).write_text(dump(card), encoding="utf-8")
+    if evaluated is not None:
+        evaluated(unfinished / EVAL_DETAILS)
     _finish(unfinished, directory)
 
 
@@ -205,7 +212,8 @@ def _begin(directory: Path) -> Path:
 def _finish(unfinished: Path, final: Path) -> None:
     """Bring a directory to the disk and give it its name; killed in between, the former one is `.old`."""
     files = [path for path in unfinished.rglob("*") if path.is_file()]
-    sizes = {path.name: path.stat().st_size for path in files}
+    # the details of an evaluation may be taken away, which leaves a whole model
+    sizes = {path.name: path.stat().st_size for path in files if path.name != EVAL_DETAILS}
     for path in (*files, unfinished):
         _sync(path)
     # as in PaddleX, but last: what it names is on the disk
