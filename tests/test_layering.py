@@ -22,7 +22,7 @@ YAML = "config.yaml_io"
 
 # room (longest prefix wins) -> (rooms of ours it may import, outside packages it may not)
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
-    "__init__": ({"requirements", "datasets", "det", "maskrcnn"}, HEAVY),
+    "__init__": ({"requirements", "datasets", "det", "maskrcnn", "compat"}, HEAVY),
     "__main__": ({"cli"}, HEAVY),
     "requirements": (set(), HEAVY),
     "errors": (set(), HEAVY),
@@ -52,7 +52,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "metrics": ({"metrics", "garbage_collection"}, {"detectron2", "torch", "torchvision", "cv2"}),
     "report": ({"report", "data", "metrics", YAML}, {"detectron2", "torch"}),
     "maskrcnn": (
-        {"config", "data", "engine", "inference", "export", "metrics"},
+        {"config", "data", "engine", "inference", "export", "metrics", "__init__"},
         {"detectron2", "torch"},
     ),
     "serve": (
@@ -61,11 +61,20 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "serve.limits": (set(), HEAVY | {"fastapi"}),  # the command line reads it
     "export": ({"export", "acceleration", "data", "inference", "modeling", "__init__"}, set()),
-    "det": ({"maskrcnn", "config", "data", "inference", "report"}, HEAVY),
-    "datasets": ({"data"}, HEAVY),
+    "det": ({"maskrcnn", "config", "data", "inference", "report", "compat.refused"}, HEAVY),
+    "datasets": ({"data", "compat.refused", "compat.analysis"}, HEAVY),
+    # PaddleX's other names; nothing but the places where PaddleX has them and the command line asks here
+    "compat": (
+        {"compat", "maskrcnn", "datasets", "config", "data", "inference", "export", "report"}
+        | {"weights.download"},
+        set(),
+    ),
+    "compat.refused": (set(), HEAVY),
+    "compat.command": (set(), HEAVY),
     "cli": (
         {
             "cli",
+            "compat.command",
             "config",
             "data",
             "datasets",

@@ -31,6 +31,7 @@ from .network import ModelCard, Network, build_network
 
 SUCCESS = ".success"
 WEIGHTS, CARD, STATE = "model.pth", "model.yml", "state.pth"
+GRAPH = "model.onnx"  # in place of the weights, of an exported model
 _UNFINISHED, _OLD = ".unfinished", ".old"
 
 
@@ -60,6 +61,26 @@ def save_model_directory(
     (unfinished / CARD).write_text(dump(card), encoding="utf-8")
     if evaluated is not None:
         evaluated(unfinished / EVAL_DETAILS)
+    _finish(unfinished, directory)
+
+
+def save_exported_model(
+    directory: Path, network: Network, write_graph: Callable[[Path], None]
+) -> None:
+    """Write the folder of an exported model: its graph and its card, whose status is Infer.
+
+    Args:
+        write_graph: writes the file of a path.
+    """
+    unfinished = _begin(directory)
+    unfinished.mkdir(parents=True)
+    try:
+        write_graph(unfinished / GRAPH)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    card = {**_origin(), "status": "Infer", **network.card.as_plain()}
+    (unfinished / CARD).write_text(dump(card), encoding="utf-8")
     _finish(unfinished, directory)
 
 
@@ -94,15 +115,28 @@ def load_model_directory(directory: Path, device: str) -> Network:
     return network
 
 
-def read_card(directory: Path) -> ModelCard:
+def is_exported(directory: Path) -> bool:
+    """Whether a folder is one of `save_exported_model`."""
+    return (directory / GRAPH).is_file() and not (directory / WEIGHTS).exists()
+
+
+def read_card(directory: Path, model: str = WEIGHTS) -> ModelCard:
     """The card of a complete model directory.
+
+    Args:
+        model: what the model itself is in, WEIGHTS or GRAPH.
 
     Raises:
         ValueError: when it is no complete model directory, or the card is not ours.
     """
     if not directory.is_dir():
         raise ValueError(f"there is no model directory {directory}")
-    for name in (CARD, WEIGHTS, SUCCESS):
+    if model == WEIGHTS and is_exported(directory):
+        raise ValueError(
+            f"{directory} is an exported model, without weights to train or evaluate: predict with "
+            "pdx.deploy.Predictor, or name the model directory it was exported from"
+        )
+    for name in (CARD, model, SUCCESS):
         if not (directory / name).is_file():
             raise ValueError(f"{directory} is not a complete saved model: {name} is missing")
     for name, size in _recorded_sizes(directory).items():
