@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("out", type=Path, metavar="OUT", help="coco: the json; others: a new folder")
     images = "put the pictures beside the annotations; coco leaves them where they are otherwise"
     add("--images", choices=("copy", "symlink"), help=images)
-    folder = "coco with --images: their folder, from which names in the json start (default: the json's)"
+    folder = (
+        "coco with --images: their folder, from which names in the json start (default: the json's)"
+    )
     add("--images-to", type=Path, metavar="DIR", help=folder)
     add("--force", action="store_true", help="replace files of the same names")
 

@@ -195,7 +195,7 @@ def _open_metrics(run: TrainingRun, run_id: str) -> MetricsLog:
     params, save_dir = run.params, Path(run.params.save_dir)
     writers = open_loggers(params.loggers, save_dir, run_id, run.settings)
     if params.use_vdl:
-        writers += open_visualdl(save_dir / "vdl_log")
+        writers += open_visualdl(save_dir / "vdl_log", run.progress.steps_per_epoch)
     return MetricsLog(save_dir, run.progress, writers)
 
 
