@@ -113,4 +113,4 @@ class _PaddleXModules:
 
 
 # last: asked for what nobody else finds
-sys.meta_path.append(_PaddleXModules)  # type: ignore[arg-type]
+sys.meta_path.append(_PaddleXModules)

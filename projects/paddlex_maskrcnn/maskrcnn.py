@@ -389,7 +389,7 @@ def load_model(
         ValueError: when it is no complete model directory, or the weights cannot be had.
     """
     if not isinstance(device, str):
-        device, fixed_input_shape = "auto", device
+        fixed_input_shape, device = device, "auto"
     name, chosen = str(model_dir), choose_device(device)
     published = is_published(name)
     if published:

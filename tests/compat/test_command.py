@@ -46,6 +46,7 @@ def test_from_labelled_pictures_to_parts(tmp_path, capsys):
     assert cli.main([*command.split(), "--force"]) == 0
 
 
+@pytest.mark.long
 def test_export(tmp_path):
     saved = save_untrained(tmp_path / "saved")
     command = f"--export_inference --model_dir {saved} --save_dir {tmp_path / 'out'}"

@@ -66,8 +66,13 @@ class Predictor:
             ValueError: when it is no complete folder.
             ModuleNotFoundError: for an exported model without onnxruntime.
         """
-        given = {"use_mkl": use_mkl, "use_trt": use_trt, "use_glog": use_glog}
-        given |= {"memory_optimize": memory_optimize, "max_trt_batch_size": max_trt_batch_size}
+        given = {
+            "use_mkl": use_mkl,
+            "use_trt": use_trt,
+            "use_glog": use_glog,
+            "memory_optimize": memory_optimize,
+            "max_trt_batch_size": max_trt_batch_size,
+        }
         idle = [name for name, value in given.items() if value != _PADDLES_OWN[name]]
         if idle:
             logger.warning("Predictor: without effect here: %s", ", ".join(idle))
@@ -119,7 +124,7 @@ def open_exported(folder: Path) -> Network:
             "the model directory it was exported from, which runs without",
             name="onnxruntime",
         )
-    return Network(_Graph(folder / GRAPH, card.params.score_threshold), card)  # type: ignore[arg-type]
+    return Network(_Graph(folder / GRAPH, card.params.score_threshold), card)
 
 
 class _Graph:

@@ -122,9 +122,9 @@ def _coco(
         write_file(out, json.dumps(content, ensure_ascii=False), force)
         return f"CocoDetection({root!r}, {str(out)!r})"
     bare = names_for(dataset.records)
-    root = image_dir or out.parent
+    start = image_dir or out.parent
     names = {number: name if image_dir else f"images/{name}" for number, name in bare.items()}
-    targets = {number: root / name for number, name in names.items()}
+    targets = {number: start / name for number, name in names.items()}
     for record in dataset.records:
         target = targets[record["image_id"]]
         keep_apart(target, [record["file_name"]])
@@ -135,4 +135,4 @@ def _coco(
         target = targets[record["image_id"]]
         target.unlink(missing_ok=True)
         put(record["file_name"], target, images)
-    return f"CocoDetection({str(root)!r}, {str(out)!r})"
+    return f"CocoDetection({str(start)!r}, {str(out)!r})"
