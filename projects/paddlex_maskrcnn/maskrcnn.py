@@ -223,12 +223,12 @@ class MaskRCNN:
         return self._predict(img_file_list, transforms, options)
 
     def save_model(self, save_dir: str | os.PathLike[str]) -> None:
-        """Write a model directory that `load_model` reads.
+        """Write a model directory that `load_model` reads; a model that is there is replaced.
 
         Raises:
-            ValueError: when there is no trained network.
+            ValueError: when there is no trained network, or something else is in that folder.
         """
-        save_model_directory(Path(save_dir), self._network("save_model"))
+        save_model_directory(Path(save_dir).absolute(), self._network("save_model"))
 
     def export(self, path: str | os.PathLike[str], to: str = "onnx", **options: Any) -> Report:
         """Write the network as one file that runs without Detectron2, and compare the two.
@@ -258,7 +258,8 @@ class MaskRCNN:
         """
         from .export.exporting import export_model_directory  # needed here only
 
-        return export_model_directory(self._network("export_inference_model"), Path(save_dir))
+        network = self._network("export_inference_model")
+        return export_model_directory(network, Path(save_dir).absolute())
 
     @property
     def labels(self) -> list[str] | None:
@@ -288,7 +289,7 @@ class MaskRCNN:
     def __getattr__(self, name: str) -> Any:
         """The constructor's arguments, which PaddleX's model has as attributes: `backbone` and so on."""
         params = self.__dict__.get("params")
-        if name.startswith("_") or params is None or not hasattr(params, name):
+        if params is None or name not in ModelParams.__dataclass_fields__:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}", name=name)
         return getattr(params, name)
 

@@ -14,16 +14,46 @@ ROW = re.compile(r"^\| `([^`]+)` \| (\w+) \| *(.*?) *\|$", re.MULTILINE)
 ROWS = {name: (status, note) for name, status, note in ROW.findall(PAGE.read_text("utf-8"))}
 
 # of PaddleX 1.3's document and tutorials, what concerns MaskRCNN
-DOCUMENTED = """
-    pdx.det.MaskRCNN model.train model.evaluate model.predict model.batch_predict model.save_model
-    model.export_inference_model model.get_model_info pdx.load_model pdx.det.visualize
-    pdx.det.draw_pr_curve pdx.det.coco_error_analysis pdx.det.paste_objects pdx.det.transforms
-    pdx.datasets.CocoDetection pdx.datasets.VOCDetection pdx.datasets.EasyDataDet pdx.datasets.analysis
-    pdx.transforms.visualize pdx.cv.datasets pdx.cv.models pdx.cv.transforms pdx.deploy.Predictor
-    pdx.utils.download_and_decompress pdx.log_level pdx.env_info pdx.slim pdx.interpret pdx.cls pdx.seg
-    model.num_classes model.backbone model.anchor_sizes model.model_type model.status
-    model.completed_epochs model.eval_metrics model.fixed_input_shape
-""".split()
+DOCUMENTED = [
+    "pdx.det.MaskRCNN",
+    "model.train",
+    "model.evaluate",
+    "model.predict",
+    "model.batch_predict",
+    "model.save_model",
+    "model.export_inference_model",
+    "model.get_model_info",
+    "pdx.load_model",
+    "pdx.det.visualize",
+    "pdx.det.draw_pr_curve",
+    "pdx.det.coco_error_analysis",
+    "pdx.det.paste_objects",
+    "pdx.det.transforms",
+    "pdx.datasets.CocoDetection",
+    "pdx.datasets.VOCDetection",
+    "pdx.datasets.EasyDataDet",
+    "pdx.datasets.analysis",
+    "pdx.transforms.visualize",
+    "pdx.cv.datasets",
+    "pdx.cv.models",
+    "pdx.cv.transforms",
+    "pdx.deploy.Predictor",
+    "pdx.utils.download_and_decompress",
+    "pdx.log_level",
+    "pdx.env_info",
+    "pdx.slim",
+    "pdx.interpret",
+    "pdx.cls",
+    "pdx.seg",
+    "model.num_classes",
+    "model.backbone",
+    "model.anchor_sizes",
+    "model.model_type",
+    "model.status",
+    "model.completed_epochs",
+    "model.eval_metrics",
+    "model.fixed_input_shape",
+]
 
 
 def is_there(name):

@@ -1,4 +1,4 @@
-"""Scripts with the calls of PaddleX 1.3's three Mask R-CNN tutorials, and of its guide, run after changing imports.
+"""Scripts with the calls of PaddleX 1.3's three Mask R-CNN tutorials, and of its guide: imports alone change.
 
 Their data set comes from a site on this machine, and networks and images are small; nothing else is changed.
 """

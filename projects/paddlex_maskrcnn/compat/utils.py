@@ -65,6 +65,7 @@ def decompress(fname: StrPath, path: StrPath | None = None) -> None:
     shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
     try:
         unpack(archive, temporary)
+        # hidden are the notes of `unpack`, and what macOS leaves
         entries = sorted(entry.name for entry in temporary.iterdir() if entry.name[0] != ".")
         taken = [name for name in entries if (folder / name).exists()]
         if taken:

@@ -237,7 +237,17 @@ def finish_interrupted_saves(folder: Path) -> None:
 
 
 def _begin(directory: Path) -> Path:
-    """The temporary name of a directory that is going to be written; nothing bears it."""
+    """The temporary name of a directory that is going to be written; nothing bears it.
+
+    Raises:
+        ValueError: when something else than a model would have to make room.
+    """
+    is_free = not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
+    if not is_free and not (directory / CARD).is_file():
+        raise ValueError(
+            f"{directory} is there and is no saved model: name a folder that does not exist, or an empty "
+            "one; nothing was written"
+        )
     unfinished = directory.with_name(f".{directory.name}{_UNFINISHED}")
     shutil.rmtree(unfinished, ignore_errors=True)
     return unfinished
