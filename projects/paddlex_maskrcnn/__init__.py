@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import datasets, det
+    from .cli.fit import fit
     from .compat import cv, deploy, transforms, utils
     from .maskrcnn import MaskRCNN, load_model
 
@@ -28,6 +29,7 @@ __all__ = [
     "deploy",
     "det",
     "env_info",
+    "fit",
     "load_model",
     "log_level",
     "transforms",
@@ -41,6 +43,7 @@ _HOME = {
     "det": (".det", None),
     "datasets": (".datasets", None),
     "MaskRCNN": (".maskrcnn", "MaskRCNN"),
+    "fit": (".cli.fit", "fit"),
     "load_model": (".maskrcnn", "load_model"),
     "cv": (".compat.cv", None),
     "deploy": (".compat.deploy", None),

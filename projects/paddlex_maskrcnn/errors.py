@@ -34,6 +34,10 @@ class TrainingTroubleError(RuntimeError):
     """Training cannot go on for a reason outside of the program; the message says what to do."""
 
 
+class OutOfMemoryError(TrainingTroubleError):
+    """The device has not enough memory for a step; a smaller batch may fit."""
+
+
 def lost_process(error: RuntimeError) -> TrainingTroubleError | None:
     """The error to raise instead of torch's when another process of this run is gone; else None."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not _LOST_PEER.search(str(error)):

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .config import signatures
+from .config.auto import refuse_open
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
 from .config.show import as_plain, section_as_plain
 from .config.signature import from_checked, takes_params
 from .data.datasets.base import DetectionDataset, check_dataset
 from .data.transforms import Compose
 from .engine.fingerprint import name_of_optimizer
-from .engine.logs import run_log
+from .engine.logs import no_log, run_log
 from .engine.setup import CHECK_COMMAND, TrainingRun, set_up
 from .engine.train import DryRun, dry_run, train
+from .engine.trial import Pace, largest_batch, measure_pace
 from .inference.evaluate import evaluate_network
 from .inference.interop import is_of_paddlex, open_paddlex
 from .inference.model_directory import load_model_directory, save_model_directory
@@ -83,7 +85,11 @@ class MaskRCNN:
         Args:
             given: names of the parameters that the file sets, for warnings about idle settings.
             check_command: what the user can type to see all that is wrong with the file's data.
+
+        Raises:
+            RuntimeError: when a value is still `auto`.
         """
+        refuse_open(experiment)
         model = from_checked(cls, experiment.model, given)
         model._experiment, model._check_command = experiment, check_command
         return model
@@ -103,13 +109,33 @@ class MaskRCNN:
             for sentence in params.without_effect(given):
                 logger.warning(sentence)
             run = self._set_up(self._from_loaded(params, given))
-            self.best_evaluation = train(run, self._record(params))
+            reasons = self._experiment.reasons if self._experiment else {}
+            self.best_evaluation = train(run, self._record(params), reasons)
         self.network, self.save_dir = run.network, Path(run.params.save_dir)
 
     @takes_params(TrainParams, like=signatures.Train)
     def dry_run(self, params: TrainParams, given: Collection[str]) -> DryRun:
         """Build all that `train` would, take one step, write nothing; tells steps, memory, pace."""
         return dry_run(self._set_up(self._from_loaded(params, given), writes=False))
+
+    def pace(self, params: TrainParams, seconds: float = 20.0) -> tuple[int, Pace]:
+        """What steps and evaluations of `train` are going to take, from a trial that leaves nothing behind.
+
+        Args:
+            params: the arguments of `train`, checked.
+            seconds: that the trial takes, about.
+
+        Returns:
+            the largest batch that fits into memory, of those in `params`, its half, and so on; its pace.
+        """
+        params = self._from_loaded(params, ())
+
+        def measured(batch_size: int) -> Pace:
+            tried = replace(params, train_batch_size=batch_size)
+            return measure_pace(self._set_up(tried, writes=False), seconds)
+
+        with no_log():  # the run that follows says the same
+            return largest_batch(params.train_batch_size, measured)
 
     @takes_params(EvaluateParams, like=signatures.Evaluate)
     def evaluate(self, params: EvaluateParams, given: Collection[str]) -> Any:

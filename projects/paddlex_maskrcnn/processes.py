@@ -60,6 +60,13 @@ def _of_this_start(store: dist.Store) -> dist.Store:
     return dist.PrefixStore(f"start_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
+def gpu_memory_gib() -> float | None:
+    """Memory of the GPU that this process uses; None without."""
+    if not torch.cuda.is_available():
+        return None
+    return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**30
+
+
 def is_main() -> bool:
     """Whether this process writes files and log lines."""
     return comm.is_main_process()

@@ -25,6 +25,14 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def may_have_gpu() -> bool:
+    """False where Linux has no device of a GPU's driver; torch, which takes seconds to load, is sure."""
+    if sys.platform != "linux":
+        return True
+    devices = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA, Windows' Linux, AMD
+    return any(os.path.exists(device) for device in devices)
+
+
 def peak_process_memory() -> int:
     """The largest memory of this process so far, in bytes; 0 where the system does not say."""
     if resource is None:

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import pytest
 
@@ -52,10 +53,21 @@ def test_a_folder(check, flawed, tmp_path):
     assert {"train", "eval"} <= parts
 
 
+def test_an_archive_and_a_file(check, flawed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = flawed.files["train"].parent
+    archive = shutil.make_archive("set", "zip", folder.parent, folder.name)
+    for source in (archive, flawed.files["train"]):
+        status, told, _ = check(source, "--html", "a.html", "--fail-on", "never")
+        assert status == 0
+        assert told.startswith(f"{source} is COCO: ")
+    assert (tmp_path / "set_unpacked" / folder.name).is_dir()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "'nothing' is not a folder"),
+        (["nothing"], "there is no file or folder 'nothing'"),
         ([".", "--data-dir", "x"], "is recognised as a whole: leave out --data-dir"),
         (["a=b"], "check needs a folder, --config FILE, or"),
         ([".", "--type", "CocoDetektion"], "did you mean 'CocoDetection'"),

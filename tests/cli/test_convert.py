@@ -178,7 +178,7 @@ def test_what_a_format_has_no_words_for_is_counted(tmp_path, convert):
         (["--from", "coco", "gone.json", "--to", "yolo", "out"], "ann_file 'gone.json': missing"),
         (["--from", "yolo", "gone.yaml", "--to", "coco", "out"], "data_yaml 'gone.yaml': missing"),
         (["--from", "labelme", "gone", "--to", "coco", "out"], "data_dir 'gone' is not a folder"),
-        (["--from", "voc", "gone", "--to", "coco", "out"], "label_list 'gone/labels.txt': missing"),
+        (["--from", "voc", "gone", "--to", "coco", "out"], "data_dir 'gone' is not a folder"),
     ],
 )
 def test_mistakes_end_with_one_message(convert, arguments, fragment, monkeypatch, tmp_path):

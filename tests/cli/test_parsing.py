@@ -24,7 +24,7 @@ def test_version(capsys):
 
 @pytest.mark.parametrize(
     ("word", "answer"),
-    [("trian", "did you mean 'train'?"), ("xyz", "choose one of train, predict,")],
+    [("trian", "did you mean 'train'?"), ("xyz", "choose one of fit, init, train,")],
 )
 def test_a_command_that_does_not_exist(word, answer, capsys):
     with pytest.raises(SystemExit) as caught:

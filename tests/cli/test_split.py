@@ -1,6 +1,7 @@
 """``split``: parts of a COCO json, complete and unchanged apart from being parts."""
 
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -277,3 +278,14 @@ def test_predictions_are_a_data_set(tiny_coco, tmp_path, command, monkeypatch):
         command("split", predictions, tmp_path / "parts", "--data-dir", ".", "--val", "0.5")
     )
     assert num_objects(parts) == num_objects([whole])
+
+
+def test_an_archive(tiny_coco, tmp_path, command, monkeypatch):
+    """It is unpacked once beside, in a folder of its name."""
+    monkeypatch.chdir(tmp_path)
+    command("convert", tiny_coco.ann_file, "--data-dir", tiny_coco.data_dir, "--to", "yolo", "set")
+    shutil.make_archive("set", "zip", ".", "set")
+    for _ in range(2):
+        lines = command("split", "set.zip", "parts", "--val", "0.5", "--force")
+        assert "set.zip is unpacked into set_unpacked" in lines
+        assert [part.num_samples for part in read_as_said(lines)] == [2, 2]

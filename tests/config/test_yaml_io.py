@@ -106,6 +106,51 @@ def test_lines_of_keys(tmp_path):
     assert lines["model.sizes[1]"] == 4
 
 
+COMMENTED = """# a header
+a: 1   # first
+b: "x # y"  #second
+c: [1,   # of a list
+    2]
+d: |
+  text  # of the text
+e:  # of what follows
+  # alone in its line
+  - x#y
+  - it's  # an entry
+f: two
+  lines  # after both
+"""
+
+
+def test_comments_behind_values(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(COMMENTED)
+    assert yaml_io.comments_of(path) == {
+        2: "first", 3: "second", 4: "of a list", 8: "of what follows", 11: "an entry",
+        13: "after both",
+    }  # fmt: skip
+
+
+def test_comments_are_written_behind_keys(tmp_path):
+    content = {"a": 1, "b": [{"c": [2, 3], "d": 4}], "e": []}
+    comments = {
+        "a": "x: y # z",
+        "b[0].c": "two",
+        "b[0].d": "'three",
+        "e": "{four",
+        "f": "of no key",
+    }
+    path = tmp_path / "x.yaml"
+    path.write_text(yaml_io.dump_with_comments(content, comments))
+    again, lines = yaml_io.read(path)
+    assert again == content
+    by_line = yaml_io.comments_of(path)
+    del comments["f"]
+    assert {
+        key: by_line[line] for key, line in lines.items() if line in by_line and key in comments
+    } == comments
+
+
 def test_tuples_of_paddlex_are_lists():
     assert yaml_io.load("a: !!python/tuple [1, 2]") == {"a": [1, 2]}
 
@@ -118,3 +163,11 @@ def test_text_goes_both_ways():
     content = {"b": [1, {"a": None}], "ä": "x: y"}
     assert yaml_io.load(yaml_io.dump(content)) == content
     assert yaml_io.load(yaml_io.dump(content, flow=True)) == content
+
+
+@pytest.mark.parametrize(
+    "text", ["1e3", "1.e-3", "-2E+5", "12e03", "off", "null", "1_0", "0x1f", "~", "="]
+)
+def test_texts_that_look_like_numbers_read_back_as_texts(text):
+    for flow in (False, True):
+        assert yaml_io.load(yaml_io.dump({"name": text}, flow=flow)) == {"name": text}

@@ -59,7 +59,7 @@ def refused(archive, folder, match):
         unpack(archive, folder)
     assert str(archive) in str(error.value)
     assert not folder.exists()
-    assert not [path for path in folder.parent.iterdir() if path.name.startswith(f".{folder.name}")]
+    assert not list(folder.parent.glob(f".{folder.name}*"))
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from ..errors import explain
 from ..requirements import quiet_detectron2
 
 COMMANDS = (
+    "fit",
+    "init",
     "train",
     "predict",
     "export",

@@ -44,9 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"data.{split} is missing: browse --split {split} needs it")
     require_detectron2()
     from ..report.training_samples import write_samples
-    from .experiment import open_dataset
+    from .experiment import open_dataset, resolve_auto
 
     dataset = open_dataset(loaded, split)
+    loaded = resolve_auto(loaded, {split: dataset})
     count = min(arguments.num, dataset.num_samples)
     samples = (
         training_samples(loaded, dataset, arguments.epoch or 0)

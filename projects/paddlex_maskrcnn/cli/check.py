@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     workers = "processes that read images (default: half the cores, at most 8)"
     add("--num-workers", type=int, metavar="N", help=workers)
     add("--seed", type=int, default=0, help="which samples are shown (default: 0)")
-    about = "a folder, whose format and parts are recognised; or with --config: "
-    add_overrides(parser, about, "FOLDER | section.key=value")
+    about = "a folder, archive or annotation file, recognised as what it is; or with --config: "
+    add_overrides(parser, about, "SOURCE | section.key=value")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     parts = _configured(loaded) if loaded else _given(choices)
     workers = "auto" if arguments.num_workers is None else arguments.num_workers
     with bar(sum(part.dataset.num_samples for part in parts), "reading images") as progress:
-        inspection = inspect(parts, _plan(loaded), workers, progress.update)
+        inspection = inspect(parts, _plan(loaded, parts), workers, progress.update)
     save_dir = loaded.experiment.train.save_dir if loaded and loaded.experiment.train else "."
     page = Path(arguments.html or Path(save_dir) / "check.html")
     _write(inspection, parts, page, arguments)
@@ -172,11 +172,14 @@ def _given(choices: dict[str, DatasetChoice]) -> list[Part]:
     ]
 
 
-def _plan(loaded: LoadedExperiment | None) -> Plan:
+def _plan(loaded: LoadedExperiment | None, parts: list[Part]) -> Plan:
     """What the experiment, or one with the default values, does with the data."""
     from ..config.schema import ModelParams, OperatorLists
     from ..data.check.plan import AnchorSet, Plan, normalize_of, resizing_of
+    from .experiment import preview_auto
 
+    if loaded:  # what `auto` means is chosen by the first part: training data, where there are some
+        loaded = preview_auto(loaded, {"train": parts[0].dataset})
     model = loaded.experiment.model if loaded else ModelParams()
     lists = loaded.experiment.data.transforms if loaded else OperatorLists()
     words, new_size = resizing_of(lists.train)
@@ -191,16 +194,16 @@ def _write(
     from ..report.check_page.text import as_plain, as_text
 
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(_writable(as_page(inspection, parts, arguments.seed)), encoding="utf-8")
+    page.write_text(writable(as_page(inspection, parts, arguments.seed)), encoding="utf-8")
     if arguments.json:
         Path(arguments.json).parent.mkdir(parents=True, exist_ok=True)
         content = json.dumps(as_plain(inspection), indent=1)  # ASCII: any name of a file survives
         Path(arguments.json).write_text(content, encoding="utf-8")
-    print(_writable(as_text(inspection)))
+    print(writable(as_text(inspection)))
     print(f"page with pictures: {page}")
 
 
-def _writable(words: str) -> str:
+def writable(words: str) -> str:
     """Without the halves of characters that names of files which are no UTF-8 have in them."""
     return words.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -43,7 +43,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     words = "format of SOURCE, or its type in experiment files (default: what it is recognised as)"
     add("--from", dest="source_format", type=as_format, choices=SOURCE_FORMATS, help=words)
-    source = "coco, labelstudio: the json; cvat: the xml; yolo: data.yaml; or the folder"
+    source = "coco, labelstudio: the json; cvat: the xml; yolo: data.yaml; or the folder or archive"
     add("source", type=Path, metavar="SOURCE", help=source)
     for name, metavar, text in (
         (
@@ -52,11 +52,15 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
             "coco, cvat, labelstudio: where the pictures are (default: the file's folder)",
         ),
         ("--image-dir", "DIR", "labelme: where the pictures are, if elsewhere"),
-        ("--file-list", "FILE", "voc, easydata: list of images (default: SOURCE/SPLIT_list.txt)"),
+        (
+            "--file-list",
+            "FILE",
+            "voc, easydata: list of images (default: SOURCE/SPLIT_list.txt, or all if there is no list)",
+        ),
         (
             "--labels",
             "FILE",
-            "class names (voc, easydata: SOURCE/labels.txt; labelme: all there are)",
+            "class names (default: SOURCE/labels.txt, or all that occur)",
         ),
     ):
         add(name, metavar=metavar, help=text)
@@ -71,14 +75,17 @@ def as_format(name: str) -> str:
 
 
 def complete_source(arguments: argparse.Namespace) -> None:
-    """Fill in the format of SOURCE where nothing says it, and of a folder what it holds.
+    """Fill in the format of SOURCE where nothing says it, and of a folder or archive what it holds.
 
     Raises:
         ValueError: where it is not recognised.
     """
+    from ..data.archive import as_folder, is_archive
+
     if arguments.source_format:
+        arguments.source = as_folder(arguments.source)
         return
-    if arguments.source.is_dir():
+    if arguments.source.is_dir() or is_archive(arguments.source):
         _recognize(arguments)
         return
     if not arguments.source.exists():
@@ -169,10 +176,11 @@ def open_source(arguments: argparse.Namespace) -> DetectionDataset:
         return exports[form](folder, source, arguments.labels, **skip)
     if form == "yolo":
         return datasets.YoloSegmentation(source, arguments.split, **skip)
-    labels = arguments.labels or source / "labels.txt"
+    label_file = source / "labels.txt"
+    labels = arguments.labels or (label_file if label_file.is_file() else None)
     if form == "labelme":
-        label_file = labels if arguments.labels or labels.is_file() else None
-        return datasets.LabelMeDetection(source, label_file, image_dir=arguments.image_dir, **skip)
+        return datasets.LabelMeDetection(source, labels, image_dir=arguments.image_dir, **skip)
     kinds = {"voc": datasets.VOCDetection, "easydata": datasets.EasyDataDet}
-    file_list = arguments.file_list or source / f"{arguments.split}_list.txt"
-    return kinds[form](source, file_list, labels, **skip)
+    has_lists = any(source.glob("*_list.txt"))
+    default = source / f"{arguments.split}_list.txt" if has_lists else None
+    return kinds[form](source, arguments.file_list or default, labels, **skip)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..config.auto import Budget, Choice, Machine
     from ..config.load import LoadedExperiment
     from ..config.schema import EvaluateParams
     from ..data.datasets.base import DetectionDataset
@@ -103,18 +104,130 @@ def open_eval_data(arguments: argparse.Namespace, recorded: Path) -> DetectionDa
 
 
 def open_dataset(loaded: LoadedExperiment, part: str) -> DetectionDataset:
-    """The data set of `data.train` or `data.eval`, with its operators.
+    """The data set of `data.train` or `data.eval`, with its operators; without where one is still `auto`.
 
     Args:
         part: `train` or `eval`.
     """
+    dataset = open_images(loaded, part)
+    _give_operators(loaded, {part: dataset})
+    return dataset
+
+
+def open_images(loaded: LoadedExperiment, part: str) -> DetectionDataset:
+    """The data set of `data.train` or `data.eval` without operators, which need torch."""
     from .. import datasets
+
+    choice = getattr(loaded.experiment.data, part)
+    if choice is None:
+        keys = ", ".join(loaded.experiment.auto)
+        raise ValueError(f"data.{part} is missing: its images decide what auto means ({keys})")
+    with blamed(loaded, f"data.{part}"):
+        return datasets.open_dataset(choice)
+
+
+def _give_operators(loaded: LoadedExperiment, opened: Mapping[str, DetectionDataset]) -> None:
     from ..data.transforms import Compose
 
-    data = loaded.experiment.data
-    transforms = Compose.from_choices(getattr(data.transforms, part))
-    with blamed(loaded, f"data.{part}"):
-        return datasets.open_dataset(getattr(data, part), transforms)
+    experiment = loaded.experiment
+    for part, dataset in opened.items():
+        if not any(key.startswith(f"data.transforms.{part}[") for key in experiment.auto):
+            dataset.transforms = Compose.from_choices(getattr(experiment.data.transforms, part))
+
+
+def resolve_auto(
+    loaded: LoadedExperiment,
+    opened: Mapping[str, DetectionDataset],
+    budget: Budget | None = None,
+) -> LoadedExperiment:
+    """The experiment with values in place of `auto`, the same in all processes; call it in all.
+
+    A run that goes on takes what its first start has written into config.yaml; what is not there, and all of
+    a new run, is chosen from the training data, the machine and the budget (`config.auto`).
+
+    Args:
+        opened: data sets of `train` and `eval` as `open_dataset` left them, which get their operators; the
+            one to train on is opened where it is not among them.
+        budget: how long the run may take.
+
+    Raises:
+        ValueError: when there is nothing to choose by.
+    """
+    if not loaded.experiment.auto:
+        return loaded
+    from ..config.load import with_choices
+    from ..processes import from_main, is_main, shard
+
+    choices = _choices(loaded, opened, shard()[1], budget) if is_main() else {}
+    loaded = with_choices(loaded, from_main(choices))
+    _give_operators(loaded, opened)
+    return loaded
+
+
+def preview_auto(
+    loaded: LoadedExperiment, opened: Mapping[str, DetectionDataset], processes: int = 1
+) -> LoadedExperiment:
+    """As `resolve_auto` in a run of so many processes, for showing: without torch where there is no GPU."""
+    if not loaded.experiment.auto:
+        return loaded
+    from ..config.load import with_choices
+
+    return with_choices(loaded, _choices(loaded, opened, processes, None))
+
+
+def _choices(
+    loaded: LoadedExperiment,
+    opened: Mapping[str, DetectionDataset],
+    processes: int,
+    budget: Budget | None,
+) -> dict[str, Choice]:
+    from ..config.auto import choose, resolved
+
+    choices = _recorded_choices(loaded)
+    experiment = resolved(loaded.experiment, choices)
+    if not experiment.auto:
+        return choices
+    from ..data.facts import data_facts
+
+    facts = data_facts(opened.get("train") or open_images(loaded, "train"))
+    machine = _machine(experiment.model.device, processes)
+    return choices | choose(experiment, facts, machine, budget)
+
+
+def _recorded_choices(loaded: LoadedExperiment) -> dict[str, Choice]:
+    """What the run that goes on has written down."""
+    train = loaded.experiment.train
+    if train is None or train.resume_checkpoint is None:
+        return {}
+    from ..config.auto import recorded
+    from ..config.yaml_io import comments_of, read
+    from ..engine.run_folder import folder_to_resume
+
+    folder = folder_to_resume(train)
+    file = folder / "config.yaml" if folder else None
+    if file is None or not file.is_file():
+        return {}
+    content, lines = read(file)
+    by_line = comments_of(file)
+    comments = {key: by_line[line] for key, line in lines.items() if line in by_line}
+    return recorded(loaded.experiment, content, comments, file)
+
+
+def _machine(device: str, processes: int) -> Machine:
+    """Where training runs.
+
+    Args:
+        device: as in `model.device`.
+    """
+    from ..config.auto import Machine
+    from ..system import may_have_gpu
+
+    if device == "cpu" or not may_have_gpu():
+        return Machine("cpu", None, processes)
+    from ..processes import gpu_memory_gib
+
+    memory = gpu_memory_gib()
+    return Machine("cpu" if memory is None else "cuda", memory, processes)
 
 
 @contextmanager
@@ -124,6 +237,8 @@ def blamed(loaded: LoadedExperiment, prefix: str) -> Iterator[None]:
     Args:
         prefix: the keys it may be: this one and those below it.
     """
+    from ..config.auto import value_at
+
     try:
         yield
     except (ValueError, FileNotFoundError) as error:
@@ -131,7 +246,7 @@ def blamed(loaded: LoadedExperiment, prefix: str) -> Iterator[None]:
             key
             for key in loaded.origins
             if (key == prefix or key.startswith((f"{prefix}.", f"{prefix}[")))
-            and _mentions(str(error), _value_at(loaded.given, key))
+            and _mentions(str(error), value_at(loaded.given, key))
         ]
         if not mentioned:
             raise
@@ -144,18 +259,6 @@ def _mentions(text: str, value: Any) -> bool:
     if not isinstance(value, str) or not value:
         return False
     return re.search(rf"(?<![\w.-]){re.escape(value)}(?![\w-])", text) is not None
-
-
-def _value_at(given: Any, key: str) -> Any:
-    """What was written under a full key; None where it cannot be followed."""
-    from ..config.interpolation import steps_of
-
-    try:
-        for name in steps_of(key):
-            given = given[int(name)] if isinstance(given, list) else given[name]
-    except (KeyError, IndexError, ValueError, TypeError):
-        return None
-    return given
 
 
 def evaluated(
@@ -172,6 +275,8 @@ def evaluated(
     from ..config.signature import call_checked
     from ..processes import is_main
 
+    if dataset.transforms is None:  # they are `auto` in the file, and resolved in the model
+        dataset.transforms = model.test_transforms
     params = replace(params, eval_dataset=dataset)
     evaluation = call_checked(model.full_evaluation, params)
     return evaluation if is_main() else None

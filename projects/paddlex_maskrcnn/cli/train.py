@@ -8,13 +8,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..config.auto_rules import Choice
+from ..config.load import with_choices
 from ..requirements import require_detectron2
-from .experiment import Once, add_overrides, blamed, evaluated, open_dataset
+from .experiment import (
+    Once,
+    add_overrides,
+    blamed,
+    evaluated,
+    open_dataset,
+    preview_auto,
+    resolve_auto,
+)
 from .processes import is_launched, join, was_restarted
 
 if TYPE_CHECKING:
+    from ..config.auto_rules import Budget
     from ..config.load import LoadedExperiment
+    from ..config.schema import TrainParams
     from ..data.datasets.base import DetectionDataset
+    from ..engine.train import DryRun
+    from ..engine.trial import Pace
     from ..maskrcnn import MaskRCNN
 
 HELP = "train, evaluate and show a Mask R-CNN as an experiment file says"
@@ -70,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.print_config:
         from ..config.show import show
 
-        print(show(loaded), end="")
+        print(show(_with_auto(loaded, arguments.num_gpus)), end="")
         return 0
     require_detectron2()
     if arguments.num_gpus > 1 and not is_launched():
@@ -82,6 +96,21 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.eval_only:
         return _evaluate(loaded, arguments.model)
     return _train(loaded, arguments)
+
+
+def _with_auto(loaded: LoadedExperiment, processes: int) -> LoadedExperiment:
+    """With values in place of `auto` where the data can be opened."""
+    try:
+        return preview_auto(loaded, {}, processes)
+    except (ValueError, OSError) as error:
+        print(
+            f"# auto is chosen when training starts; the data cannot be opened yet: {_first_line(error)}"
+        )
+        return loaded
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _check_together(arguments: argparse.Namespace) -> None:
@@ -106,33 +135,110 @@ def as_command(arguments: argparse.Namespace) -> list[str]:
 
 
 def _train(loaded: LoadedExperiment, arguments: argparse.Namespace) -> int:
-    from ..config.signature import call_checked
-    from ..processes import is_main, main_first
+    from ..processes import is_main
 
-    experiment = loaded.experiment
-    for key, value in (("train", experiment.train), ("data.train", experiment.data.train)):
-        if value is None:
-            raise ValueError(f"{key} is missing: training needs it")
-    assert experiment.train is not None
-    model = _new_model(loaded, _check_command(arguments))
-    with main_first():  # a data set may draw itself
-        train_dataset = open_dataset(loaded, "train")
-        eval_dataset = open_dataset(loaded, "eval") if experiment.data.eval else None
-    params = replace(experiment.train, train_dataset=train_dataset, eval_dataset=eval_dataset)
-    given = {key[6:] for key in loaded.origins if key.startswith("train.")}
-    with blamed(loaded, "train.pretrain_weights"):
-        if arguments.dry_run:
-            result = call_checked(model.dry_run, params)
-            if is_main():
-                print(result)
-            return 0
-        call_checked(model.train, params, given)
-    if eval_dataset is not None:
-        assert model.save_dir is not None
+    check_command = _check_command(arguments)
+    if arguments.dry_run:
+        result = Training(loaded, check_command).dry_run()
         if is_main():
-            _show_pictures(model, eval_dataset, loaded, model.save_dir)
-        _report_best(model, eval_dataset, loaded, model.save_dir)
+            print(result)
+        return 0
+    Training(loaded, check_command).run()
     return 0
+
+
+class Training:
+    """A run of an experiment, and what is shown of its best model; call everything in all processes.
+
+    Attributes:
+        loaded: the experiment, with values in place of `auto` after `resolve`.
+        datasets: `train`, and `eval` where there is held-out data.
+    """
+
+    def __init__(self, loaded: LoadedExperiment, check_command: str) -> None:
+        """Open the data.
+
+        Args:
+            check_command: what the user can type to see all that is wrong with it.
+
+        Raises:
+            ValueError: when something is missing, or with all that is wrong with the data.
+        """
+        from ..processes import main_first
+
+        experiment = loaded.experiment
+        for key, value in (("train", experiment.train), ("data.train", experiment.data.train)):
+            if value is None:
+                raise ValueError(f"{key} is missing: training needs it")
+        self.loaded, self._check_command = loaded, check_command
+        with main_first():  # a data set may draw itself
+            self.datasets = {"train": open_dataset(loaded, "train")}
+            if experiment.data.eval:
+                self.datasets["eval"] = open_dataset(loaded, "eval")
+
+    def dry_run(self) -> DryRun:
+        """Build everything and take one step."""
+        from ..config.signature import call_checked
+
+        model, params = self._model_and_params()
+        with blamed(self.loaded, "train.pretrain_weights"):
+            return call_checked(model.dry_run, params)
+
+    def pace(self, seconds: float) -> Pace:
+        """What steps and evaluation take, from a trial of about so many seconds.
+
+        Where the batch may be chosen, one that does not fit into memory is halved for the run too.
+
+        Raises:
+            ValueError: when the batch was given and does not fit.
+        """
+        model, params = self._model_and_params()
+        with blamed(self.loaded, "train.pretrain_weights"):
+            fitting, pace = model.pace(params, seconds)
+        key, given = "train.train_batch_size", params.train_batch_size
+        if fitting < given:
+            if key not in self.loaded.experiment.auto:
+                raise ValueError(
+                    f"{key} is {given}, which does not fit into memory; {fitting} does"
+                )
+            choice = Choice(fitting, f"{given} did not fit into memory")
+            self.loaded = with_choices(self.loaded, {key: choice})
+        return pace
+
+    def limit(self, minutes: float) -> None:
+        """End the run in so many minutes, unless the experiment has a limit of its own."""
+        train = self.loaded.experiment.train
+        assert train is not None
+        if train.max_minutes is None:
+            limited = replace(self.loaded.experiment, train=replace(train, max_minutes=minutes))
+            self.loaded = replace(self.loaded, experiment=limited)
+
+    def run(self, budget: Budget | None = None) -> MaskRCNN:
+        """Train, write pictures and page; the network as it was after the last step."""
+        from ..config.signature import call_checked
+        from ..processes import is_main
+
+        self.loaded = resolve_auto(self.loaded, self.datasets, budget)
+        model, params = self._model_and_params()
+        given = {key[6:] for key in self.loaded.origins if key.startswith("train.")}
+        with blamed(self.loaded, "train.pretrain_weights"):
+            call_checked(model.train, params, given)
+        eval_dataset = self.datasets.get("eval")
+        if eval_dataset is not None:
+            assert model.save_dir is not None
+            if is_main():
+                _show_pictures(model, eval_dataset, self.loaded, model.save_dir)
+            _report_best(model, eval_dataset, self.loaded, model.save_dir)
+        return model
+
+    def _model_and_params(self) -> tuple[MaskRCNN, TrainParams]:
+        loaded = resolve_auto(self.loaded, self.datasets)
+        train = loaded.experiment.train
+        assert train is not None
+        params = replace(
+            train, train_dataset=self.datasets["train"], eval_dataset=self.datasets.get("eval")
+        )
+        return _new_model(loaded, self._check_command), params
 
 
 def _evaluate(loaded: LoadedExperiment, model_dir: str | None) -> int:

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 # (key as written) -> file and line
 Locate = Callable[[str], str]
 
+AUTO = "auto"
 _MOST_LISTED = 50
 _LONGEST_WORD = 100  # that spellings are compared with
 
@@ -122,7 +123,11 @@ def check_value(this: Field, value: Any) -> tuple[Any, str]:
 
 
 def check_section(
-    kind: type, given: Mapping[str, Any], prefix: str = "", locate: Locate = lambda key: ""
+    kind: type,
+    given: Mapping[str, Any],
+    prefix: str = "",
+    locate: Locate = lambda key: "",
+    auto: list[str] | None = None,
 ) -> tuple[Any, list[Problem]]:
     """A section's object from what was given, and the problems.
 
@@ -135,6 +140,8 @@ def check_section(
         given: key -> value, as parsed.
         prefix: what stands before the key in the user's file, `model.` for instance.
         locate: where a full key was written.
+        auto: extended by the full keys whose value is `auto`, where that is admitted; the object has a number
+            in its place that means nothing. None where nobody can choose a value later: in Python.
     """
     by_name = {this.name: this for this in fields(kind)}
     problems, values = [], {}
@@ -143,10 +150,15 @@ def check_section(
         if key not in by_name:
             near = suggestion(key, by_name) or f"; choose one of {', '.join(by_name)}"
             message = f"is not a known key{near}"
+        elif auto is not None and param_of(by_name[key]).auto and value == AUTO:
+            auto.append(prefix + key)
+            values[key], message = _placeholder(by_name[key]), ""
         else:
             converted, message = check_value(by_name[key], value)
             if not message:
                 values[key] = converted
+            elif param_of(by_name[key]).auto:
+                message += _about_auto(value, in_file=auto is not None)
         if message:
             problems.append(Problem(prefix + str(key), message, locate(prefix + str(key))))
     problems += _missing(by_name, given, prefix, locate)
@@ -162,6 +174,20 @@ def check_section(
             if name not in wrong
         ]
     return section, problems
+
+
+def _placeholder(this: Field) -> Any:
+    default = default_of(this)
+    return 1 if default is REQUIRED else default
+
+
+def _about_auto(value: Any, in_file: bool) -> str:
+    """What a message adds of a parameter that may be `auto` in an experiment file."""
+    if in_file:
+        return f", or {AUTO}{suggestion(value, [AUTO]) if isinstance(value, str) else ''}"
+    if value == AUTO:
+        return f" ({AUTO} is for experiment files and pdx.fit, which know data and machine)"
+    return ""
 
 
 def without_retired(

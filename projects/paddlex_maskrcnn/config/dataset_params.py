@@ -42,6 +42,14 @@ def _skip_invalid() -> Any:
     return param(False, "Leave out annotations that cannot be used and list them, instead of stopping.", extra=True)  # fmt: skip
 
 
+def _occurring_labels() -> Any:
+    return param(None, _LABELS[:-1] + "; null: all that occur, in the order of their names.")
+
+
+def _image_list() -> Any:
+    return param(None, "File with an image a line: only these images are used. Paths from data_dir (YOLO: from the folder of data.yaml); classes, ids and order stay those of all images.", extra=True)  # fmt: skip
+
+
 def _exif() -> Any:
     return param("auto", "On which pixels of photographs with an EXIF orientation annotations were drawn.", values={"auto": "as their size says", "stored": "as stored, EXIF left alone", "upright": "as shown, also where they say the stored size (Label Studio)"}, extra=True)  # fmt: skip
 
@@ -59,6 +67,7 @@ class CocoDetectionParams:
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
     exif: str = _exif()
+    image_list: str | None = _image_list()
 
 
 @dataclass(kw_only=True)
@@ -66,8 +75,8 @@ class VOCDetectionParams:
     """`type: VOCDetection`: Pascal VOC xml files, masks in `SegmentationObject`."""
 
     data_dir: str = param(REQUIRED, _DATA_DIR)
-    file_list: str = param(REQUIRED, "List of lines `image xml` (or `image xml mask`, or names alone as in ImageSets).")  # fmt: skip
-    label_list: str | list[str] = param(REQUIRED, _LABELS)
+    file_list: str | None = param(None, "List of lines `image xml` (or `image xml mask`, or names alone as in ImageSets); null: all xml files below data_dir.")  # fmt: skip
+    label_list: str | list[str] | None = _occurring_labels()
     transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     buffer_size: Any = _buffer_size()
@@ -75,6 +84,7 @@ class VOCDetectionParams:
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
     exif: str = _exif()
+    image_list: str | None = _image_list()
 
 
 @dataclass(kw_only=True)
@@ -82,8 +92,8 @@ class EasyDataDetParams:
     """`type: EasyDataDet`: json files of EasyData, run-length masks in them."""
 
     data_dir: str = param(REQUIRED, _DATA_DIR)
-    file_list: str = param(REQUIRED, "List of lines `image json`.")
-    label_list: str | list[str] = param(REQUIRED, _LABELS)
+    file_list: str | None = param(None, "List of lines `image json`; null: all json files below data_dir.")  # fmt: skip
+    label_list: str | list[str] | None = _occurring_labels()
     transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     buffer_size: Any = _buffer_size()
@@ -91,6 +101,7 @@ class EasyDataDetParams:
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
     exif: str = _exif()
+    image_list: str | None = _image_list()
 
 
 @dataclass(kw_only=True)
@@ -98,26 +109,28 @@ class LabelMeDetectionParams:
     """`type: LabelMeDetection`: a folder of LabelMe json files."""
 
     data_dir: str = param(REQUIRED, "Folder of the json files, those in folders below it included.")
-    label_list: str | list[str] | None = param(None, _LABELS[:-1] + "; null: all that occur, in the order of their names.")  # fmt: skip
+    label_list: str | list[str] | None = _occurring_labels()
     transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     shuffle: bool = _shuffle()
     image_dir: str | None = param(None, "Folder of the images where they are not where the json files say.", extra=True)  # fmt: skip
     skip_invalid: bool = _skip_invalid()
     exif: str = _exif()
+    image_list: str | None = _image_list()
 
 
 @dataclass(kw_only=True)
 class YoloSegmentationParams:
     """`type: YoloSegmentation`: one part of a YOLO segmentation set."""
 
-    data_yaml: str = param(REQUIRED, "The set's data.yaml.")
+    data_yaml: str = param(REQUIRED, "The set's data.yaml; or a folder without one: pictures with label files beside them or in `labels`, parts by names of folders.")  # fmt: skip
     split: str = param("train", "Which of its parts.")
     transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
     exif: str = _exif()
+    image_list: str | None = _image_list()
 
 
 @dataclass(kw_only=True)
@@ -132,6 +145,7 @@ class CvatDetectionParams:
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
     exif: str = _exif()
+    image_list: str | None = _image_list()
 
 
 @dataclass(kw_only=True)
@@ -140,11 +154,12 @@ class LabelStudioDetectionParams:
 
     data_dir: str = param(REQUIRED, "Folder of the images, those in folders below it included.")
     ann_file: str = param(REQUIRED, "The json (JSON or JSON-MIN).")
-    label_list: str | list[str] | None = param(None, _LABELS[:-1] + "; null: all that occur, in the order of their names.")  # fmt: skip
+    label_list: str | list[str] | None = _occurring_labels()
     transforms: Any = _transforms()
     num_workers: int | str = _num_workers()
     shuffle: bool = _shuffle()
     skip_invalid: bool = _skip_invalid()
+    image_list: str | None = _image_list()
 
 
 @dataclass(kw_only=True)

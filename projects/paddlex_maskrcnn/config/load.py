@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from . import profiles, schema, yaml_io
+from . import auto, profiles, schema, yaml_io
 from .check import ConfigError, Problem, check_section, short_repr, suggestion, without_retired
 from .dataset_params import DATASETS, JOINED, DatasetChoice
 from .interpolation import resolve, steps_of
@@ -74,6 +74,13 @@ def load_experiment(
     return LoadedExperiment(experiment, given, origins, profiled)
 
 
+def with_choices(loaded: LoadedExperiment, choices: Mapping[str, auto.Choice]) -> LoadedExperiment:
+    """The same with values in place of `auto`; what a profile derives from these follows them."""
+    experiment = auto.resolved(loaded.experiment, choices)
+    experiment = profiles.filled_again(experiment, loaded.profiled)
+    return replace(loaded, experiment=experiment)
+
+
 def shipped_configs() -> dict[str, Path]:
     """The experiment files that come with the package, by name."""
     return {path.stem: path for path in sorted(_SHIPPED.glob("*.yaml"))}
@@ -122,9 +129,12 @@ def check_experiment(
         model.num_classes = None
     if len(problems) > before:
         return None
-    return schema.Experiment(
-        model=model, data=data, train=train, evaluate=evaluate, predict=predict
-    )
+    experiment = schema.Experiment(
+        model=model, data=data, train=train, evaluate=evaluate, predict=predict,
+        auto=tuple(reader.auto),
+    )  # fmt: skip
+    problems += auto.unusable(experiment, origins)
+    return experiment
 
 
 _PARAMS = {
@@ -151,6 +161,7 @@ class _Sections:
         self, given: Mapping[str, Any], origins: Mapping[str, str], problems: list[Problem]
     ) -> None:
         self.given, self.origins, self.problems = given, origins, problems
+        self.auto: list[str] = []  # keys whose value the run chooses
 
     def locate(self, key: str) -> str:
         return self.origins.get(key, "")
@@ -180,7 +191,7 @@ class _Sections:
             self.problems.append(Problem(f"{prefix}.{key}", text, self.locate(f"{prefix}.{key}")))
             values.pop(key)
         section, problems = check_section(
-            kind, {**values, **(python_only or {})}, f"{prefix}.", self.locate
+            kind, {**values, **(python_only or {})}, f"{prefix}.", self.locate, self.auto
         )
         self.problems += problems
         return section

@@ -63,7 +63,7 @@ class NormalizeParams:
 class ResizeByShortParams:
     """Resize so that the short side has a given length."""
 
-    short_size: int | list[int] = param(800, "Short side, pixels; of a list one is drawn per image.", at_least=1, nonempty=True)  # fmt: skip
+    short_size: int | list[int] = param(800, "Short side, pixels; of a list one is drawn per image.", at_least=1, nonempty=True, auto=True)  # fmt: skip
     max_size: int = param(1333, "Longest the long side may become, pixels; 0 or less: no limit.")
 
 

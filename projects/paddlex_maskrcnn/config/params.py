@@ -23,6 +23,7 @@ class Param:
         nonempty: a list must have an entry.
         python_only: an object that no YAML file can hold; where YAML says the same is in `doc`.
         extra: not in the reference document: keyword only, after the documented ones.
+        auto: an experiment file may say `auto`, for a value that the run chooses (`config.auto`).
     """
 
     doc: str
@@ -38,6 +39,7 @@ class Param:
     nonempty: bool = False
     python_only: bool = False
     extra: bool = False
+    auto: bool = False
 
     def allowed(self, in_list: bool = True) -> str:
         """The bounds or choices in words, empty when everything of the type is allowed.

@@ -10,12 +10,12 @@ Origin: ours; what each profile costs and gains is measured in docs/profiles.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .check import ConfigError, Problem, short_repr, suggestion
 from .params import default_of
-from .schema import ModelParams, TrainParams
+from .schema import Experiment, ModelParams, TrainParams
 
 KEY = "profile"
 
@@ -123,6 +123,21 @@ def fill_in(
             sections[section] = {**written, param.name: param.of(_mapping(given, section) or {})}
             added[param.key] = name
     return sections, added
+
+
+def filled_again(experiment: Experiment, profiled: Mapping[str, str]) -> Experiment:
+    """The experiment with a profile's values anew, after others that they depend on have changed.
+
+    Args:
+        profiled: full key -> profile, of what `fill_in` has added.
+    """
+    for key, name in profiled.items():
+        row = next(row for row in PROFILES[name] if row.key == key)
+        section = key.partition(".")[0]
+        params = getattr(experiment, section)
+        changed = replace(params, **{row.name: row.of(vars(params))})
+        experiment = replace(experiment, **{section: changed})
+    return experiment
 
 
 def without_effect(name: str, sections: Mapping[str, Any], added: Collection[str]) -> str:

@@ -40,7 +40,7 @@ class ModelParams:
     rpn_focal_loss_gamma: float = param(2.0, "How strongly the focal loss turns down easy anchors. Only with SigmoidFocalLoss.", to="MODEL.RPN.FOCAL_GAMMA", at_least=0)  # fmt: skip
     rcnn_bbox_loss: str = param("SmoothL1Loss", "Box regression loss of the second stage.", to="MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE", values={"SmoothL1Loss": "smooth_l1", "CIoULoss": "ciou"})  # fmt: skip
     rcnn_nms: str = param("MultiClassNMS", "How overlapping detections are removed.", to="MODEL.ROI_HEADS.NMS", values={"MultiClassNMS": "hard_nms", "MultiClassSoftNMS": "soft_nms", "MultiClassCiouNMS": "diou_nms", "MatrixNMS": "matrix_nms"})  # fmt: skip
-    keep_top_k: int = param(100, "Detections kept per image, all classes together.", to="TEST.DETECTIONS_PER_IMAGE", at_least=1)  # fmt: skip
+    keep_top_k: int = param(100, "Detections kept per image, all classes together.", to="TEST.DETECTIONS_PER_IMAGE", at_least=1, auto=True)  # fmt: skip
     nms_threshold: float = param(0.5, "IoU above which a detection is removed for a better one. Without effect on MultiClassSoftNMS and MatrixNMS.", to="MODEL.ROI_HEADS.NMS_THRESH_TEST", at_least=0, at_most=1)  # fmt: skip
     score_threshold: float = param(0.05, "Score below which detections are dropped before NMS.", to="MODEL.ROI_HEADS.SCORE_THRESH_TEST", at_least=0, below=1)  # fmt: skip
     softnms_sigma: float = param(0.5, "Soft-NMS multiplies a score by exp(-IoU^2 / sigma). Only with MultiClassSoftNMS.", to="MODEL.ROI_HEADS.SOFT_NMS_SIGMA", above=0)  # fmt: skip
@@ -114,19 +114,19 @@ class ModelParams:
 class TrainParams:
     """The run: arguments of `train(...)`, section `train` of a YAML file."""
 
-    num_epochs: int = param(REQUIRED, "Passes over the training images.", at_least=1)
+    num_epochs: int = param(REQUIRED, "Passes over the training images.", at_least=1, auto=True)  # fmt: skip
     train_dataset: Any = param(REQUIRED, "Training data; in YAML: section data.train.", python_only=True)  # fmt: skip
-    train_batch_size: int = param(1, "Images per step, over all processes.", at_least=1)
+    train_batch_size: int = param(1, "Images per step, over all processes.", at_least=1, auto=True)  # fmt: skip
     eval_dataset: Any = param(None, "Held-out data, evaluated at every save; in YAML: section data.eval.", python_only=True)  # fmt: skip
-    save_interval_epochs: int = param(1, "Epochs between two evaluations and saved models.", at_least=1)  # fmt: skip
+    save_interval_epochs: int = param(1, "Epochs between two evaluations and saved models.", at_least=1, auto=True)  # fmt: skip
     log_interval_steps: int = param(20, "Steps between two log lines.", at_least=1)
     save_dir: str = param("output", "Folder of everything the run writes; auto counts output/run_1, output/run_2, ...")  # fmt: skip
     pretrain_weights: str | None = param("IMAGENET", "Starting weights: IMAGENET (the backbone), COCO (a whole Mask R-CNN; docs/weights.md), the path of a weight file, model directory or PaddleX folder, or null for random weights.")  # fmt: skip
     optimizer: Any = param(None, "null: SGD with momentum. Python: a function params -> torch optimizer; YAML: {name: AdamW, weight_decay: 0.05, ...}, a class of torch.optim with its arguments.")  # fmt: skip
-    learning_rate: float = param(1.0 / 800, "Learning rate after warm-up.", above=0)
-    warmup_steps: int = param(500, "Steps in which the rate rises linearly; they must end before the first decay.", at_least=0)  # fmt: skip
+    learning_rate: float = param(1.0 / 800, "Learning rate after warm-up.", above=0, auto=True)  # fmt: skip
+    warmup_steps: int = param(500, "Steps in which the rate rises linearly; they must end before the first decay.", at_least=0, auto=True)  # fmt: skip
     warmup_start_lr: float = param(1.0 / 2400, "Learning rate of the first step.", at_least=0)
-    lr_decay_epochs: list[int] = param([8, 11], "Epochs after which the rate is multiplied by lr_decay_gamma.", at_least=1, increasing=True)  # fmt: skip
+    lr_decay_epochs: list[int] = param([8, 11], "Epochs after which the rate is multiplied by lr_decay_gamma.", at_least=1, increasing=True, auto=True)  # fmt: skip
     lr_decay_gamma: float = param(0.1, "Factor of each decay.", above=0, at_most=1)
     metric: str | None = param(None, "COCO: AP averaged over IoU 0.5 to 0.95; VOC: AP at IoU 0.5; null: by the kind of data set.", values=("COCO", "VOC"))  # fmt: skip
     use_vdl: bool = param(False, "Also write VisualDL logs (TensorBoard, CSV and JSON lines are always written).")  # fmt: skip
@@ -148,6 +148,7 @@ class TrainParams:
     repeat_threshold: float | None = param(None, "Class-balanced sampling: images with a class that fewer than this share of all images has are drawn more often, sqrt(threshold / share) times (LVIS); 0.001 to 0.1; null: off.", above=0, at_most=1, extra=True)  # fmt: skip
     deterministic: bool = param(False, "Repeatable bit for bit on a GPU too, where torch can: slower. A CPU always is.", extra=True)  # fmt: skip
     save_interval_steps: int | None = param(None, "Also save every so many steps, into save_dir/latest, for epochs that take hours.", at_least=1, extra=True)  # fmt: skip
+    max_minutes: float | None = param(None, "Time after which the run ends as if its epochs were over: the state is saved and evaluated; it counts anew when the run is resumed. null: no limit.", above=0, extra=True)  # fmt: skip
     allow_changes: bool = param(False, "Resume although settings or data differ from those of the checkpoint.", extra=True)  # fmt: skip
     if_exists: str = param("error", "What happens when save_dir holds the models of an earlier run: error; overwrite removes all that it wrote; number takes save_dir_2, save_dir_3, ...", values=("error", "overwrite", "number"), extra=True)  # fmt: skip
     loggers: list[str] = param([], "Also log to these services, when they are installed.", values=("mlflow", "wandb"), extra=True)  # fmt: skip
@@ -228,13 +229,20 @@ class DataParams:
 
 @dataclass(kw_only=True)
 class Experiment:
-    """A whole experiment file, checked."""
+    """A whole experiment file, checked.
+
+    Attributes:
+        auto: full keys that say `auto` and are not resolved yet; what stands in their fields means nothing.
+        reasons: full key -> why its value was chosen, of those that are resolved.
+    """
 
     model: ModelParams
     data: DataParams
     train: TrainParams | None
     evaluate: EvaluateParams
     predict: PredictParams
+    auto: tuple[str, ...] = ()
+    reasons: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 SECTIONS = ("model", "data", "train", "evaluate", "predict")

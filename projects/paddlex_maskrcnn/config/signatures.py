@@ -80,6 +80,7 @@ def Train(
     repeat_threshold: float | None = None,
     deterministic: bool = False,
     save_interval_steps: int | None = None,
+    max_minutes: float | None = None,
     allow_changes: bool = False,
     if_exists: str = "error",
     loggers: Sequence[str] = [],
@@ -106,13 +107,14 @@ def CocoDetection(
     *,
     skip_invalid: bool = False,
     exif: str = "auto",
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 
 def VOCDetection(
     data_dir: StrPath,
-    file_list: StrPath,
-    label_list: StrPath | Sequence[StrPath],
+    file_list: StrPath | None = None,
+    label_list: StrPath | Sequence[StrPath] | None = None,
     transforms: Any = None,
     num_workers: int | StrPath = "auto",
     buffer_size: Any = 100,
@@ -121,13 +123,14 @@ def VOCDetection(
     *,
     skip_invalid: bool = False,
     exif: str = "auto",
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 
 def EasyDataDet(
     data_dir: StrPath,
-    file_list: StrPath,
-    label_list: StrPath | Sequence[StrPath],
+    file_list: StrPath | None = None,
+    label_list: StrPath | Sequence[StrPath] | None = None,
     transforms: Any = None,
     num_workers: int | StrPath = "auto",
     buffer_size: Any = 100,
@@ -136,6 +139,7 @@ def EasyDataDet(
     *,
     skip_invalid: bool = False,
     exif: str = "auto",
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 
@@ -149,6 +153,7 @@ def LabelMeDetection(
     image_dir: StrPath | None = None,
     skip_invalid: bool = False,
     exif: str = "auto",
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 
@@ -161,6 +166,7 @@ def YoloSegmentation(
     *,
     skip_invalid: bool = False,
     exif: str = "auto",
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 
@@ -174,6 +180,7 @@ def CvatDetection(
     *,
     skip_invalid: bool = False,
     exif: str = "auto",
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 
@@ -186,6 +193,7 @@ def LabelStudioDetection(
     shuffle: bool = False,
     *,
     skip_invalid: bool = False,
+    image_list: StrPath | None = None,
 ) -> None: ...
 
 

@@ -8,7 +8,7 @@ counts as what it stands for, and counting ends before anything is built.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,13 +95,6 @@ class _TooMuchError(yaml.MarkedYAMLError):
         super().__init__(None, None, problem, mark)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*)(\.[\d_]*)?[eE][-+]?\d+$"),
-    list("-+0123456789"),
-)
-
-
 def _list_of_tuple(loader: _Loader, node: yaml.Node) -> list[Any]:
     if not isinstance(node, yaml.SequenceNode):
         raise yaml.constructor.ConstructorError(
@@ -121,6 +114,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+for _kind in (_Loader, _Dumper):  # what is read as a number is written in quotes where it is a text
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?(\d[\d_]*)(\.[\d_]*)?[eE][-+]?\d+$"),
+        list("-+0123456789"),
+    )
+
+
 def dump(data: Any, flow: bool = False) -> str:
     """Plain data as YAML text, keys in their order; `flow` keeps it on one line."""
     text = yaml.dump(
@@ -133,6 +134,43 @@ def dump(data: Any, flow: bool = False) -> str:
     )
     # PyYAML ends a lone scalar with the mark of a document's end
     return text.strip().removesuffix("...").strip() if flow else text
+
+
+def dump_with_comments(data: dict[str, Any], comments: Mapping[str, str]) -> str:
+    """Plain data as YAML text, and behind the line of a key what `comments` has for it.
+
+    Args:
+        comments: full key -> one line; of keys whose value is a number or a list.
+    """
+    text = dump(data)
+    _, node = _composed(text, MOST_VALUES)
+    keys: Lines = {}
+    if node is not None:
+        _walk(node, "", keys, [], Path())
+    lines = text.splitlines()
+    for key in comments.keys() & keys.keys():
+        lines[keys[key] - 1] += f"  # {comments[key]}"
+    return "\n".join(lines) + "\n"
+
+
+def comments_of(path: Path) -> dict[int, str]:
+    """Line number -> the comment behind what stands in that line, without its mark.
+
+    Raises:
+        YamlError: as `load`.
+    """
+    text = read_text(path)
+    ends: dict[int, int] = {}  # line, from 0 -> column behind its last token
+    with _in_words():
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            for mark in (token.start_mark, token.end_mark):
+                ends[mark.line] = max(ends.get(mark.line, 0), mark.column)
+    comments = {}
+    for number, line in enumerate(text.splitlines()):
+        rest = line[ends.get(number, 0) :].strip()
+        if ends.get(number) and rest.startswith("#"):
+            comments[number + 1] = rest.lstrip("#").strip()
+    return comments
 
 
 def load(text: str, most_values: int = MOST_VALUES) -> Any:

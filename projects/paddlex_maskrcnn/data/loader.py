@@ -23,7 +23,7 @@ from .datasets.records import PackedRecords
 from .mapper import TestMapper, TrainMapper
 from .samples import PinnableBatch, sample_seed
 
-_PREFETCH = 4  # batches each worker prepares ahead; torch's 2 starves on uneven images
+PREFETCHED_BATCHES = 4  # batches each worker prepares ahead; torch's 2 starves on uneven images
 Position = tuple[int, int]  # (epoch, index of the record): what its augmentation depends on
 _FAR_AWAY = 2**32  # epochs: no training gets there
 
@@ -325,7 +325,7 @@ def _worker_options(num_workers: int | str) -> dict[str, Any]:
         return {"num_workers": 0}
     return {
         "num_workers": count,
-        "prefetch_factor": _PREFETCH,
+        "prefetch_factor": PREFETCHED_BATCHES,
         # Forked workers share the records without copying and need no main guard in scripts.
         "multiprocessing_context": "fork" if sys.platform == "linux" else None,
     }

@@ -170,7 +170,8 @@ def bring_best_model(source: Path, save_dir: Path, epoch: int) -> None:
     best = save_dir / BEST_MODEL
     if not epoch or _epoch_of(best) == epoch:
         return
-    for directory in (source / f"epoch_{epoch}", source / BEST_MODEL, save_dir / f"epoch_{epoch}"):
+    folders = (source / f"epoch_{epoch}", source / BEST_MODEL, save_dir / f"epoch_{epoch}")
+    for directory in (*folders, source / LATEST):  # of an epoch that max_minutes ended early
         if _epoch_of(directory) == epoch:
             with disk_errors_explained(best):
                 copy_model_directory(directory, best)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ..errors import TrainingTroubleError, lost_process
+from ..errors import OutOfMemoryError, TrainingTroubleError, lost_process
 from ..inference.network import Network
 from ..processes import shard
 
@@ -92,7 +92,7 @@ class FailedStep:
         )
         return TrainingDivergedError(message, self._report({}))
 
-    def out_of_memory(self, error: Exception) -> TrainingTroubleError:
+    def out_of_memory(self, error: Exception) -> OutOfMemoryError:
         """The error for a device whose memory is full."""
         images = ", ".join(
             f"{sample['image'].shape[-1]}x{sample['image'].shape[-2]} with "
@@ -111,7 +111,7 @@ class FailedStep:
         listed = "; ".join(
             f"{n}. {remedy}" for n, remedy in enumerate(filter(None, remedies), start=1)
         )
-        return TrainingTroubleError(
+        return OutOfMemoryError(
             f"{device} has not enough memory for step {self.step}: {len(self.batch)} images "
             f"(width x height {images}){_amounts(error)}. In this order: {listed}"
         )

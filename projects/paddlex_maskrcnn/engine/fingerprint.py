@@ -23,6 +23,7 @@ _FREE = {
     "train": {
         "save_dir", "resume_checkpoint", "allow_changes", "log_interval_steps", "use_vdl",
         "loggers", "keep_last", "save_interval_steps", "compile", "if_exists",
+        "max_minutes",
     },
 }  # fmt: skip
 _SHOWN = 12  # differences in a message; more hide those that matter

@@ -27,6 +27,7 @@ from ..system import peak_process_memory
 from .checkpoints import BEST_MODEL, DIVERGED, LATEST, Checkpoints
 from .failures import TrainingDivergedError
 from .logs import MetricsLog
+from .time_limit import TimeLimit
 from .trainer import StepRecord, Trainer
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class EpochEnd(HookBase):
         evaluate: Callable[[], EpochResult] | None,
         patience: int | None,
         keep_last: int | None = None,
+        limit: TimeLimit | None = None,
     ) -> None:
         """Act every `interval` epochs and after the last.
 
@@ -111,35 +113,53 @@ class EpochEnd(HookBase):
             evaluate: the network on the held-out data; None without such data.
             patience: evaluations without a new best after which training stops; None: never.
             keep_last: saved epochs that stay; None: all.
+            limit: when the run ends as if it had no more epochs; None: never.
         """
         self._checkpoints, self._interval, self._patience = checkpoints, interval, patience
         self._best, self._best_metric, self._metrics = best, best_metric, metrics
         self._evaluate, self._keep_last = evaluate, keep_last
+        self._limit = limit or TimeLimit(None)
         self.best_evaluation: Evaluation | None = None
 
     def before_train(self) -> None:
         self._close_epoch()  # of a run that was ended between its last step and this point
 
     def after_step(self) -> None:
-        self._close_epoch()
+        progress = self.trainer.progress
+        is_time = self._limit.is_reached(progress.step)
+        if progress.epoch_is_done:
+            self._close_epoch(is_time)
+            is_time = is_time or self._limit.is_reached(progress.step)  # evaluating takes time too
+        elif is_time:
+            self._evaluate_and_save(progress.epoch)
+        if is_time and progress.step < progress.total_steps:
+            self.trainer.stop_reason = (
+                f"Stop training after {self._limit.elapsed_minutes:.1f} of at most "
+                f"{self._limit.minutes:g} minutes (max_minutes), at step {progress.step} of "
+                f"{progress.total_steps}; --resume goes on from there"
+            )
 
-    def _close_epoch(self) -> None:
+    def _close_epoch(self, is_time: bool = False) -> None:
         progress = self.trainer.progress
         if not progress.epoch_is_done or progress.closed_epochs >= progress.epoch:
             return
         # the last epoch is always saved, whatever the interval
-        last = progress.step == progress.total_steps
+        last = is_time or progress.step == progress.total_steps
         if last or progress.epoch % self._interval == 0:
             self._evaluate_and_save(progress.epoch)
         progress.closed_epochs = progress.epoch
 
     def _evaluate_and_save(self, epoch: int) -> None:
+        """Of an epoch that is done, or of one that ends early."""
         self.trainer.check_weights()
         before = self._best.state_dict()
         try:
-            result = self._evaluate() if self._evaluate else None
-            improved = self._evaluated(epoch, result) if result else False
-            self._save(epoch, improved, result.write_details if result else None)
+            with self._limit.evaluation():
+                result = self._evaluate() if self._evaluate else None
+                improved = self._evaluated(epoch, result) if result else False
+                if not improved and not self.trainer.progress.epoch_is_done:
+                    self._best.load_state_dict(before)  # patience counts whole epochs
+                self._save(epoch, improved, result.write_details if result else None)
         except BaseException:
             self._best.load_state_dict(before)  # a resume comes here again
             raise
@@ -160,18 +180,21 @@ class EpochEnd(HookBase):
             self.best_evaluation = evaluation
         if self._patience is not None and self._best.waited >= self._patience:
             self.trainer.stop_reason = (
-                f"{key} has not been better than {self._best.value} (epoch {self._best.epoch}) "
-                f"in {self._best.waited} evaluations"
+                f"EarlyStopping: Stop training, {key} has not been better than {self._best.value} "
+                f"(epoch {self._best.epoch}) in {self._best.waited} evaluations"
             )
         return improved
 
     def _save(
         self, epoch: int, improved: bool, write_details: Callable[[Path], None] | None
     ) -> None:
-        progress, name = self.trainer.progress, f"epoch_{epoch}"
+        progress = self.trainer.progress
+        is_done = progress.epoch_is_done
+        name = f"epoch_{epoch}" if is_done else LATEST
         self.trainer.network.card.completed_epochs = epoch
         # the saved state has to say that this epoch needs nothing more; taken back when saving fails
-        closed, progress.closed_epochs = progress.closed_epochs, epoch
+        closed = progress.closed_epochs
+        progress.closed_epochs = epoch if is_done else closed
         try:
             logger.info("Model saved in %s", self._checkpoints.save(name, write_details))
             if improved:
@@ -179,11 +202,13 @@ class EpochEnd(HookBase):
         except BaseException:
             progress.closed_epochs = closed
             raise
-        self._remove_old(epoch)
+        if is_done:
+            self._remove_old(epoch)
         if self._best.value is not None:
             logger.info(
-                "Current evaluated best model is epoch_%d, %s %.4f",
-                self._best.epoch, self._best_metric, self._best.value,
+                "Current evaluated best model is %s, %s %.4f",
+                name if improved else f"epoch_{self._best.epoch}",
+                self._best_metric, self._best.value,
             )  # fmt: skip
 
     def _remove_old(self, epoch: int) -> None:

@@ -191,7 +191,7 @@ class _VisualDL:
         if kind == "train":
             self._writer.add_scalar(f"-Metrics/Training(Step): {name}", value, step)
         else:
-            epoch = step // self._steps_per_epoch
+            epoch = -(-step // self._steps_per_epoch)  # max_minutes may end inside of one
             self._writer.add_scalar(f"-Metrics/Eval(Epoch): {name}", value, epoch)
 
     def close(self) -> None:
@@ -303,6 +303,17 @@ def _level_of_screen() -> int:
             "3 (everything)"
         )
     return levels[package.log_level]
+
+
+@contextlib.contextmanager
+def no_log() -> Iterator[None]:
+    """Leave out our log lines while the block runs, as another one is going to say the same."""
+    before = _LOGGER.level
+    _LOGGER.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        _LOGGER.setLevel(before)
 
 
 @contextlib.contextmanager

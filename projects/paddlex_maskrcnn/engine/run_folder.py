@@ -44,6 +44,16 @@ def folder_of(params: TrainParams) -> Path:
     return _numbered(_base(params), max(numbers))
 
 
+def folder_to_resume(params: TrainParams) -> Path | None:
+    """The folder of the run that is to go on; None for a new one, also when `auto` finds no model there."""
+    if params.resume_checkpoint is None:
+        return None
+    if params.resume_checkpoint != AUTO:
+        return Path(params.resume_checkpoint).parent
+    folder = folder_of(params)
+    return folder if models_in(folder) else None
+
+
 def refuse_other_run(params: TrainParams) -> None:
     """Raise ValueError when the folder holds the models of a run that is not to go on or to be replaced."""
     if _is_numbered(params) or params.if_exists == "overwrite":

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,9 @@ from typing import Any
 from detectron2.engine import HookBase
 
 from ..acceleration import PLAIN_VARIABLE, accelerate, asks_for_plain
-from ..config.yaml_io import dump
+from ..config.auto import lines_of
+from ..config.check import AUTO
+from ..config.yaml_io import dump_with_comments
 from ..inference.evaluate import evaluate_network
 from ..inference.model_directory import finish_interrupted_saves
 from ..metrics.evaluation import Evaluation
@@ -50,6 +52,7 @@ from .logs import MetricsLog, NoMetricsLog, open_loggers, open_visualdl, run_log
 from .resume import restore, restore_random_state, resume_state
 from .run_folder import clear, folder_to_write, is_inside, locked, refuse_other_run
 from .setup import TrainingRun, check_writable
+from .time_limit import TimeLimit
 from .trainer import Trainer
 from .validation_loss import validation_losses
 
@@ -58,7 +61,9 @@ logger = logging.getLogger(__name__)
 CONFIG = "config.yaml"
 
 
-def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
+def train(
+    run: TrainingRun, experiment: dict[str, Any], reasons: Mapping[str, str] | None = None
+) -> Evaluation | None:
     """Train to the end; the network is left in evaluation mode, with averaged weights if asked for.
 
     Writes model directories, config.yaml, train.log and metrics into the run's save_dir. Returns the
@@ -67,6 +72,7 @@ def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
     Args:
         run: as `set_up` returned it.
         experiment: the resolved settings, written down for the record.
+        reasons: full key -> why its value was chosen, of those that the file left to the run (`auto`).
 
     Raises:
         ValueError: when save_dir cannot be written to or the checkpoint is of another run.
@@ -92,7 +98,7 @@ def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
             logger.info("Nothing left to do: the run was stopped early after epoch %d", done)
         else:
             if is_main():
-                (save_dir / CONFIG).write_text(dump(experiment), encoding="utf-8")
+                _write_config(save_dir, experiment, reasons or {})
             evaluation = _run_steps(run, best, run_id, experiment)
     # the network that is left predicts: not compiled, accelerated, average weights, channels first
     drop_compiled(run.network.module)
@@ -103,6 +109,15 @@ def train(run: TrainingRun, experiment: dict[str, Any]) -> Evaluation | None:
     run.network.set_training(False)
     wait_for_all()  # nobody reads a model directory that the main process is still writing
     return evaluation
+
+
+def _write_config(save_dir: Path, experiment: dict[str, Any], reasons: Mapping[str, str]) -> None:
+    """The settings of the run; of values that it has chosen the reasons too, which the log has as well."""
+    for line in lines_of(experiment, reasons):
+        logger.info(line)
+    comments = {key: f"{AUTO}: {reason}" for key, reason in reasons.items()}
+    text = dump_with_comments(experiment, comments)
+    (save_dir / CONFIG).write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -168,7 +183,7 @@ def _run_steps(
     finally:
         metrics.close()
     if trainer.stop_reason:
-        logger.info("EarlyStopping: Stop training, %s", trainer.stop_reason)
+        logger.info(trainer.stop_reason)
     logger.info("Training took %s", as_clock(time.perf_counter() - started))
     return epoch_end.best_evaluation
 
@@ -236,6 +251,12 @@ def _epoch_end(
         evaluate=_evaluator(run),
         patience=params.early_stop_patience if params.early_stop else None,
         keep_last=params.keep_last,
+        limit=TimeLimit(
+            params.max_minutes,
+            first_step=run.progress.step,
+            batch_size=params.train_batch_size,
+            held_out=run.eval_dataset.num_samples if run.eval_dataset is not None else 0,
+        ),
     )
 
 

@@ -98,14 +98,13 @@ def evaluate_network(
     results = ResultRows()
     watch = Stopwatch()
     try:
-        pairs = _detections(network, dataset, transforms, batch_size, watch)
+        images = rows_of_images(network, dataset, transforms, batch_size, watch)
         if is_main():
             rank, world = shard()
-            pairs = shown(pairs, -(-(dataset.num_samples - rank) // world), "evaluating")
-        for image, detections in pairs:
-            with watch.of("masks"):
-                for detection in detections:
-                    results.append(_as_coco(image, detection, dataset.category_ids))
+            images = shown(images, -(-(dataset.num_samples - rank) // world), "evaluating")
+        for rows in images:
+            for row in rows:
+                results.append(row)
     finally:
         network.set_training(training)
     results = ResultRows.joined(to_main([results]))
@@ -133,20 +132,27 @@ def check_classes(card: ModelCard, dataset: DetectionDataset) -> None:
         )
 
 
-def _detections(
+def rows_of_images(
     network: Network,
     dataset: DetectionDataset,
     transforms: Compose,
     batch_size: int,
     watch: Stopwatch,
-) -> Iterator[tuple[dict[str, Any], list[Detection]]]:
-    """Each image, as it went into the network, and what was detected in it."""
+) -> Iterator[list[dict[str, Any]]]:
+    """COCO result rows of each image that is this process's part, by a network in evaluation mode.
+
+    Args:
+        watch: is told the times of reading, network and masks.
+    """
     pinned = network.device.type == "cuda"
     batches = _inputs(network.card, dataset, transforms, batch_size, shard(), pinned=pinned)
     for batch in watch.each("reading", batches):
         with watch.of("network"):
             detections = detect(network.module, batch)
-        yield from zip(batch, detections, strict=True)
+        for image, of_image in zip(batch, detections, strict=True):
+            with watch.of("masks"):
+                rows = [_as_coco(image, each, dataset.category_ids) for each in of_image]
+            yield rows
 
 
 def _inputs(

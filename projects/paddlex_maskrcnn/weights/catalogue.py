@@ -138,6 +138,17 @@ def find_entry(backbone: str, kind: str, with_fpn: bool = True) -> CatalogueEntr
     return entry
 
 
+def pattern_of_file(backbone: str, kind: str, with_fpn: bool = True) -> str:
+    """What the file of `find_entry` is called, as a glob pattern: told without importing torchvision.
+
+    Raises:
+        ValueError: when there is no such row.
+    """
+    if kind == "IMAGENET" and backbone in _TORCHVISION:
+        return f"{backbone.lower()}-{'[0-9a-f]' * 8}.pth"
+    return find_entry(backbone, kind, with_fpn).file_name
+
+
 def all_entries() -> Iterator[tuple[str, str, bool | None, CatalogueEntry]]:
     """Every row: backbone, kind, with or without pyramid (None where it does not matter), entry."""
     for backbone in (*_TORCHVISION, *_TIMM, "ResNet50_vd_ssld"):

@@ -27,15 +27,17 @@ import re
 import shutil
 import socket
 import ssl
+import sys
+import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import filelock
-import torch
 from tqdm import tqdm
 
 from .catalogue import CatalogueEntry
@@ -47,6 +49,7 @@ OFFLINE_VARIABLES = ("PADDLEX_MASKRCNN_OFFLINE", "HF_HUB_OFFLINE")
 ATTEMPTS = 5  # without getting further
 PAUSE_SECONDS = 1.0  # doubled each time
 TIMEOUT_SECONDS = 30.0  # without a byte
+PROBE_SECONDS = 5.0  # until a server that says nothing counts as out of reach
 _BLOCK_BYTES = 1 << 18
 _HUB = "https://huggingface.co"
 _TRY_LATER = {408, 425, 429, 500, 502, 503, 504}
@@ -102,17 +105,48 @@ def download_file(url: str, path: Path) -> None:
 def weights_folder() -> Path:
     """$PADDLEX_MASKRCNN_WEIGHTS, or the folder of torch's own downloads."""
     named = os.environ.get(FOLDER_VARIABLE)
-    folder = Path(named).expanduser() if named else Path(torch.hub.get_dir()) / "checkpoints"
-    return folder.absolute()
+    folder = Path(named) if named else _torch_hub() / "checkpoints"
+    return folder.expanduser().absolute()
+
+
+def _torch_hub() -> Path:
+    """`torch.hub.get_dir()`, also before torch is imported, which takes seconds."""
+    if "torch" in sys.modules:  # it may have been told another folder
+        return Path(sys.modules["torch"].hub.get_dir())
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")) / "hub"
+
+
+def why_unreachable(entry: CatalogueEntry) -> str:
+    """Why a download of the entry cannot begin, within seconds; empty when its server answers."""
+    if variable := offline_variable():
+        return f"{variable} forbids downloads"
+    url, reasons = _address(entry.url), list[str]()
+
+    def ask() -> None:
+        try:
+            with _open(url, {"Range": "bytes=0-0"}, PROBE_SECONDS):
+                reasons.append("")
+        except _DownloadError as error:
+            # what a server refuses is told by the download, which may also try again
+            answered = isinstance(error.__cause__, urllib.error.HTTPError)
+            reasons.append("" if answered else str(error))
+
+    # a thread of its own: looking up the name of a server has no timeout
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(2 * PROBE_SECONDS)
+    reason = reasons[0] if reasons else f"no answer in {2 * PROBE_SECONDS:g} s"
+    return f"{urllib.parse.urlsplit(url).netloc} cannot be reached ({reason})" if reason else ""
 
 
 def _obtain(entry: CatalogueEntry, path: Path) -> None:
     """Download it, unless that is forbidden or another process does; ValueError says what to do."""
     if os.path.lexists(path) and not path.is_file():
         raise ValueError(f"{path} is in the way of {entry.name}: it is not a file; remove it")
-    if variable := _offline_variable():
+    if variable := offline_variable():
         raise ValueError(
-            f"{entry.name} is not there and {variable} forbids to download it. {_by_hand(entry)}"
+            f"{entry.name} is not there and {variable} forbids to download it. {by_hand(entry)}"
         )
     part = _PartFile(path, _address(entry.url))
     try:
@@ -122,7 +156,7 @@ def _obtain(entry: CatalogueEntry, path: Path) -> None:
                 _download(part, _hashes_in_name(entry))
     except _DownloadError as error:
         raise ValueError(
-            f"{entry.name} could not be downloaded from {part.url} ({error}). {_by_hand(entry)}"
+            f"{entry.name} could not be downloaded from {part.url} ({error}). {by_hand(entry)}"
         ) from error
     except _DiskFullError as error:
         raise ValueError(
@@ -132,11 +166,11 @@ def _obtain(entry: CatalogueEntry, path: Path) -> None:
     except OSError as error:
         raise ValueError(
             f"{entry.name} could not be written into {path.parent} ({error}); name a folder that "
-            f"can be written to with ${FOLDER_VARIABLE}. {_by_hand(entry)}"
+            f"can be written to with ${FOLDER_VARIABLE}. {by_hand(entry)}"
         ) from error
 
 
-def _offline_variable() -> str | None:
+def offline_variable() -> str | None:
     """The environment variable, as set, that forbids downloads; None when they are allowed."""
     for name in OFFLINE_VARIABLES:
         value = os.environ.get(name, "")
@@ -145,7 +179,8 @@ def _offline_variable() -> str | None:
     return None
 
 
-def _by_hand(entry: CatalogueEntry) -> str:
+def by_hand(entry: CatalogueEntry) -> str:
+    """How to do without a download."""
     hashes = [f" ({algorithm} {prefix}...)" for algorithm, prefix, _ in _hashes_in_name(entry)]
     return (
         f"Get {entry.url}{''.join(hashes)} on a machine that can, save it as "
@@ -352,14 +387,22 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 @contextlib.contextmanager
-def _open(url: str, headers: dict[str, Any]) -> Iterator[tuple[Any, str | None]]:
-    """The response and the hub's hash; errors of the connection become ours."""
+def _open(
+    url: str, headers: dict[str, Any], timeout: float | None = None
+) -> Iterator[tuple[Any, str | None]]:
+    """The response and the hub's hash; errors of the connection become ours.
+
+    Args:
+        timeout: seconds without a byte, TIMEOUT_SECONDS if None.
+    """
     redirects = _Redirects()
     # some servers refuse Python's own name; compressed bytes could not be counted
     headers = {"User-Agent": "paddlex_maskrcnn", "Accept-Encoding": "identity", **headers}
     try:
         request = urllib.request.Request(url, headers=headers)
-        response = urllib.request.build_opener(redirects).open(request, timeout=TIMEOUT_SECONDS)
+        response = urllib.request.build_opener(redirects).open(
+            request, timeout=timeout or TIMEOUT_SECONDS
+        )
     except urllib.error.HTTPError as error:
         with error:
             raise _refusal(error) from error

@@ -278,7 +278,7 @@ def _key_in(target: Iterable[str], name: str) -> str | None:
     """Where a source's name lives in the network: as it is, or where this detector's backbone is."""
     if name in target:
         return name
-    bare = _inside_backbone(name)
+    bare = inside_backbone(name)
     if bare.startswith(_STAGES):
         for prefix in _BACKBONE_PREFIXES:
             if prefix + bare in target:
@@ -286,7 +286,7 @@ def _key_in(target: Iterable[str], name: str) -> str | None:
     return None
 
 
-def _inside_backbone(name: str) -> str:
+def inside_backbone(name: str) -> str:
     """The name without a detector's prefix for its backbone."""
     for prefix in _BACKBONE_PREFIXES:
         if name.startswith(prefix):
@@ -295,7 +295,7 @@ def _inside_backbone(name: str) -> str:
 
 
 def _is_backbone(key: str) -> bool:
-    inside = _inside_backbone(key)
+    inside = inside_backbone(key)
     # ImageNet weights have no offsets of deformable convolutions: these start anew
     return inside != key and inside.startswith(_STAGES) and "conv2_offset" not in key
 
@@ -306,10 +306,10 @@ def _is_in_shared_block(name: str, network: Iterable[str]) -> bool:
     Deeper networks have more blocks, which a shallower one can do without; more layers in the same
     block compute something else.
     """
-    match = _BLOCK.match(_inside_backbone(name))
+    match = _BLOCK.match(inside_backbone(name))
     if match is None or name.endswith("num_batches_tracked"):
         return False
-    return any(_inside_backbone(key).startswith(match[0]) for key in network)
+    return any(inside_backbone(key).startswith(match[0]) for key in network)
 
 
 def _refuse_half_a_backbone(report: LoadReport, network: Iterable[str], name: str) -> None:

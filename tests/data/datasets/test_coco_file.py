@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from paddlex_maskrcnn.data.datasets.coco_file import CocoFile
+from paddlex_maskrcnn.data.datasets.coco_file import GROUPS_OTHERS, CocoFile
 from paddlex_maskrcnn.data.datasets.problems import DatasetError, Problems
 
 SIZE = {"height": 4, "width": 6}
@@ -76,3 +76,30 @@ def test_the_wrong_id_of_a_category_is_named(tmp_path, number):
 def test_gbk_is_named(tmp_path):
     with pytest.raises(DatasetError, match=r"GB18030 \(GBK\).*iconv -f GB18030 -t UTF-8 a\.json"):
         read(tmp_path, "gbk")
+
+
+def test_the_category_that_groups_the_others_is_no_class(tmp_path):
+    """Roboflow's exports begin with one of the project's name, of which there are no objects."""
+    categories = [
+        {"id": 0, "name": "fruits", "supercategory": "none"},
+        {"id": 1, "name": "apple", "supercategory": "fruits"},
+        {"id": 2, "name": "pear", "supercategory": "fruits"},
+    ]
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 8, "width": 8}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 2}],
+    }
+
+    def names(categories, number=2):
+        content["annotations"][0]["category_id"] = number
+        path = tmp_path / "a.json"
+        path.write_text(json.dumps({**content, "categories": categories}))
+        problems = Problems("set")
+        file = CocoFile(path, problems)
+        return [category["name"] for category in file.categories], problems.repaired
+
+    assert names(categories) == (["apple", "pear"], {GROUPS_OTHERS: ["category 0 ('fruits')"]})
+    assert names(categories, number=0) == (["fruits", "apple", "pear"], {})
+    others = [categories[0], {**categories[1], "supercategory": "none"}, categories[2]]
+    assert names(others) == (["fruits", "apple", "pear"], {})
+    assert names(categories[:1], number=0)[0] == ["fruits"]

@@ -338,3 +338,14 @@ def test_junk_is_no_json(labelme):
     for name in ("._a.json", ".ipynb_checkpoints/a-checkpoint.json", "__MACOSX/a.json"):
         labelme.write(square(9, 9, 5, "cat"), name=name)
     assert labelme.open().labels == ["dog"]
+
+
+def test_jsons_of_other_programs_beside_those_of_labelme(tmp_path, caplog):
+    """They are left out and named; a json that lost only its shapes stops."""
+    labelme = TinyLabelMe(tmp_path / "photos").write(square(10, 10, 8))
+    (labelme.folder / "config.json").write_text(json.dumps({"version": "1"}))
+    assert labelme.open().num_samples == 1
+    assert "1 x json file that is no LabelMe file, left out: config.json" in caplog.text
+    (labelme.folder / "b.json").write_text(json.dumps({"imagePath": "a.png"}))
+    with pytest.raises(DatasetError, match=r"b.json: not LabelMe's json"):
+        labelme.open()

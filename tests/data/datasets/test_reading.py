@@ -26,7 +26,7 @@ def test_records_are_in_order_and_annotations_numbered_where_they_have_no_id(pic
         raw = [RawAnnotation(f"object {k}", k, SQUARE, is_ignored=k == 1) for k in range(count)]
         return Parsed(objects=lambda frame: raw)
 
-    reading = Reading("set", boxes_expected=False)
+    reading = Reading("set", ".", boxes_expected=False)
     records = list(reading.records(pictures, parse))
     reading.problems.finish(skip_invalid=False)
     assert [record["image_id"] for record in records] == [10, 11, 12]
@@ -46,7 +46,7 @@ def test_an_annotation_that_cannot_be_used_does_not_shift_the_others(pictures):
         both = [RawAnnotation(where, 0, bad), RawAnnotation(where, 1, SQUARE)]
         return Parsed(objects=lambda frame: both if picture.image_id == 11 else both[1:])
 
-    reading = Reading("set", boxes_expected=False)
+    reading = Reading("set", ".", boxes_expected=False)
     records = list(reading.records(pictures, parse))
     assert [len(record["annotations"]) for record in records] == [1, 1, 1]
     assert [record["annotations"][0]["category_id"] for record in records] == [1, 1, 1]

@@ -75,6 +75,12 @@ def resumed(lab: Laboratory) -> RunFolder:
     return lab.train("resumed", lab.material.single, settings)
 
 
+@shared
+def stopped_in_time(lab: Laboratory) -> RunFolder:
+    """A run that no step fits into."""
+    return lab.train("stopped_in_time", lab.material.single, {"num_epochs": 2, "max_minutes": 1e-9})
+
+
 # The length of a run and what it is fed with
 
 
@@ -280,6 +286,11 @@ def validation_loss_is_written(lab: Laboratory) -> None:
 @shows(TrainParams, "early_stop", "early_stop_patience")
 def run_stops_after_one_vain_evaluation(lab: Laboratory) -> None:
     assert stopped(lab).epochs == [1, 2]
+
+
+@shows(TrainParams, "max_minutes")
+def run_ends_when_its_time_is_up(lab: Laboratory) -> None:
+    assert stopped_in_time(lab).watch.text.count("(max_minutes), at step 1 of 2") == 1
 
 
 @shows(TrainParams, "resume_checkpoint", "allow_changes")

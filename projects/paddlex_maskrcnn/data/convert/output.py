@@ -1,5 +1,6 @@
 """Where a written data set goes: never over anything, all of it or nothing."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -28,6 +29,8 @@ def fresh_folder(target: Path, force: bool) -> Iterator[Path]:
             f"{str(target)!r} is not empty; name another folder, or say --force to replace files of "
             f"the same names"
         )
+    parents = (target.parent, *target.parent.parents)
+    made = [parent for parent in parents if not parent.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -39,6 +42,9 @@ def fresh_folder(target: Path, force: bool) -> Iterator[Path]:
         _move_into(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the first that has something in it
+            for parent in made:
+                parent.rmdir()
 
 
 def keep_apart(out: Path, originals: Iterable[str | os.PathLike[str]]) -> None:

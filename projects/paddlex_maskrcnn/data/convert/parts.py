@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
+from ..datasets.data_yaml import DataYaml
 from ..datasets.files import read_labels, read_lines
 from ..datasets.problems import DatasetError
-from ..datasets.yolo import DataYaml
 
 DATA_YAML, LABELS = "data.yaml", "labels.txt"
 _ORDER = ("path", "train", "val", "test")  # of the lines of a data.yaml, names last

@@ -19,6 +19,7 @@ from pycocotools.coco import COCO
 from ...config.dataset_params import WITHOUT_EFFECT
 from ..images import IMAGE_SUFFIXES
 from .files import pictures_in, read_headers
+from .image_list import ImageNames
 from .problems import DatasetError
 from .records import PackedRecords, Record, build_coco, describe
 
@@ -41,11 +42,13 @@ class Content(NamedTuple):
         name: what messages call the data set.
         categories: COCO categories, sorted by id; class k is the k-th of them.
         records: Detectron2 standard dicts, boxes XYWH in pixels, classes from 0.
+        names: what lists of images call the pictures; None: their absolute paths.
     """
 
     name: str
     categories: list[dict[str, Any]]
     records: PackedRecords
+    names: ImageNames | None = None
 
 
 class DetectionDataset:
@@ -89,6 +92,7 @@ class DetectionDataset:
         content = self._read(params)
         self.name, self.categories = content.name, content.categories
         self._all_records = content.records
+        self._list_names = content.names
         self._num_samples = len(self._all_records)
         self._coco_gt: COCO | None = None
 
@@ -125,6 +129,15 @@ class DetectionDataset:
     def file_list(self) -> list[list[Any]]:
         """Pairs [image file, record], as PaddleX lists them."""
         return [[record["file_name"], record] for record in self.records]
+
+    def image_names(self) -> list[str]:
+        """What a file given as `image_list` calls the images in use, in their order.
+
+        These are paths from data_dir (YOLO: from the folder of data.yaml) with forward slashes, as the data
+        set has them. Of data sets without that argument they are absolute.
+        """
+        files = (record["file_name"] for record in self.records)
+        return [self._list_names.of(file) if self._list_names else file for file in files]
 
     @property
     def coco_gt(self) -> COCO:

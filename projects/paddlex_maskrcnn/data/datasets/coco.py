@@ -75,7 +75,12 @@ class CocoDetection(DetectionDataset):
 def _content(params: CocoDetectionParams) -> Content:
     data_dir, ann_file = Path(params.data_dir), Path(params.ann_file)
     finder = FileFinder(data_dir)
-    reading = Reading(f"{ann_file} (data_dir {str(data_dir)!r})", finder=finder)
+    reading = Reading(
+        f"{ann_file} (data_dir {str(data_dir)!r})",
+        data_dir,
+        finder=finder,
+        image_list=params.image_list,
+    )
     file = CocoFile(ann_file, reading.problems)
     by_image = _by_image(file, reading.problems)
     classes = {category["id"]: k for k, category in enumerate(file.categories)}
@@ -94,9 +99,9 @@ def _content(params: CocoDetectionParams) -> Content:
         return parsed
 
     records = reading.records(_pictures(file, finder, reading), parse, params.exif)
-    _point_to_pictures(reading.problems, data_dir, list(names.values()))
+    _point_to_pictures(reading.problems, data_dir, [each.file_name for each in reading.pictures])
     reading.problems.finish(params.skip_invalid)
-    return Content(params.ann_file, file.categories, records)
+    return Content(params.ann_file, file.categories, records, reading.names)
 
 
 def _names(file: CocoFile) -> dict[int, str]:
@@ -117,7 +122,7 @@ def _pictures(file: CocoFile, finder: FileFinder, reading: Reading) -> list[Pict
         if is_outside:
             reading.note_guess(where, path)
         path = os.path.normpath(path)
-        pictures.append(Picture(path, where, image["id"], is_guessed=is_outside))
+        pictures.append(Picture(path, where, image["id"], is_guessed=is_outside, file_name=name))
     return pictures
 
 
@@ -223,7 +228,7 @@ def _point_to_pictures(problems: Problems, data_dir: Path, names: Sequence[str])
     """Name the right data_dir in the remedy for missing pictures, if all are missing and it is near.
 
     Args:
-        names: file names of all pictures, as the annotations have them.
+        names: file names of the pictures in use, as the annotations have them.
     """
     missing = problems.occurrences.get(MISSING_IMAGE, [])
     if not names or len(missing) < len(names):

@@ -1,7 +1,8 @@
 """The content of a COCO json: its parts that can be used, and what is wrong with the others.
 
 Ids and sizes that are written as text or with a decimal point are read as the numbers they are. Categories
-named `__ignore__` and `_background_` are left out together with their annotations.
+named `__ignore__` and `_background_` are left out together with their annotations, and so is the first
+category of Roboflow's exports, which names the project: no object has it, all other categories are below it.
 """
 
 import json
@@ -23,6 +24,9 @@ DUPLICATE_CATEGORY = Kind(
     "category id or name given twice", "merge the categories, or give each its own id and name"
 )
 
+GROUPS_OTHERS = (
+    "category without objects that only groups the others (Roboflow's first), which is no class"
+)
 _KEYS = ("images", "annotations", "categories")
 _LONGEST_SIDE = 2**20  # OpenCV's limit
 # list of the file -> an entry of it in words, and the fields that are integers
@@ -62,12 +66,15 @@ class CocoFile:
             if is_integer(entry.get("id")) and _is_no_class(entry)
         }
         classes = [entry for entry in content["categories"] if not _is_no_class(entry)]
+        if (group := _grouping(classes, content["annotations"])) is not None:
+            classes.remove(group)
+            problems.repair(GROUPS_OTHERS, f"category {group['id']} ({group['name']!r})")
         self.categories = _categories(classes, problems)
         self.images = _images(content["images"], problems)
         self.annotations: list[dict[str, Any]] = content["annotations"]
         if not classes:
             raise DatasetError(f"{path}: 'categories' names no class")
-        if len(classes) < len(content["categories"]):
+        if any(map(_is_no_class, content["categories"])):
             self._leave_out(no_classes, problems)
 
     def _leave_out(self, no_classes: set[int], problems: Problems) -> None:
@@ -87,6 +94,21 @@ class CocoFile:
 def _is_no_class(category: dict[str, Any]) -> bool:
     name = category.get("name")
     return isinstance(name, str) and name in NO_CLASSES
+
+
+def _grouping(
+    categories: list[dict[str, Any]], annotations: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """The category 0 that only groups the others; None if there is none such."""
+    first = next((entry for entry in categories if entry.get("id") == 0), None)
+    if first is None or len(categories) < 2 or not isinstance(first.get("name"), str):
+        return None
+    parents = {str(entry.get("supercategory")) for entry in categories if entry is not first}
+    is_root = first.get("supercategory") in (None, "", "none", first["name"])
+    if not is_root or parents != {first["name"]}:
+        return None
+    is_used = any(annotation.get("category_id") == 0 for annotation in annotations)
+    return None if is_used else first
 
 
 def _read_integers(

@@ -71,8 +71,10 @@ class CvatDetection(DetectionDataset):
         root = _root(Path(params.ann_file))
         reading = Reading(
             f"{params.ann_file} (data_dir {params.data_dir!r})",
+            params.data_dir,
             boxes_expected=False,
             finder=FileFinder(params.data_dir),
+            image_list=params.image_list,
         )
         labels = _labels_of(root) if params.label_list is None else read_labels(params.label_list)
         if not labels:
@@ -83,7 +85,7 @@ class CvatDetection(DetectionDataset):
         classes = {name: k for k, name in enumerate(labels)}
         records = reading.records(pictures, lambda picture: _parse(picture, classes), params.exif)
         reading.problems.finish(params.skip_invalid)
-        return Content(params.ann_file, as_categories(labels), records)
+        return Content(params.ann_file, as_categories(labels), records, reading.names)
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _pictures(root: ET.Element, data_dir: Path, problems: Problems) -> list[Cvat
             problems.add(OUTSIDE_FILE, where)
         else:
             path = _path(name, node.get("subset", ""), data_dir.absolute())
-            pictures.append(CvatPicture(str(path), where, number, node, size))
+            pictures.append(CvatPicture(str(path), where, number, node, size, file_name=name))
     return pictures
 
 

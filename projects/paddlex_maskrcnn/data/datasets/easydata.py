@@ -7,7 +7,8 @@ lost thin parts); images without objects are kept; an object without mask stops 
 it as its box and then could not train).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ...config import signatures
@@ -16,14 +17,14 @@ from ...config.signature import takes_params
 from .annotations import ImageFrame, RawAnnotation
 from .files import UnusableFileError, read_json
 from .listed import ListedDetection, ListedPicture, class_of
-from .reading import BAD_ANNOTATION, Parsed
+from .reading import Parsed
 from .values import WRITTEN_OTHERWISE, number, shown
 
 _CORNERS = ("x1", "y1", "x2", "y2")
 
 
 class EasyDataDet(ListedDetection):
-    """Images of a list, each with a json of EasyData."""
+    """Images of a list or folder, each with a json of EasyData."""
 
     suffix = ".json"
 
@@ -37,11 +38,17 @@ class EasyDataDet(ListedDetection):
         """
         self._open(params)
 
-    def _parse(self, picture: ListedPicture, classes: Mapping[str, int]) -> Parsed:
-        try:
-            entries = _entries(read_json(picture.annotation))
-        except UnusableFileError as error:
-            return Parsed(problems=[(BAD_ANNOTATION, f"{picture.name}: {error}")])
+    @classmethod
+    def _content(cls, path: Path) -> list[dict[str, Any]]:
+        return _entries(read_json(path))
+
+    @classmethod
+    def _names_in(cls, content: list[dict[str, Any]]) -> Iterable[str]:
+        return (entry["name"] for entry in content)
+
+    def _parse(
+        self, picture: ListedPicture, entries: list[dict[str, Any]], classes: Mapping[str, int]
+    ) -> Parsed:
         parsed = Parsed()
         usable = []
         for k, entry in enumerate(entries, 1):

@@ -28,6 +28,15 @@ from ..images import IMAGE_SUFFIXES
 from .problems import DatasetError
 from .values import without_ignored
 
+# names that folders and files of a part have in them
+PARTS = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+_PART = re.compile(
+    rf"(?<![a-z])({'|'.join(sorted(PARTS, key=len, reverse=True))})(?:set)?(?![a-z])"
+)
+
 _MAX_THREADS = 16
 _CHUNK = 64
 _PATIENCE = 1e-3  # seconds for one item, on average
@@ -227,6 +236,18 @@ def is_junk(name: str) -> bool:
 def is_picture(name: str) -> bool:
     """Whether the name ends like that of a picture."""
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def part_named(path: Path, root: Path) -> str:
+    """train, val or test where the name of a path, or of a folder below root that it is in, says so.
+
+    The nearest name counts, and of a name the last word. Empty where no name says anything.
+    """
+    for name in reversed(path.relative_to(root).parts):
+        words = _PART.findall(name.lower())
+        if words:
+            return PARTS[words[-1]]
+    return ""
 
 
 def pictures_in(folder: Path) -> list[Path]:

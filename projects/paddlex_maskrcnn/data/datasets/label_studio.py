@@ -73,7 +73,12 @@ class LabelStudioDetection(DetectionDataset):
         self.data_dir, self.ann_file = params.data_dir, params.ann_file
         if not Path(params.data_dir).is_dir():
             raise DatasetError(f"data_dir {params.data_dir!r} is not a folder")
-        reading = Reading(f"{params.ann_file} (data_dir {params.data_dir!r})", boxes_expected=False)
+        reading = Reading(
+            f"{params.ann_file} (data_dir {params.data_dir!r})",
+            params.data_dir,
+            boxes_expected=False,
+            image_list=params.image_list,
+        )
         tasks = read_tasks(Path(params.ann_file), reading.problems)
         labels = _labels_of(tasks) if params.label_list is None else read_labels(params.label_list)
         if not labels:
@@ -86,7 +91,7 @@ class LabelStudioDetection(DetectionDataset):
         classes = {name: k for k, name in enumerate(labels)}
         records = reading.records(pictures, lambda picture: _parse(picture, classes))
         reading.problems.finish(params.skip_invalid)
-        return Content(params.ann_file, as_categories(labels), records)
+        return Content(params.ann_file, as_categories(labels), records, reading.names)
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,9 @@ def _pictures(
             continue
         number = len(pictures) + 1
         path = candidates[0]  # where it should be, when it is nowhere
-        pictures.append(LabelStudioPicture(str(path), task.where, number, task))
+        pictures.append(
+            LabelStudioPicture(str(path), task.where, number, task, file_name=task.address)
+        )
     return pictures
 
 

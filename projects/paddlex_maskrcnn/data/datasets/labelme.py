@@ -15,7 +15,7 @@ any corner work; images that have their pixels in the json need no file.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,13 +39,20 @@ from .files import (
 )
 from .labelme_shapes import Instance, instances_of
 from .listed import class_of
-from .problems import DatasetError, Problems
+from .problems import DatasetError, Kind, Problems
 from .reading import BAD_ANNOTATION, OUTSIDE_FILE, Parsed, Picture, Reading
 from .values import IGNORED_LABEL, NO_CLASSES, WRITTEN_OTHERWISE, integer, is_integer, shown
 
 MATCHED_BY_NAME = "picture that imagePath does not lead to, found by the name of its json"
 
+OTHER_JSON = Kind(
+    "json file that is no LabelMe file, left out",
+    "take it out of the folder if this is as it should be",
+)
+
+_NO_LABELME = "not LabelMe's json: no list of shapes"
 _SIDES = ("imageHeight", "imageWidth")
+_KEYS = {"shapes", "imagePath", "imageData", *_SIDES}
 
 
 class LabelMeDetection(DetectionDataset):
@@ -64,7 +71,12 @@ class LabelMeDetection(DetectionDataset):
     def _read(self, params: LabelMeDetectionParams) -> Content:
         self.data_dir = params.data_dir
         labels = None if params.label_list is None else read_labels(params.label_list)
-        reading = Reading(f"LabelMe files of {params.data_dir!r}", boxes_expected=False)
+        reading = Reading(
+            f"LabelMe files of {params.data_dir!r}",
+            params.data_dir,
+            boxes_expected=False,
+            image_list=params.image_list,
+        )
         files = _read_files(Path(params.data_dir), reading.problems)
         if labels is None:
             labels = _labels_of(files, reading.problems)
@@ -74,7 +86,7 @@ class LabelMeDetection(DetectionDataset):
             pictures, lambda picture: _parse(picture.file, classes), params.exif
         )
         reading.problems.finish(params.skip_invalid)
-        return Content(params.data_dir, as_categories(labels), records)
+        return Content(params.data_dir, as_categories(labels), records, reading.names)
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,7 @@ class LabelMeFile:
         size: (height, width) it was drawn on, None where it does not say.
         instances: the objects.
         repaired: what was set right, and where.
+        is_labelme: whether it has anything of LabelMe's; other programs leave jsons too.
     """
 
     name: str
@@ -96,6 +109,7 @@ class LabelMeFile:
     size: Size | None
     instances: list[Instance]
     repaired: list[tuple[str, str]]
+    is_labelme: bool = True
 
 
 @dataclass(frozen=True)
@@ -112,13 +126,20 @@ def _read_files(data_dir: Path, problems: Problems) -> list[LabelMeFile]:
     if not paths:
         raise DatasetError(f"data_dir {str(data_dir)!r} has no json files")
     names = [path.relative_to(data_dir).as_posix() for path in paths]
-    files = []
+    files, others = [], []
     read = in_threads(lambda pair: _read_file(*pair), list(zip(paths, names, strict=True)))
     for name, file in zip(names, read, strict=True):
         if isinstance(file, str):
             problems.add(BAD_ANNOTATION, f"{name}: {file}")
+        elif not file.is_labelme:
+            others.append(name)
         else:
             files.append(file)
+    for name in others:
+        if files:
+            problems.remark(OTHER_JSON, name)
+        else:
+            problems.add(BAD_ANNOTATION, f"{name}: {_NO_LABELME}")
     return files
 
 
@@ -128,9 +149,11 @@ def _read_file(path: Path, name: str) -> LabelMeFile | str:
         content = read_json(path)
     except UnusableFileError as error:
         return str(error)
+    if isinstance(content, dict) and content and not content.keys() & _KEYS:
+        return LabelMeFile(name, "", False, None, [], [], is_labelme=False)
     shapes = content.get("shapes") if isinstance(content, dict) else None
     if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
-        return "not LabelMe's json: no list of shapes"
+        return _NO_LABELME
     for number, shape in enumerate(shapes, 1):
         if not isinstance(label := shape.get("label"), str) or not label:
             return f"shape {number} has no label" + (f": it is {shown(label)}" if label else "")
@@ -157,6 +180,19 @@ def _size_of(content: dict[str, Any]) -> Size | str | None:
             return f"{key} is {shown(value)}, a number of pixels is needed"
     height, width = sides
     return (height, width) if height and width else None  # 0 says nothing, as in VOC
+
+
+def class_names(paths: Sequence[Path]) -> set[str]:
+    """The labels of json files; those that cannot be read are passed over."""
+
+    def labels_in(path: Path) -> set[str]:
+        try:
+            shapes = read_json(path).get("shapes")
+            return {shape["label"] for shape in shapes if isinstance(shape["label"], str)}
+        except (UnusableFileError, AttributeError, KeyError, TypeError):
+            return set()
+
+    return set().union(*in_threads(labels_in, paths)) - NO_CLASSES
 
 
 def _labels_of(files: list[LabelMeFile], problems: Problems) -> list[str]:
@@ -191,7 +227,8 @@ def _pictures(
             problems.repair(title, f"{file.name}: imagePath {file.image_path!r}")
         number = len(pictures) + 1
         where = f"image {number} ({file.image_path!r} of {file.name})"
-        picture = LabelMePicture(str(path or data_dir / file.name), where, number, file)
+        path = path or data_dir / file.name
+        picture = LabelMePicture(str(path), where, number, file, file_name=file.image_path)
         pictures.append(replace(picture, is_guessed=title == FOUND_BY_NAME))
     return pictures
 

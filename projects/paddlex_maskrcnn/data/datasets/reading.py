@@ -16,6 +16,7 @@ from ..image_headers import Header, Size
 from .annotations import AnnotationChecker, ImageFrame, RawAnnotation
 from .file_names import FOUND_BY_NAME, FileFinder
 from .files import in_threads, read_headers
+from .image_list import ImageNames
 from .orientation import AUTO, STORED, drawn_on, moved_upright
 from .problems import Kind, Problems
 from .records import PackedRecords, Record
@@ -62,12 +63,14 @@ class Picture:
         where: names it in messages.
         image_id: its id.
         is_guessed: whether its file is called otherwise than the data set says.
+        file_name: as the annotations have it, where they have one.
     """
 
     path: str
     where: str
     image_id: int
     is_guessed: bool = field(default=False, kw_only=True)
+    file_name: str = field(default="", kw_only=True)
 
 
 @dataclass
@@ -94,20 +97,38 @@ _Opened = tuple[Picture, ImageFrame, list[RawAnnotation]]
 
 
 class Reading:
-    """One data set being read."""
+    """One data set being read.
+
+    Attributes:
+        problems: what is wrong with it.
+        finder: of pictures that are not where their names lead.
+        names: what lists of images call the pictures.
+        pictures: those in use.
+    """
 
     def __init__(
-        self, source: str, boxes_expected: bool = True, finder: FileFinder | None = None
+        self,
+        source: str,
+        folder: str | os.PathLike[str],
+        *,
+        boxes_expected: bool = True,
+        finder: FileFinder | None = None,
+        image_list: str | None = None,
     ) -> None:
         """Start with no problems.
 
         Args:
             source: names the data set in messages.
+            folder: that names in lists of images start from.
             boxes_expected: whether the format has boxes beside its masks.
             finder: of pictures that are not where their names lead.
+            image_list: a file with the names of the pictures that are read; None: all.
         """
         self.problems = Problems(source)
         self.finder = finder
+        self.names = ImageNames(folder)
+        self.pictures: Sequence[Picture] = ()
+        self._image_list = image_list
         self._checker = AnnotationChecker(self.problems, boxes_expected)
         self._last_number = 0
         self._exif = AUTO
@@ -118,13 +139,18 @@ class Reading:
         parse: Callable[[AnyPicture], Parsed],
         exif: str = AUTO,
     ) -> PackedRecords:
-        """Records of all pictures, in order; what is wrong with them is noted.
+        """Records of the pictures in use, in order; what is wrong with them is noted.
 
         Args:
+            pictures: of the whole data set, whatever part of it is in use.
             parse: called in threads, so it may only look at its argument.
             exif: on which pixels the annotations were drawn, see `orientation`.
         """
         self._exif = exif
+        if self._image_list is not None:
+            other = self.finder.root if self.finder else self.names.folder
+            pictures = self.names.chosen(pictures, self._image_list, other, self.problems)
+        self.pictures = pictures
         return PackedRecords(self._records(pictures, parse))
 
     def _records(
@@ -171,6 +197,7 @@ class Reading:
         if path is None:
             return picture
         self.note_guess(picture.where, path)
+        self.names.written[path] = picture.path
         return replace(picture, path=path, is_guessed=True)
 
     def note_guess(self, where: str, path: str) -> None:

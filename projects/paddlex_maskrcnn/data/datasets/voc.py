@@ -19,7 +19,7 @@ import math
 import os
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from .files import UnusableFileError, read_xml
 from .index_masks import IndexMask, match_by_box, read_index_mask
 from .listed import ListedDetection, ListedPicture, class_of
 from .problems import DatasetError, Kind
-from .reading import BAD_ANNOTATION, Parsed
+from .reading import Parsed
 from .values import integer, number, shown, truth
 
 MASK_FOLDER = "SegmentationObject"
@@ -54,7 +54,7 @@ _MARKS = ("difficult", "iscrowd")
 
 
 class VOCDetection(ListedDetection):
-    """Images of a list, each with a VOC xml and an index picture of its objects."""
+    """Images of a list or folder, each with a VOC xml and an index picture of its objects, or polygons."""
 
     metric = "VOC"
     suffix = ".xml"
@@ -89,14 +89,25 @@ class VOCDetection(ListedDetection):
                     f"VOCDetection: {picture.name} has boxes but no masks ({str(picture.mask)!r} is no "
                     f"file), and Mask R-CNN learns from masks: put index pictures into {MASK_FOLDER}/ "
                     f"(NAME.png, value k for object k of NAME.xml, 255 for void), or name them in a "
-                    f"third column of the list"
+                    f"third column of the list, or export polygons from the labelling tool"
                 )
 
-    def _parse(self, picture: ListedPicture, classes: Mapping[str, int]) -> Parsed:
+    @classmethod
+    def _content(cls, path: Path) -> VocXml:
+        return read_voc_xml(path)
+
+    @classmethod
+    def _names_in(cls, content: VocXml) -> Iterable[str]:
+        return (annotation.name for annotation in content.objects)
+
+    @classmethod
+    def _picture_named(cls, path: Path) -> str:
         try:
-            xml = read_voc_xml(picture.annotation)
-        except UnusableFileError as error:
-            return Parsed(problems=[(BAD_ANNOTATION, f"{picture.name}: {error}")])
+            return _text(read_xml(path), "filename")
+        except UnusableFileError:
+            return ""
+
+    def _parse(self, picture: ListedPicture, xml: VocXml, classes: Mapping[str, int]) -> Parsed:
         parsed = Parsed(said=xml.size if xml.objects else None)
         masks = None
         if not xml.objects:

@@ -1,0 +1,223 @@
+"""``fit``: labelled pictures to a trained, evaluated, visible model in one command.
+
+The same as `init`, `check`, `train` and its page one after the other; each of them can be gone on with by
+hand, from the experiment file that is written first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..config.schema import WEIGHT_NAMES
+from ..requirements import require_detectron2
+from .experiment import add_overrides
+from .init import add_source_arguments, init, output_folder
+
+if TYPE_CHECKING:
+    from ..config.auto_rules import Budget
+    from ..config.load import LoadedExperiment
+    from ..maskrcnn import MaskRCNN
+    from .train import Training
+
+HELP = "train, evaluate and show a Mask R-CNN of labelled pictures, with one command"
+
+CONFIG = "config.yaml"
+_TRIAL_SECONDS, _SHARE_OF_TRIAL = 20.0, 0.05  # of the time
+_SHARE_OF_PAGE, _SECONDS_OF_PAGE = 0.03, 10.0  # of the time, for pictures and page at the end
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_source_arguments(parser)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--minutes",
+        type=float,
+        metavar="N",
+        help="time for everything; as many epochs are planned as fit, from a timed trial",
+    )
+    length.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
+    add_overrides(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, and say where everything is."""
+    fit(
+        arguments.source,
+        output=arguments.output,
+        minutes=arguments.minutes,
+        epochs=arguments.epochs,
+        type=arguments.type,
+        val=arguments.val,
+        seed=arguments.seed,
+        skip_invalid=arguments.skip_invalid,
+        settings=arguments.overrides,
+    )
+    return 0
+
+
+def fit(
+    source: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    minutes: float | None = None,
+    epochs: int | None = None,
+    type: str | None = None,
+    val: float = 0.2,
+    seed: int = 0,
+    skip_invalid: bool = False,
+    settings: Sequence[str] = (),
+) -> MaskRCNN:
+    """Train a model of labelled pictures; a run that was interrupted goes on.
+
+    Args:
+        source: folder, archive or annotation file, in any format that `init` knows.
+        output: folder for the experiment file, the split and the run; by default output/NAME.
+        minutes: for everything, from this call to its end; None leaves the length to `epochs`.
+        epochs: passes over the training images; None: as many as their number asks for.
+        type: the data set's class, where the source holds several formats.
+        val: share of the images held out, where the source has no such part.
+        seed: of the split.
+        skip_invalid: leave out annotations that cannot be used, instead of stopping.
+        settings: `section.key=value` texts, which win over the experiment file.
+
+    Returns:
+        the best model, ready to predict.
+
+    Raises:
+        ValueError: for everything that can be seen before training, in one sentence each.
+    """
+    started = time.monotonic()
+    require_detectron2()
+    options = argparse.Namespace(
+        source=Path(source),
+        output=Path(output) if output is not None else None,
+        type=type,
+        val=val,
+        seed=seed,
+        skip_invalid=skip_invalid,
+    )
+    if minutes is not None and not minutes > 0:
+        raise ValueError(f"minutes is {minutes}; more than 0 are needed")
+    if minutes is not None and epochs is not None:
+        raise ValueError("minutes and epochs both say how long to train; give one of them")
+    config = _experiment(options)
+    overrides = [*settings, *([f"train.num_epochs={epochs}"] if epochs is not None else [])]
+    deadline = None if minutes is None else started + 60 * minutes
+    return _trained(config, overrides, deadline)
+
+
+def _experiment(options: argparse.Namespace) -> Path:
+    """The experiment file, drafted where there is none."""
+    from ..draft import EXPERIMENT, source_of
+
+    config = output_folder(options) / EXPERIMENT
+    if not config.is_file():
+        return init(options) / EXPERIMENT
+    there, wanted = source_of(config), str(options.source.absolute())
+    if there is not None and there != wanted:
+        raise ValueError(
+            f"{str(config)!r} is an experiment with {there}, not with {wanted}: name another --output"
+        )
+    print(f"{config} is there and is used as it is")
+    return config
+
+
+def _trained(config: Path, overrides: list[str], deadline: float | None) -> MaskRCNN:
+    """The best model of the run that an experiment file asks for."""
+    from .. import load_model
+    from ..config.load import load_experiment
+    from ..engine.run_folder import folder_of, models_in
+    from .train import Training
+
+    loaded = load_experiment(str(config), overrides)
+    train = loaded.experiment.train
+    if train is None:
+        raise ValueError(f"{config} has no section train")
+    goes_on = bool(models_in(folder_of(train)))
+    if goes_on:
+        print(f"the run in {folder_of(train)} goes on")
+        loaded = load_experiment(str(config), [*overrides, "train.resume_checkpoint=auto"])
+    loaded = _with_weights(loaded, folder_of(train) / CONFIG if goes_on else None)
+    command = shlex.join(["paddlex-maskrcnn", "check", "--config", str(config)])
+    training = Training(loaded, command)
+    budget = _budget(training, deadline) if deadline is not None and not goes_on else None
+    if deadline is not None:
+        training.limit(_minutes_left(deadline))
+    run_dir = training.run(budget).save_dir
+    assert run_dir is not None
+    model = load_model(run_dir / "best_model", loaded.experiment.model.device)
+    print(_ending(config, run_dir, model))
+    return model
+
+
+def _with_weights(loaded: LoadedExperiment, record: Path | None) -> LoadedExperiment:
+    """The best starting weights that can be had, where the file names a kind as `init` does.
+
+    What the user names on the command line is not replaced.
+
+    Args:
+        record: config.yaml of the run that goes on, whose weights count.
+    """
+    from ..config.yaml_io import read
+    from ..weights.choice import choose_weights
+
+    key, experiment = "train.pretrain_weights", loaded.experiment
+    train = experiment.train
+    assert train is not None
+    if train.pretrain_weights not in WEIGHT_NAMES or loaded.origins.get(key) == "command line":
+        return loaded
+    if record is not None:
+        value, reason = read(record)[0]["train"]["pretrain_weights"], f"as in {record}"
+    else:
+        weights = choose_weights(experiment.model.backbone, experiment.model.with_fpn)
+        value, reason = weights.value, weights.reason
+        print(f"starting weights: {weights}")
+    train = replace(train, pretrain_weights=value)
+    reasons = experiment.reasons | {key: reason}
+    return replace(loaded, experiment=replace(experiment, train=train, reasons=reasons))
+
+
+def _budget(training: Training, deadline: float) -> Budget:
+    """How many seconds there are for steps and evaluations, and what each takes here."""
+    from ..config.auto_rules import Budget
+
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise ValueError("the time is over before the first step: give more minutes")
+    pace = training.pace(min(_TRIAL_SECONDS, _SHARE_OF_TRIAL * left))
+    held_out = training.datasets.get("eval")
+    evaluation = pace.seconds_per_image * held_out.num_samples if held_out else 0.0
+    left = 60 * _minutes_left(deadline)
+    print(
+        f"a step takes {pace.seconds_per_step:.2f} s here, an evaluation {evaluation:.0f} s; "
+        f"{left / 60:.1f} minutes are left for both"
+    )
+    return Budget(left, pace.seconds_per_step, evaluation)
+
+
+def _minutes_left(deadline: float) -> float:
+    """For steps and evaluations: without the page, and never nothing."""
+    left = deadline - time.monotonic()
+    return max(left * (1 - _SHARE_OF_PAGE) - _SECONDS_OF_PAGE, _SHARE_OF_PAGE * left, 1.0) / 60
+
+
+def _ending(config: Path, run_dir: Path, model: MaskRCNN) -> str:
+    """What the best model reaches, where everything is, and the command for the next picture."""
+    best = run_dir / "best_model"
+    card = model.network.card if model.network else None
+    metrics = card.eval_metrics if card else None
+    lines = [("model", str(best))]
+    if card and metrics:
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+        lines.append(("accuracy", f"{shown} (epoch {card.completed_epochs})"))
+    lines += [("pictures", str(run_dir / "pictures")), ("page", str(run_dir / "report.html"))]
+    lines.append(("settings", str(config)))
+    lines.append(("predict", f"paddlex-maskrcnn predict {shlex.quote(str(best))} PICTURE"))
+    return "\n".join(f"{name:<10}{text}" for name, text in lines)

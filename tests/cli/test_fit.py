@@ -1,0 +1,155 @@
+"""From labelled pictures to a model in one command; a second one loses nothing."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+import paddlex_maskrcnn as pdx
+from paddlex_maskrcnn import cli
+from paddlex_maskrcnn.cli import fit as command
+from paddlex_maskrcnn.config.auto_rules import Budget
+from paddlex_maskrcnn.config.yaml_io import read
+from paddlex_maskrcnn.data.convert.convert import convert
+from paddlex_maskrcnn.data.datasets import DrawnShapes
+from paddlex_maskrcnn.engine import hooks
+from support.tiny_training import SMALL, same, weights
+
+SETTINGS = [f"model.{name}={value}" for name, value in SMALL.items()] + [
+    "train.pretrain_weights=null",
+    "train.clip_gradients=5",
+    "data.transforms.train.ResizeByShort.short_size=64",
+    "data.transforms.eval.ResizeByShort.short_size=64",
+    "data.train.num_workers=0",
+    "data.eval.num_workers=0",
+    "predict.num_pictures=1",
+]
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("labelled")
+    convert(
+        DrawnShapes(folder / "drawn", num_images=6, image_size=64), "labelme", folder / "photos"
+    )
+    return folder / "photos"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_one_command_ends_with_a_model_and_a_page_and_is_not_lost(labelled, here, capsys):
+    arguments = ["fit", str(labelled), "--epochs", "2", *SETTINGS]
+    assert cli.main(arguments) == 0
+    run = here / "output/photos/run"
+    out = capsys.readouterr().out
+    assert (run / "report.html").is_file()
+    assert list((run / "pictures").iterdir())
+    assert out.splitlines()[-1].endswith(
+        "paddlex-maskrcnn predict output/photos/run/best_model PICTURE"
+    )
+    assert "accuracy  " in out
+    config = read(run / "config.yaml")[0]
+    assert config["train"]["num_epochs"] == 2
+    assert config["train"]["train_batch_size"] == 2  # auto, resolved
+    before = weights(run / "best_model")
+
+    model = pdx.fit(labelled, epochs=2, settings=SETTINGS)  # a notebook's cell run again
+    assert "goes on" in capsys.readouterr().out
+    assert same(weights(run / "best_model"), before)
+    assert model.labels == ["circle", "square", "triangle"] or model.labels
+    picture = next(labelled.glob("*.jpg"))
+    assert isinstance(model.predict(str(picture)), list)
+
+    assert cli.main(["fit", str(labelled), "--epochs", "3", *SETTINGS]) == 2
+    error = capsys.readouterr().err
+    assert "train.num_epochs was 2 and is 3" in error
+    assert same(weights(run / "best_model"), before)
+
+
+def test_an_interrupted_run_goes_on_with_the_plan_it_began_with(
+    labelled, here, monkeypatch, capsys
+):
+    """The second start plans nothing: values of `auto`, and starting weights, are those of the first."""
+    usual, stops = hooks.EpochEnd.after_step, iter([True])
+
+    def after_step(self):
+        usual(self)
+        if self.trainer.progress.closed_epochs == 1 and next(stops, False):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(hooks.EpochEnd, "after_step", after_step)
+    monkeypatch.setattr(command, "_budget", lambda training, deadline: Budget(20, 4.0, 1.0))
+    arguments = ["fit", str(labelled), "--minutes", "5", *SETTINGS]
+    assert cli.main(arguments) == 130
+    record = here / "output/photos/run/config.yaml"
+    planned = read(record)[0]["train"]
+    assert planned["num_epochs"] == 2  # of 2 steps each, and 3 evaluations at most
+    monkeypatch.setattr(command, "_budget", lambda training, deadline: Budget(900, 4.0, 1.0))
+    assert cli.main(arguments) == 0
+    assert "goes on" in capsys.readouterr().out
+    resumed = read(record)[0]["train"]
+    for name in (
+        "num_epochs",
+        "lr_decay_epochs",
+        "learning_rate",
+        "warmup_steps",
+        "train_batch_size",
+    ):
+        assert resumed[name] == planned[name]
+    epochs = sorted(path.name for path in record.parent.glob("epoch_*"))
+    assert epochs == ["epoch_1", "epoch_2"]
+
+
+def test_a_folder_of_another_source_is_not_used(labelled, here, tmp_path, capsys):
+    assert cli.main(["init", str(labelled)]) == 0
+    other = tmp_path / "other" / "photos"
+    convert(DrawnShapes(tmp_path / "drawn", num_images=4, image_size=64), "labelme", other)
+    assert cli.main(["fit", str(other), *SETTINGS]) == 2
+    error = capsys.readouterr().err
+    assert f"is an experiment with {labelled}, not with {other}: name another --output" in error
+
+
+def test_what_an_experiment_file_says_is_used(labelled, here):
+    """It is the user's: nothing is drafted anew."""
+    assert cli.main(["init", str(labelled)]) == 0
+    file = here / "output/photos/experiment.yaml"
+    file.write_text(file.read_text().replace("train:", "trian:"))
+    with pytest.raises(ValueError, match="trian"):
+        pdx.fit(labelled, epochs=1)
+
+
+def test_contradictions(labelled, here, capsys):
+    with pytest.raises(ValueError, match="minutes and epochs both say how long"):
+        pdx.fit(labelled, minutes=1, epochs=1)
+    with pytest.raises(ValueError, match="minutes is 0; more than 0"):
+        pdx.fit(labelled, minutes=0)
+    assert not (here / "output").exists()
+
+
+def training_of(per_step, per_image, images):
+    pace = SimpleNamespace(seconds_per_step=per_step, seconds_per_image=per_image)
+    return SimpleNamespace(
+        datasets={"eval": SimpleNamespace(num_samples=images)}, pace=lambda seconds: pace
+    )
+
+
+def test_the_time_that_is_left_is_planned():
+    deadline = time.monotonic() + 600
+    budget = command._budget(training_of(2.0, 0.5, 20), deadline)
+    assert budget.seconds_per_step == 2.0
+    assert budget.seconds_per_evaluation == 10.0
+    assert 560 < budget.seconds_left < 580  # some for pictures and page
+
+
+def test_no_time_is_left():
+    with pytest.raises(ValueError, match="the time is over before the first step"):
+        command._budget(training_of(2.0, 0.5, 20), time.monotonic() - 1)
+
+
+def test_a_minute_is_not_all_for_the_page():
+    assert command._minutes_left(time.monotonic() + 11) * 60 > 0
+    assert command._minutes_left(time.monotonic() - 5) * 60 == pytest.approx(1.0)
