@@ -9,6 +9,7 @@ import pytest
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn import cli
 from paddlex_maskrcnn.compat.command import as_command
+from reference.tiny_sets import EasyData, draw
 from support.untrained import LABELS, save_untrained
 
 
@@ -44,6 +45,21 @@ def test_from_labelled_pictures_to_parts(tmp_path, capsys):
     assert cli.main(command.split()) == 2
     assert "exists; name another folder, or say --force" in capsys.readouterr().err
     assert cli.main([*command.split(), "--force"]) == 0
+
+
+def test_easydata(tmp_path):
+    for name in ("JPEGImages", "Annotations"):
+        (tmp_path / name).mkdir()
+    draw(tmp_path / "JPEGImages")
+    EasyData(tmp_path)
+    (tmp_path / "b.json").rename(tmp_path / "Annotations" / "a.json")
+    (tmp_path / "list.txt").unlink()
+    command = f"--data_conversion --source easydata --to MSCOCO --pics {tmp_path / 'JPEGImages'}"
+    where = ["--annotations", str(tmp_path / "Annotations"), "--save_dir", str(tmp_path / "set")]
+    assert cli.main([*command.split(), *where]) == 0
+    target = tmp_path / "set"
+    data = pdx.datasets.CocoDetection(target / "JPEGImages", target / "annotations.json")
+    assert (data.num_samples, sorted(data.labels)) == (1, ["cat", "dog"])
 
 
 @pytest.mark.long
@@ -85,7 +101,10 @@ CONVERT = "--data_conversion --pics p --annotations a --save_dir s"
             "needs d.annotations.json",
         ),
         (f"{CONVERT} --source jingling --to MSCOCO", "the tool no longer exists"),
-        (f"{CONVERT} --source easydata --to MSCOCO", "convert needs its lists"),
+        (
+            "--data_conversion --pics x/p --annotations a --save_dir s --source easydata --to MSCOCO",
+            "have to be in one folder",
+        ),
         (f"{CONVERT} --source labelme --to SEG", "that is for other tasks"),
         ("--export_inference --model_dir m", "--export_inference needs --save_dir"),
         (

@@ -15,10 +15,6 @@ _SPLIT, _CONVERT, _EXPORT = "--split_dataset", "--data_conversion", "--export_in
 FORMS = frozenset({_SPLIT, _CONVERT, _EXPORT, "--export_onnx"})
 
 _PICTURES = "JPEGImages"  # PaddleX's folder beside annotations.json
-_SOURCES = {
-    "jingling": "the tool no longer exists; export COCO or LabelMe from another one",
-    "easydata": "convert needs its lists: `paddlex-maskrcnn convert --from easydata FOLDER --to coco OUT`",
-}
 
 
 def as_command(arguments: Sequence[str], program: str) -> list[str]:
@@ -77,11 +73,7 @@ def _split(parsed: argparse.Namespace) -> list[str]:
 def _conversion(parsed: argparse.Namespace) -> list[str]:
     _needed(parsed, _CONVERT, "source", "to", "pics", "annotations", "save_dir")
     source, target = parsed.source.lower(), parsed.to.lower()
-    if source != "labelme":
-        reason = _SOURCES.get(source, "PaddleX's sources were labelme, jingling and easydata")
-        raise ValueError(f"{_CONVERT} --source {parsed.source}: {reason}")
-    folder = Path(parsed.save_dir)
-    read = ["--from", "labelme", parsed.annotations, "--image-dir", parsed.pics]
+    folder, read = Path(parsed.save_dir), ["--from", source, *_read(parsed, source)]
     if target == "mscoco":
         pictures = ["--images", "copy", "--images-to", str(folder / _PICTURES)]
         return ["convert", *read, "--to", "coco", str(folder / "annotations.json"), *pictures,
@@ -92,6 +84,21 @@ def _conversion(parsed: argparse.Namespace) -> list[str]:
         f"{_CONVERT} --to {parsed.to}: that is for other tasks; Mask R-CNN trains on MSCOCO and PascalVOC, "
         "and on LabelMe folders as they are"
     )
+
+
+def _read(parsed: argparse.Namespace, source: str) -> list[str]:
+    """Where the labelled pictures are."""
+    pictures, annotations = Path(parsed.pics), Path(parsed.annotations)
+    if source == "labelme":
+        return [str(annotations), "--image-dir", str(pictures)]
+    if source == "easydata" and pictures.absolute().parent == annotations.absolute().parent:
+        return [str(pictures if pictures == annotations else pictures.parent)]
+    reasons = {
+        "easydata": "--pics and --annotations have to be in one folder",
+        "jingling": "the tool no longer exists; export COCO or LabelMe from another one",
+    }
+    reason = reasons.get(source, "PaddleX's sources were labelme, jingling and easydata")
+    raise ValueError(f"{_CONVERT} --source {parsed.source}: {reason}")
 
 
 def _export(parsed: argparse.Namespace) -> list[str]:

@@ -88,7 +88,7 @@ def download_file(url: str, path: Path) -> None:
         return
     part, by_hand = _PartFile(path, url), f"Get it on a machine that can and save it as {path}"
     try:
-        if variable := _offline_variable():
+        if variable := offline_variable():
             raise _DownloadError(f"{variable} forbids downloads")
         path.parent.mkdir(parents=True, exist_ok=True)
         with _lock(path):
