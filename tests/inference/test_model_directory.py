@@ -53,6 +53,7 @@ def test_a_folder_of_something_else_is_not_replaced(saved, tmp_path, monkeypatch
                 write(folder)
     assert (tmp_path / "work" / "thesis.txt").read_text() == "years"
     (tmp_path / "empty").mkdir()
+    (saved / "model.yml").unlink()  # damaged, and a model all the same
     for folder in (saved, tmp_path / "empty"):
         model.save_model(folder)
         assert pdx.load_model(folder).labels

@@ -243,7 +243,9 @@ def _begin(directory: Path) -> Path:
         ValueError: when something else than a model would have to make room.
     """
     is_free = not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
-    if not is_free and not (directory / CARD).is_file():
+    # damaged ones are replaced too
+    is_model = any((directory / name).exists() for name in (CARD, WEIGHTS, STATE, SUCCESS, GRAPH))
+    if not is_free and not is_model:
         raise ValueError(
             f"{directory} is there and is no saved model: name a folder that does not exist, or an empty "
             "one; nothing was written"
