@@ -1,5 +1,6 @@
 """From labelled pictures to a model in one command; a second one loses nothing."""
 
+import shutil
 import time
 from types import SimpleNamespace
 
@@ -111,6 +112,26 @@ def test_a_folder_of_another_source_is_not_used(labelled, here, tmp_path, capsys
     assert cli.main(["fit", str(other), *SETTINGS]) == 2
     error = capsys.readouterr().err
     assert f"is an experiment with {labelled}, not with {other}: name another --output" in error
+
+
+def test_images_that_came_after_the_split_are_named(labelled, here, capsys):
+    source = here / "photos"
+    shutil.copytree(labelled, source)
+    new = [path for path in source.iterdir() if path.stem == "00005"]
+    (here / "aside").mkdir()
+    for path in new:
+        path.rename(here / "aside" / path.name)
+    assert cli.main(["init", str(source)]) == 0
+    options = cli.parse("fit", [str(source)], "fit")
+    command._experiment(options)
+    assert "in neither part" not in capsys.readouterr().out
+    for path in new:
+        (here / "aside" / path.name).rename(path)
+    command._experiment(cli.parse("fit", [str(source), "--val", "0.5"], "fit"))
+    out = capsys.readouterr().out
+    assert "in neither part of the split, and not used: " in out
+    assert "00005.jpg; init --force" in out
+    assert "--val: of no effect now" in out
 
 
 def test_what_an_experiment_file_says_is_used(labelled, here):

@@ -149,6 +149,14 @@ def test_two_forms_of_the_same_annotations(drawn, tmp_path):
     assert source.notes == ["train_rle.json names the same pictures as train.json and is not used"]
 
 
+def test_instances_count_before_other_tasks_of_the_same_pictures(drawn, tmp_path):
+    for name in ("stuff_val", "instances_val"):
+        shutil.copy(drawn["val"].ann_file, tmp_path / f"{name}.json")
+    shutil.copytree(Path(drawn["val"].data_dir) / "images", tmp_path / "images")
+    (part,) = recognize(tmp_path).parts
+    assert Path(part.arguments["ann_file"]).name == "instances_val.json"
+
+
 def test_two_formats_at_once(tmp_path):
     write_cvat(tmp_path)
     write_label_studio(tmp_path)

@@ -13,8 +13,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..config.dataset_params import JOINED, DatasetChoice
 from ..config.schema import WEIGHT_NAMES
 from ..requirements import require_detectron2
 from .experiment import add_overrides
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 HELP = "train, evaluate and show a Mask R-CNN of labelled pictures, with one command"
 
 CONFIG = "config.yaml"
+# options -> defaults, of those that count when the experiment is drafted
+_WHEN_DRAFTED = {"val": 0.2, "seed": 0, "type": None, "skip_invalid": False}
 _TRIAL_SECONDS, _SHARE_OF_TRIAL = 20.0, 0.05  # of the time
 _SHARE_OF_PAGE, _SECONDS_OF_PAGE = 0.03, 10.0  # of the time, for pictures and page at the end
 
@@ -126,7 +129,46 @@ def _experiment(options: argparse.Namespace) -> Path:
             f"{str(config)!r} is an experiment with {there}, not with {wanted}: name another --output"
         )
     print(f"{config} is there and is used as it is")
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name, usual in _WHEN_DRAFTED.items()
+        if getattr(options, name) != usual
+    ]
+    if given:
+        print(f"  {', '.join(given)}: of no effect now; init --force drafts it anew")
+    if unlisted := _unlisted(config):
+        first, more = unlisted[0], f" and {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
+        print(
+            f"  in neither part of the split, and not used: {first}{more}; init --force splits anew, "
+            "--output DIR keeps both"
+        )
     return config
+
+
+def _unlisted(config: Path) -> list[str]:
+    """Images of the source that came after the split."""
+    from ..config.load import load_experiment
+    from ..datasets import open_dataset
+
+    data = load_experiment(str(config)).experiment.data
+    listed: set[str] = set()
+    whole: dict[str, Any] = {}  # each data set of which some images are listed
+    for choice in (*_parts(data.train), *_parts(data.eval)):
+        if getattr(choice.arguments, "image_list", None):
+            listed |= {record["file_name"] for record in open_dataset(choice).records}
+            arguments = replace(choice.arguments, image_list=None, shuffle=False)
+            whole[repr(arguments)] = replace(choice, arguments=arguments)
+    files = (
+        record["file_name"] for choice in whole.values() for record in open_dataset(choice).records
+    )
+    return [file for file in files if file not in listed]
+
+
+def _parts(choice: DatasetChoice | None) -> list[DatasetChoice]:
+    """A data set, or those that it joins."""
+    if choice is None:
+        return []
+    return choice.arguments.parts if choice.type == JOINED else [choice]
 
 
 def _trained(config: Path, overrides: list[str], deadline: float | None) -> MaskRCNN:

@@ -121,23 +121,23 @@ def _choice(parts: Sequence[SourcePart]) -> DatasetChoice:
 
 def _nothing(path: Path, files: SourceFiles, kind: str | None) -> str:
     """The message for a source without annotations."""
-    known = ", ".join(FORMATS.values())
+    formats = ", ".join(FORMATS.values())
     if kind is not None and files.formats:
         there = ", ".join(FORMATS[name] for name in files.formats)
         return f"{str(path)!r} has no annotations of {kind}; there are those of {there}"
     if files.others:
         listed = files.listed(files.others)
-        seen = f"no json or xml file of it has a known format ({listed}); known are {known}"
+        seen = f"no json or xml file of it has a known format ({listed}); known are {formats}"
     elif files.archives:
         seen = f"it holds archives ({files.listed(files.archives)}): give one of them, or unpack them first"
     elif files.pictures:
         seen = (
             f"it has {len(files.pictures)} pictures, but no labels to learn from: draw the outlines of the "
             "objects with a labelling tool and save or export them beside the pictures as one of "
-            f"{known}"
+            f"{formats}"
         )
     elif path.is_dir() and not any(path.iterdir()):
         seen = "the folder is empty; labelled pictures are needed"
     else:
-        seen = f"it has neither pictures nor annotations; known are {known}"
+        seen = f"it has neither pictures nor annotations; known are {formats}"
     return f"{str(path)!r}: {seen}"

@@ -52,13 +52,18 @@ def parts_of(kind: str, files: SourceFiles) -> list[SourcePart]:
     return sorted(_OPENERS[kind](files), key=lambda part: order.index(part.role))
 
 
+def _less_likely(path: Path) -> tuple[bool, int, Path]:
+    """Order of COCO files of the same pictures: COCO's name for instances first, then the shorter name."""
+    return "instances" not in path.name.lower(), len(path.name), path
+
+
 def _coco(files: SourceFiles) -> list[SourcePart]:
     folders = sorted({path.parent for path in files.pictures})
     parts = []
     elsewhere: list[Path] = []
     used: dict[tuple[Path, str], Path] = {}  # pictures, and the json that names them
-    # of two jsons of the same pictures the one with the shorter name: the other is another form of it
-    for path in sorted(_with_masks(files), key=lambda path: (len(path.name), path)):
+    # of several jsons of the same pictures one counts: they are forms of one set, or other tasks of COCO's
+    for path in sorted(_with_masks(files), key=_less_likely):
         names = files.coco[path].names
         data_dir = _folder_of(names, path, folders, files)
         if data_dir is None:

@@ -303,6 +303,20 @@ def test_an_outline_is_not_cut_where_a_number_is_missing(voc, changes, fault):
     assert len(voc.open(skip_invalid=True).records[0]["annotations"]) == 1
 
 
+def test_outlines_of_points_as_labelme_wrote_them(voc):
+    """MIT's LabelMe: no box, `<pt>` each, and objects that were deleted stay in the file."""
+    points = [(4, 5), (14.5, 5), (14.5, 13)]
+    outline = "".join(f"<pt><x>{x}</x><y>{y}</y></pt>" for x, y in points)
+    both = [("dog", (-1, -1, 1, 1), f"<deleted>0</deleted><polygon>{outline}</polygon>")]
+    both += [("cat", (-1, -1, 1, 1), f"<deleted>1</deleted><polygon>{outline}</polygon>")]
+    voc.write_xml("a", both)
+    dataset = voc.open()
+    (annotation,) = dataset.records[0]["annotations"]
+    assert dataset.labels[annotation["category_id"]] == "dog"
+    assert annotation["bbox"] == [4, 5, 10.5, 8]
+    assert annotation["segmentation"] == [[4, 5, 14.5, 5, 14.5, 13]]
+
+
 def test_a_polygon_without_numbers_says_nothing(voc, caplog):
     voc.write_xml("a", [("dog", BOXES[0], "<polygon/>"), ("cat", BOXES[1], "")])
     assert len(voc.open().records[0]["annotations"]) == 2

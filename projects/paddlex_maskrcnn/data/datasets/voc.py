@@ -10,7 +10,8 @@ neither for nor against in evaluation.
 
 Tags of the xml are matched in any case, as PaddleX does. Boxes are VOC's: first and last pixel, counted
 from 1 (devkit, `VOCreadxml`; so reads Detectron2's `load_voc_instances`). Outlines in the xml itself,
-`<polygon><x1>..</x1><y1>..</y1><x2>..`, are what Roboflow and X-AnyLabeling write.
+`<polygon><x1>..</x1><y1>..</y1><x2>..`, are what Roboflow and X-AnyLabeling write; those of
+`<polygon><pt><x>..</x><y>..</y></pt>..` MIT's LabelMe, CVAT ("LabelMe 3.0") and Datumaro.
 """
 
 from __future__ import annotations
@@ -211,7 +212,8 @@ def read_voc_xml(path: Path) -> VocXml:
         UnusableFileError: if it cannot be read, is not xml, an object has no name, or the size is none.
     """
     root = read_xml(path)
-    objects = [_object(node, number) for number, node in enumerate(_all(root, "object"), 1)]
+    nodes = [node for node in _all(root, "object") if not truth(_text(node, "deleted"))]
+    objects = [_object(node, number) for number, node in enumerate(nodes, 1)]
     return VocXml(_size(root), objects)
 
 
@@ -237,6 +239,8 @@ def _bbox(node: ET.Element) -> list[float] | None:
 
 def _polygon(node: ET.Element) -> list[float]:
     """x1, y1, x2, y2, ...; not finite where a number is missing or none."""
+    if points := _all(node, "pt"):
+        return [_number(_text(point, axis)) for point in points for axis in "xy"]
     values = {child.tag.lower(): child.text or "" for child in node if isinstance(child.tag, str)}
     numbers = {int(tag[1:]) for tag in values if re.fullmatch(r"[xy][0-9]{1,9}", tag)}
     if not numbers:

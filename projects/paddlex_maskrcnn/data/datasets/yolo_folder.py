@@ -67,8 +67,8 @@ def scan(folder: Path) -> YoloFolder:
     if not result.label_files:
         raise DatasetError(
             f"{str(folder)!r} has no data.yaml, and of its {len(pictures)} pictures{_first(pictures)} none "
-            f"has one of the {len(texts)} txt files{_first(texts)}: a.jpg needs a.txt beside it, or images/a.jpg "
-            "needs labels/a.txt"
+            f"has one of the {len(texts)} txt files{_first(texts)}: a.jpg needs a.txt beside it, or "
+            "images/a.jpg needs labels/a.txt"
         )
     labelled = {picture.parent for picture in result.label_files}
     for picture in pictures:
