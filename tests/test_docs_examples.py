@@ -75,13 +75,9 @@ def test_examples_run(workplace, page):
         exec(compile(code, page, "exec"), workplace)
 
 
-def test_examples_of_the_evaluation_run(workplace, tmp_path):
+def test_examples_of_the_evaluation_run(workplace):
     import paddlex_maskrcnn as pdx
 
-    evaluation = tmp_path / "output" / "quickstart" / "evaluation"
-    if not evaluation.is_dir():
-        workplace["model"].evaluate(workplace["eval_dataset"])
-        workplace["model"].last_evaluation.write(evaluation, workplace["eval_dataset"])
     for code in examples("docs/evaluation.md"):
         exec(compile(code, "docs/evaluation.md", "exec"), {"pdx": pdx, **workplace})
     assert list(Path("curves").glob("*.png"))

@@ -24,7 +24,7 @@ FACTS = "config.auto_rules"
 
 # room (longest prefix wins) -> (rooms of ours it may import, outside packages it may not)
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
-    "__init__": ({"requirements", "datasets", "det", "maskrcnn", "cli.fit"}, HEAVY),
+    "__init__": ({"requirements", "datasets", "det", "maskrcnn", "cli.fit", "compat"}, HEAVY),
     "__main__": ({"cli"}, HEAVY),
     "requirements": (set(), HEAVY),
     "errors": (set(), HEAVY),
@@ -57,7 +57,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "metrics": ({"metrics", "garbage_collection"}, {"detectron2", "torch", "torchvision", "cv2"}),
     "report": ({"report", "data", "metrics", YAML}, {"detectron2", "torch"}),
     "maskrcnn": (
-        {"config", "data", "engine", "inference", "export", "metrics"},
+        {"config", "data", "engine", "inference", "export", "metrics", "__init__"},
         {"detectron2", "torch"},
     ),
     "serve": (
@@ -66,12 +66,21 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "serve.limits": (set(), HEAVY | {"fastapi"}),  # the command line reads it
     "export": ({"export", "acceleration", "data", "inference", "modeling", "__init__"}, set()),
-    "det": ({"maskrcnn", "config", "data", "inference", "report"}, HEAVY),
-    "datasets": ({"data"}, HEAVY),
+    "det": ({"maskrcnn", "config", "data", "inference", "report", "compat.refused"}, HEAVY),
+    "datasets": ({"data", "compat.refused", "compat.analysis"}, HEAVY),
+    # PaddleX's other names; nothing but the places where PaddleX has them and the command line asks here
+    "compat": (
+        {"compat", "maskrcnn", "datasets", "config", "data", "inference", "export", "report"}
+        | {"weights.download"},
+        set(),
+    ),
+    "compat.refused": (set(), HEAVY),
+    "compat.command": (set(), HEAVY),
     "draft": ({"config", "data", "system", "weights.choice"}, HEAVY),
     "cli": (
         {
             "cli",
+            "compat.command",
             "config",
             "data",
             "datasets",

@@ -27,7 +27,7 @@ def test_what_a_run_leaves(tiny_run):
     for directory in ("best_model", "epoch_1", "epoch_2"):
         files = {path.name for path in (save_dir / directory).iterdir()}
         state = set() if directory == "best_model" else {"state.pth"}
-        assert files == {"model.pth", "model.yml", ".success"} | state
+        assert files == {"model.pth", "model.yml", "eval_details.json", ".success"} | state
     card = yaml.safe_load((save_dir / "epoch_2" / "model.yml").read_text())
     assert card["completed_epochs"] == 2
     assert card["labels"] == tiny_run[0].labels
@@ -88,6 +88,23 @@ def test_evaluate(tiny_run, tiny_data):
         assert abs(bits.shape[0] - box[3]) <= 4
         assert set(np.unique(bits)) <= {0, 1}
     assert len(details["gt"]["images"]) == tiny_data[1].num_samples
+
+
+def test_the_details_of_an_evaluated_epoch_lie_in_its_directory(tiny_run, tiny_data, tmp_path):
+    """PaddleX's rows, with run lengths in place of maps; the drawing functions find them."""
+    model, save_dir = tiny_run
+    _, details = model.evaluate(tiny_data[1], return_details=True)
+    written = json.loads((save_dir / "epoch_2" / "eval_details.json").read_text())
+    assert len(written["bbox"]) == len(written["mask"]) == len(details["bbox"])
+    for row, mask, (image, category, box, score) in zip(
+        written["bbox"], written["mask"], details["bbox"], strict=True
+    ):
+        assert row == {"image_id": image, "category_id": category, "bbox": box, "score": score}
+        assert mask["image_id"] == image
+        assert isinstance(mask["segmentation"]["counts"], str)
+    pdx.det.draw_pr_curve(save_dir / "best_model", save_dir=tmp_path)
+    pdx.det.draw_pr_curve(str(save_dir / "epoch_2" / "eval_details.json"), save_dir=tmp_path)
+    assert (tmp_path / "segm_pr_curve(iou-0.5).png").is_file()
 
 
 def test_evaluate_gives_the_same_numbers_for_any_batch_size(tiny_run, tiny_data):

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import __version__
 from .config import signatures
 from .config.auto import refuse_open
 from .config.schema import EvaluateParams, Experiment, ModelParams, TrainParams
@@ -22,6 +23,7 @@ from .engine.setup import CHECK_COMMAND, TrainingRun, set_up
 from .engine.train import DryRun, dry_run, train
 from .engine.trial import Pace, largest_batch, measure_pace
 from .inference.evaluate import evaluate_network
+from .inference.interop import is_of_paddlex, open_paddlex
 from .inference.model_directory import load_model_directory, save_model_directory
 from .inference.network import Network, choose_device
 from .inference.predict import PredictOptions, predict_images, warm_up
@@ -49,10 +51,14 @@ class MaskRCNN:
         best_evaluation: those of `best_model` of the last `train`; None without held-out data, or
             when the run was resumed after that evaluation.
         save_dir: folder that the last `train` wrote into, a numbered one perhaps; None before.
+        model_type, status: PaddleX's words for what it is.
 
     Raises:
         ConfigError: (a ValueError) naming every argument that cannot be used.
     """
+
+    model_type = "detector"
+    status = "Normal"
 
     @takes_params(ModelParams, like=signatures.Model)
     def __init__(self, params: ModelParams, given: Collection[str]) -> None:
@@ -166,9 +172,9 @@ class MaskRCNN:
             metric=params.metric or network.card.metric or "COCO",
         )
         self.last_evaluation = evaluation
-        epoch = f"Epoch={params.epoch_id}, " if params.epoch_id is not None else ""
+        epoch = network.card.completed_epochs if params.epoch_id is None else params.epoch_id
         shown = ", ".join(f"{name}={value:.4f}" for name, value in evaluation.metrics.items())
-        logger.info("[EVAL] Finished, %s%s\n%s", epoch, shown, evaluation.table())
+        logger.info("[EVAL] Finished, Epoch=%d, %s\n%s", epoch, shown, evaluation.table())
         if len(dataset.labels) > 1:
             logger.info("Masks by class\n%s", evaluation.class_table())
         return evaluation
@@ -243,12 +249,12 @@ class MaskRCNN:
         return self._predict(img_file_list, transforms, options)
 
     def save_model(self, save_dir: str | os.PathLike[str]) -> None:
-        """Write a model directory that `load_model` reads.
+        """Write a model directory that `load_model` reads; a model that is there is replaced.
 
         Raises:
-            ValueError: when there is no trained network.
+            ValueError: when there is no trained network, or something else is in that folder.
         """
-        save_model_directory(Path(save_dir), self._network("save_model"))
+        save_model_directory(Path(save_dir).absolute(), self._network("save_model"))
 
     def export(self, path: str | os.PathLike[str], to: str = "onnx", **options: Any) -> Report:
         """Write the network as one file that runs without Detectron2, and compare the two.
@@ -267,10 +273,73 @@ class MaskRCNN:
 
         return export_network(self._network("export"), Path(path), to, **options)
 
+    def export_inference_model(self, save_dir: str | os.PathLike[str]) -> Report:
+        """Write the network as ONNX with its card, a folder that `pdx.deploy.Predictor` reads.
+
+        The file is compared with the network first, as by `export`.
+
+        Raises:
+            ValueError: when there is no trained network, or the file finds other objects.
+            ModuleNotFoundError: when onnx or onnxruntime is missing.
+        """
+        from .export.exporting import export_model_directory  # needed here only
+
+        network = self._network("export_inference_model")
+        return export_model_directory(network, Path(save_dir).absolute())
+
     @property
     def labels(self) -> list[str] | None:
         """Foreground class names of the trained network."""
         return self.network.card.labels if self.network else None
+
+    @property
+    def num_classes(self) -> int | None:
+        """Classes and the background; None while neither an argument nor data says it."""
+        return self.params.num_classes or (len(self.labels) + 1 if self.labels else None)
+
+    @property
+    def completed_epochs(self) -> int:
+        """Epochs the network was trained."""
+        return self.network.card.completed_epochs if self.network else 0
+
+    @property
+    def eval_metrics(self) -> dict[str, float] | None:
+        """Metrics of the last evaluation while training; None without one."""
+        return (self.network.card.eval_metrics or None) if self.network else None
+
+    @property
+    def fixed_input_shape(self) -> list[int] | None:
+        """[width, height] in pixels, as given to `load_model`; None: images come as they are."""
+        return self.network.card.fixed_input_shape if self.network else None
+
+    def __getattr__(self, name: str) -> Any:
+        """The constructor's arguments, which PaddleX's model has as attributes: `backbone` and so on."""
+        params = self.__dict__.get("params")
+        if params is None or name not in ModelParams.__dataclass_fields__:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}", name=name)
+        return getattr(params, name)
+
+    def get_model_info(self) -> dict[str, Any]:
+        """What PaddleX's model.yml said of a model, as plain data."""
+        transforms = self.test_transforms
+        form = self.network.card.input_format if self.network else None
+        info = {
+            "version": __version__,
+            "Model": "MaskRCNN",
+            "_Attributes": {
+                "model_type": self.model_type,
+                "num_classes": self.num_classes,
+                "labels": self.labels,
+                "fixed_input_shape": self.fixed_input_shape,
+                "eval_metrics": self.eval_metrics,
+            },
+            "_init_params": asdict(self.params),
+            "completed_epochs": self.completed_epochs,
+            "status": self.status,
+        }
+        if transforms is not None and form is not None:
+            info |= {"Transforms": transforms.to_config(), "TransformsMode": form.channel_order}
+        return info
 
     @property
     def test_transforms(self) -> Compose | None:
@@ -327,25 +396,38 @@ class MaskRCNN:
 
 
 def load_model(
-    model_dir: str | os.PathLike[str], device: str = "auto", *, warm: bool | None = None
+    model_dir: str | os.PathLike[str],
+    device: str | Sequence[int] = "auto",
+    *,
+    fixed_input_shape: Sequence[int] | None = None,
+    warm: bool | None = None,
 ) -> MaskRCNN:
     """A saved model, ready to predict and evaluate.
 
     Args:
-        model_dir: a directory that `train` or `save_model` wrote; or `coco:ResNet50` and the like, a
-            network of the catalogue with its published COCO weights.
-        device: auto, cpu or cuda.
+        model_dir: a directory that `train` or `save_model` wrote, or that PaddleX 1.x did; or
+            `coco:ResNet50` and the like, a network of the catalogue with its published COCO weights.
+        device: auto, cpu or cuda; a shape in this position is PaddleX's second argument.
+        fixed_input_shape: [width, height] in pixels that every image becomes, resized and padded.
         warm: run the network once before returning, so that the first prediction takes no longer
             than the others; None: on a GPU only, where that matters.
 
     Raises:
         ValueError: when it is no complete model directory, or the weights cannot be had.
     """
+    if not isinstance(device, str):
+        fixed_input_shape, device = device, "auto"
     name, chosen = str(model_dir), choose_device(device)
     published = is_published(name)
-    network = (
-        published_network(name, chosen) if published else load_model_directory(Path(name), chosen)
-    )
+    if published:
+        network = published_network(name, chosen)
+    elif is_of_paddlex(Path(name)):
+        with run_log():
+            network = open_paddlex(Path(name), chosen)
+    else:
+        network = load_model_directory(Path(name), chosen)
+    if fixed_input_shape is not None:
+        network.card.fix_input_shape(fixed_input_shape)
     model = from_checked(MaskRCNN, network.card.params)
     model.network, model._loaded_from = network, "COCO" if published else name
     # on a GPU the first run loads kernels, which takes seconds

@@ -107,6 +107,20 @@ def test_import_and_predict(folder, arrays, tmp_path, capsys):
     assert state.keys() == direct.keys()
     assert all(torch.equal(state[name], value) for name, value in direct.items())
 
+    # load_model takes PaddleX's folder itself, and says what writes one of ours
+    opened = pdx.load_model(folder, fixed_input_shape=[96, 64])
+    assert "import-paddlex" in capsys.readouterr().out
+    assert opened.get_model_info()["completed_epochs"] == 12
+    for one, other in zip(opened.predict(image), objects, strict=True):
+        assert one["score"] == pytest.approx(other["score"], abs=1e-5)
+
+
+def test_what_load_model_says_of_a_folder_it_cannot_take(tmp_path):
+    (tmp_path / "__model__").write_bytes(b"")
+    (tmp_path / "model.yml").write_text("status: Infer\n")
+    with pytest.raises(ValueError, match="exported"):
+        pdx.load_model(tmp_path)
+
 
 def test_one_file_a_variable_gives_the_same(folder, arrays, tmp_path):
     separate = write_folder(tmp_path / "separate", arrays)

@@ -9,7 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from paddlex_maskrcnn.engine.logs import MetricsLog, check_loggers, open_loggers, run_log
+import paddlex_maskrcnn
+from paddlex_maskrcnn.engine.logs import (
+    MetricsLog,
+    check_loggers,
+    open_loggers,
+    open_visualdl,
+    run_log,
+)
 from paddlex_maskrcnn.engine.trainer import Progress
 
 
@@ -92,6 +99,55 @@ def test_wandb(tmp_path, monkeypatch):
     assert more["resume"] == "allow"
     assert more["config"] == {"train.seed": 0}
     assert fake.calls[1:] == [("run.log", {"train/loss": 0.5}, 7), ("finish", (), {})]
+
+
+def test_visualdl_gets_paddlexs_tags(tmp_path, monkeypatch, caplog):
+    """Training by steps, evaluations by epochs."""
+    written, closed = [], []
+    writer = SimpleNamespace(
+        add_scalar=lambda tag, value, step: written.append((tag, value, step)),
+        close=lambda: closed.append(True),
+    )
+    monkeypatch.setitem(sys.modules, "visualdl", SimpleNamespace(LogWriter=lambda logdir: writer))
+    log = MetricsLog(tmp_path, progress(0), open_visualdl(tmp_path / "vdl_log", 4))
+    log.write("train", 2, 6, {"loss": 0.5})
+    log.write("eval", 2, 8, {"segm_mmap": 0.25, "segm_ap_by_class": {"nut": 0.3}})
+    log.close()
+    assert written == [
+        ("-Metrics/Training(Step): loss", 0.5, 6),
+        ("-Metrics/Eval(Epoch): segm_mmap", 0.25, 2),
+        ("-Metrics/Eval(Epoch): segm_ap_by_class/nut", 0.3, 2),
+    ]
+    assert closed == [True]
+    monkeypatch.setitem(sys.modules, "visualdl", None)
+    with caplog.at_level(logging.INFO):
+        assert open_visualdl(tmp_path, 4) == []
+    assert "VisualDL is not installed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [(0, ["broken"]), (1, ["odd", "broken"]), (2, ["so far", "odd", "broken"]),
+     (3, ["detail", "so far", "odd", "broken"])],
+)  # fmt: skip
+def test_the_level_that_a_script_asks_for(monkeypatch, capsys, tmp_path, level, shown):
+    """PaddleX's numbers; the file of a run has the same whatever they are."""
+    monkeypatch.setattr(paddlex_maskrcnn, "log_level", level)
+    with run_log(tmp_path) as logger:
+        for write, text in ((logger.debug, "detail"), (logger.info, "so far"),
+                            (logger.warning, "odd"), (logger.error, "broken")):  # fmt: skip
+            write(text)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[1] for line in lines] == shown
+    lines = (tmp_path / "train.log").read_text().splitlines()
+    assert [line.split("\t")[1] for line in lines] == ["so far", "odd", "broken"]
+
+
+@pytest.mark.parametrize("level", [4, -1, "INFO"])
+def test_a_level_that_is_none(monkeypatch, level):
+    monkeypatch.setattr(paddlex_maskrcnn, "log_level", level)
+    with pytest.raises(ValueError, match=r"log_level is .* allowed: 0 \(errors\)"), run_log():
+        pass
 
 
 def test_what_is_not_installed_is_told_before_training(monkeypatch):

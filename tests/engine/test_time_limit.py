@@ -98,11 +98,12 @@ def epoch_end(limit, tmp_path, values, patience=None):
     def evaluate():
         table = SimpleNamespace(ap50=0, by_class={})
         value = {"segm_mmap": next(results)}
-        return SimpleNamespace(metrics=value, bbox=table, segm=table, table=str), {}
+        found = SimpleNamespace(metrics=value, bbox=table, segm=table, table=str)
+        return hooks.EpochResult(found, {}, write_details=lambda path: None)
 
     checkpoints = SimpleNamespace(
         save_dir=tmp_path,
-        save=lambda name: saved.append(name),
+        save=lambda name, details: saved.append(name),
         copy=lambda source, name: saved.append((source, name)),
         remove=lambda name: None,
     )

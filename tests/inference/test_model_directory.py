@@ -34,6 +34,31 @@ def test_both_kinds_are_read(saved):
     assert pdx.load_model(saved).labels
 
 
+def test_the_details_of_its_evaluation_may_be_taken_away(saved):
+    """They can be larger than the weights; the model does not need them."""
+    (saved / "eval_details.json").unlink()
+    assert damage_of(saved) == ""
+    assert pdx.load_model(saved).labels
+
+
+def test_a_folder_of_something_else_is_not_replaced(saved, tmp_path, monkeypatch):
+    """Neither by a model nor by an exported one; models replace models."""
+    model = pdx.load_model(saved)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "thesis.txt").write_text("years")
+    monkeypatch.chdir(tmp_path / "work")
+    for folder in (tmp_path / "work", "."):
+        for write in (model.save_model, model.export_inference_model):
+            with pytest.raises(ValueError, match="is there and is no saved model: name a folder"):
+                write(folder)
+    assert (tmp_path / "work" / "thesis.txt").read_text() == "years"
+    (tmp_path / "empty").mkdir()
+    (saved / "model.yml").unlink()  # damaged, and a model all the same
+    for folder in (saved, tmp_path / "empty"):
+        model.save_model(folder)
+        assert pdx.load_model(folder).labels
+
+
 class RunsCode:
     def __reduce__(self):
         return os.mkdir, ("/nowhere/at/all",)

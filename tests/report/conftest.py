@@ -63,16 +63,14 @@ def plain() -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 @pytest.fixture
 def details(plain: Any) -> dict[str, Any]:
-    """The same in the documented form: maps of box regions, one pixel around the box."""
+    """The same in the documented form: maps of box regions."""
     truth, results = plain
     masks = []
     for one in results:
         x, y, w, h = (int(v) for v in one["bbox"])
-        top, left = max(y - 1, 0), max(x - 1, 0)
         whole = coco_mask.decode(one["segmentation"])
         masks.append([one["image_id"], one["category_id"],
-                      whole[top : min(y + h + 1, HEIGHT), left : min(x + w + 1, WIDTH)],
-                      one["score"]])  # fmt: skip
+                      whole[y : y + h, x : x + w], one["score"]])  # fmt: skip
     boxes = [[one["image_id"], one["category_id"], one["bbox"], one["score"]] for one in results]
     return {"bbox": boxes, "mask": masks, "gt": truth}
 

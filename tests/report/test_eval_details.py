@@ -29,6 +29,7 @@ def test_files_of_paddlex_and_of_ours(plain, tmp_path):
     path.write_text(json.dumps({"bbox": boxes, "mask": masks, "gt": truth}))
     assert_same(read_eval_details(path, None, None, None), plain)
     assert_same(read_eval_details(str(path), "not", "looked", "at"), plain)
+    assert_same(read_eval_details(tmp_path, None, None, None), plain)  # the folder it is in
 
 
 def test_maps_as_lists_in_a_file(details, plain, tmp_path):
@@ -75,7 +76,7 @@ def test_what_is_missing(details, change, message):
 def test_rows_that_do_not_belong_together(details):
     details["mask"][0][2] = np.ones((99, 139), np.uint8)
     details["bbox"][0][2] = [30.0, 30.0, 5.0, 5.0]
-    with pytest.raises(ValueError, match=r"row 0 is a map of .* which does not fit the image"):
+    with pytest.raises(ValueError, match=r"row 0 is a map of .*, but the box .* has \(5, 5\)"):
         read_eval_details(details, None, None, None)
     details["bbox"][0][0] = 77
     with pytest.raises(ValueError, match="a result has image_id 77"):

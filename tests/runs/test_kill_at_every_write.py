@@ -115,9 +115,9 @@ def test_killed_at_every_write(tiny_data, tmp_path, monkeypatch, settings):
     save = EpochEnd._save
     killed = []
 
-    def save_in_copies(self, epoch, improved):
-        killed.append(copies_killed(lambda: save(self, epoch, improved), Path("run"), copies))
-        save(self, epoch, improved)
+    def save_in_copies(self, *arguments):
+        killed.append(copies_killed(lambda: save(self, *arguments), Path("run"), copies))
+        save(self, *arguments)
 
     monkeypatch.setattr(EpochEnd, "_save", save_in_copies)
     train(tiny_data, "run", **settings)
@@ -158,7 +158,7 @@ def test_each_file_of_each_checkpoint_damaged(tiny_run, tiny_data, tmp_path):
         for name in directories
         for file in (tiny_run[1] / name).iterdir()
     ]
-    assert len(files) == 11
+    assert len(files) == 14
     for number, file in enumerate(files * 3):
         folder = Path(shutil.copytree(tiny_run[1], tmp_path / str(number)))
         damaged = folder / file

@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 
 from .. import __version__
+from ..compat.command import FORMS, as_command
 from ..config.check import suggestion
 from ..errors import explain
 from ..requirements import quiet_detectron2
@@ -51,6 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given:
         build_parser().print_help()
         return 0
+    if given[0].startswith("--") and FORMS & {argument.partition("=")[0] for argument in given}:
+        with explain() as outcome:
+            given = as_command(given, PROGRAM)
+            print(f"{PROGRAM} {shlex.join(given)}")
+            outcome.status = 0
+        if outcome.status:
+            return outcome.status
     name = given[0]
     if name in COMMANDS:
         return run(name, parse(name, given[1:], f"{PROGRAM} {name}"))

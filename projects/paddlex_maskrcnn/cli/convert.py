@@ -31,6 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("out", type=Path, metavar="OUT", help="coco: the json; others: a new folder")
     images = "put the pictures beside the annotations; coco leaves them where they are otherwise"
     add("--images", choices=("copy", "symlink"), help=images)
+    folder = (
+        "coco with --images: their folder, from which names in the json start (default: the json's)"
+    )
+    add("--images-to", type=Path, metavar="DIR", help=folder)
     add("--force", action="store_true", help="replace files of the same names")
 
 
@@ -132,6 +136,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, write, and say how the result is read and what was lost."""
     from ..data.convert.convert import convert
 
+    if arguments.images_to and (arguments.target_format != "coco" or not arguments.images):
+        raise ValueError("--images-to goes with --to coco and --images")
     complete_source(arguments)
     dataset = open_source(arguments)
     print(dataset.describe())
@@ -143,6 +149,7 @@ def run(arguments: argparse.Namespace) -> int:
         split=arguments.split,
         force=arguments.force,
         originals=[arguments.source],
+        image_dir=arguments.images_to,
     )
     print(f"wrote {arguments.out}: {done.images} images, {done.objects} annotations")
     for words, count in done.lost.items():

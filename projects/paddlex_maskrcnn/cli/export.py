@@ -12,16 +12,24 @@ HELP = (
     "write a saved model as one ONNX or TorchScript file and check that it finds the same objects"
 )
 _SUFFIXES = {"onnx": ".onnx", "torchscript": ".torchscript.pt"}
+_FOLDER = "folder"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", type=Path, metavar="MODEL_DIR", help="a saved model, such as output/best_model"
     )
-    parser.add_argument("--to", choices=tuple(_SUFFIXES), required=True, help="kind of file")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE",
-        help="where to write (default: model.onnx or model.torchscript.pt in MODEL_DIR)",
+        "--to", choices=(*_SUFFIXES, _FOLDER), required=True,
+        help="kind of file; folder: an ONNX file with the model's card, for pdx.deploy.Predictor",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, metavar="PATH",
+        help="where to write (default: model.onnx, model.torchscript.pt or inference_model in MODEL_DIR)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fixed-input-shape", nargs=2, type=int, metavar=("WIDTH", "HEIGHT"),
+        help="pixels that every image becomes, resized and padded (default: as the model's transforms say)",
     )  # fmt: skip
     parser.add_argument(
         "--images", nargs="+", type=Path, default=(), metavar="PATH",
@@ -38,14 +46,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Export and say what was compared."""
     require_detectron2()
     from .. import load_model
-    from ..export.exporting import export_network
+    from ..export.exporting import export_model_directory, export_network
 
     images = _pictures(arguments.images)
-    output = arguments.output or arguments.model / f"model{_SUFFIXES[arguments.to]}"
-    network = load_model(arguments.model, "cpu").network
+    default = f"model{_SUFFIXES[arguments.to]}" if arguments.to in _SUFFIXES else "inference_model"
+    output = arguments.output or arguments.model / default
+    shape = arguments.fixed_input_shape
+    network = load_model(arguments.model, "cpu", fixed_input_shape=shape).network
     assert network is not None
-    report = export_network(
-        network, output, arguments.to, images=images, tolerance=arguments.tolerance
+    how = {"images": images, "tolerance": arguments.tolerance}
+    report = (
+        export_model_directory(network, output, **how)
+        if arguments.to == _FOLDER
+        else export_network(network, output, arguments.to, **how)
     )
     print(report)
     print(f"written to {output}")

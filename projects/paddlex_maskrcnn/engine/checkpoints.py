@@ -64,8 +64,11 @@ class Checkpoints:
         self.save_dir = save_dir
         self._network, self._experiment, self._state, self._ema = network, experiment, state, ema
 
-    def save(self, name: str) -> Path:
+    def save(self, name: str, evaluated: Callable[[Path], None] | None = None) -> Path:
         """Write the directory `name`, weights and state, and return it.
+
+        Args:
+            evaluated: writes what was found in the held-out data to a path.
 
         Raises:
             TrainingTroubleError: when it cannot be written; what was there before stays.
@@ -78,7 +81,13 @@ class Checkpoints:
             disk_errors_explained(directory),
             self._ema.averaged() if self._ema else contextlib.nullcontext(),
         ):
-            save_model_directory(directory, self._network, experiment=self._experiment, state=state)
+            save_model_directory(
+                directory,
+                self._network,
+                experiment=self._experiment,
+                state=state,
+                evaluated=evaluated,
+            )
         return directory
 
     def copy(self, source: str, name: str) -> None:

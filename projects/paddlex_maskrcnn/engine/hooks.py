@@ -11,9 +11,10 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import fmean
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from detectron2.engine import HookBase
@@ -31,9 +32,20 @@ from .trainer import StepRecord, Trainer
 
 logger = logging.getLogger(__name__)
 
-# One evaluation: its metrics, and the validation losses if asked for (else empty).
-EpochResult = tuple[Evaluation, dict[str, float]]
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class EpochResult(NamedTuple):
+    """One evaluation of the held-out data.
+
+    Attributes:
+        losses: the validation losses if asked for, else empty.
+        write_details: writes eval_details.json to a path.
+    """
+
+    evaluation: Evaluation
+    losses: dict[str, float]
+    write_details: Callable[[Path], None]
 
 
 @dataclass
@@ -143,18 +155,18 @@ class EpochEnd(HookBase):
         before = self._best.state_dict()
         try:
             with self._limit.evaluation():
-                improved = self._evaluated(epoch) if self._evaluate else False
+                result = self._evaluate() if self._evaluate else None
+                improved = self._evaluated(epoch, result) if result else False
                 if not improved and not self.trainer.progress.epoch_is_done:
                     self._best.load_state_dict(before)  # patience counts whole epochs
-                self._save(epoch, improved)
+                self._save(epoch, improved, result.write_details if result else None)
         except BaseException:
             self._best.load_state_dict(before)  # a resume comes here again
             raise
 
-    def _evaluated(self, epoch: int) -> bool:
-        """Evaluate and log; whether this is the best so far."""
-        assert self._evaluate is not None
-        evaluation, losses = self._evaluate()
+    def _evaluated(self, epoch: int, result: EpochResult) -> bool:
+        """Log an evaluation; whether it is the best so far."""
+        evaluation, losses = result.evaluation, result.losses
         self.trainer.network.card.eval_metrics = evaluation.metrics
         values = _row(evaluation) | losses
         self._metrics.write("eval", epoch, self.trainer.progress.step, values)
@@ -173,7 +185,9 @@ class EpochEnd(HookBase):
             )
         return improved
 
-    def _save(self, epoch: int, improved: bool) -> None:
+    def _save(
+        self, epoch: int, improved: bool, write_details: Callable[[Path], None] | None
+    ) -> None:
         progress = self.trainer.progress
         is_done = progress.epoch_is_done
         name = f"epoch_{epoch}" if is_done else LATEST
@@ -182,7 +196,7 @@ class EpochEnd(HookBase):
         closed = progress.closed_epochs
         progress.closed_epochs = epoch if is_done else closed
         try:
-            logger.info("Model saved in %s", self._checkpoints.save(name))
+            logger.info("Model saved in %s", self._checkpoints.save(name, write_details))
             if improved:
                 self._checkpoints.copy(name, BEST_MODEL)
         except BaseException:

@@ -168,8 +168,8 @@ def open_loggers(
     return [kinds[name](save_dir, run_id, settings) for name in names]
 
 
-def open_visualdl(folder: Path) -> list[ScalarWriter]:
-    """VisualDL's writer, which takes scalars as TensorBoard's does; none when it is not installed."""
+def open_visualdl(folder: Path, steps_per_epoch: int) -> list[ScalarWriter]:
+    """VisualDL's writer; none when it is not installed."""
     try:
         from visualdl import LogWriter
     except ImportError:
@@ -177,7 +177,25 @@ def open_visualdl(folder: Path) -> list[ScalarWriter]:
             "use_vdl: VisualDL is not installed; the same curves are in TensorBoard's events"
         )
         return []
-    return [LogWriter(str(folder))]
+    return [_VisualDL(LogWriter(str(folder)), steps_per_epoch)]
+
+
+class _VisualDL:
+    """Tags as PaddleX wrote them, whose evaluations count epochs; the empty task id stands before them."""
+
+    def __init__(self, writer: Any, steps_per_epoch: int) -> None:
+        self._writer, self._steps_per_epoch = writer, steps_per_epoch
+
+    def add_scalar(self, tag: str, value: float, step: int, /) -> None:
+        kind, _, name = tag.partition("/")
+        if kind == "train":
+            self._writer.add_scalar(f"-Metrics/Training(Step): {name}", value, step)
+        else:
+            epoch = -(-step // self._steps_per_epoch)  # max_minutes may end inside of one
+            self._writer.add_scalar(f"-Metrics/Eval(Epoch): {name}", value, epoch)
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 class _MLflow:
@@ -274,6 +292,19 @@ def _is_shown() -> bool:
     return any(isinstance(handler, _Screen) for handler in _LOGGER.handlers) or any(theirs)
 
 
+def _level_of_screen() -> int:
+    """What `paddlex_maskrcnn.log_level` lets through."""
+    import paddlex_maskrcnn as package  # as it is now: a script assigns to it
+
+    levels = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
+    if package.log_level not in range(len(levels)):
+        raise ValueError(
+            f"log_level is {package.log_level!r}; allowed: 0 (errors), 1 (warnings), 2 (what happens), "
+            "3 (everything)"
+        )
+    return levels[package.log_level]
+
+
 @contextlib.contextmanager
 def no_log() -> Iterator[None]:
     """Leave out our log lines while the block runs, as another one is going to say the same."""
@@ -289,8 +320,9 @@ def no_log() -> Iterator[None]:
 def run_log(save_dir: Path | None = None) -> Iterator[logging.Logger]:
     """Show our log lines on the screen while the block runs, and append them to save_dir/train.log.
 
-    Each line comes once: blocks may stand in each other, and where the user's own logging shows lines on
-    the screen these are enough. Of several processes the main one speaks.
+    `paddlex_maskrcnn.log_level` decides what the screen gets; the file has the same at any level. Each line
+    comes once: blocks may stand in each other, and where the user's own logging shows lines on the screen
+    these are enough. Of several processes the main one speaks.
     """
     if os.environ.get("RANK", "0") != "0":
         yield _LOGGER
@@ -298,9 +330,10 @@ def run_log(save_dir: Path | None = None) -> Iterator[logging.Logger]:
     handlers: list[logging.Handler] = [] if _is_shown() else [_Screen()]
     if save_dir is not None:
         handlers.append(_LogFile(save_dir / "train.log", encoding="utf-8"))
-    before = _LOGGER.level
-    _LOGGER.setLevel(logging.INFO)
+    before, least = _LOGGER.level, _level_of_screen()
+    _LOGGER.setLevel(min(logging.INFO, least))
     for handler in handlers:
+        handler.setLevel(least if isinstance(handler, _Screen) else logging.INFO)
         handler.setFormatter(_FORMAT)
         _LOGGER.addHandler(handler)
     try:

@@ -180,7 +180,7 @@ def set_up(
         category_ids=list(train_dataset.category_ids),
         input_format=input_format,
         pretrained=source is not None,
-        transforms=eval_transforms.to_config(),
+        transforms=eval_transforms.deterministic().to_config(),
         metric=params.metric or getattr(eval_dataset or train_dataset, "metric", "COCO"),
     )
     network = build_network(card, device)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,7 @@ def _open_metrics(run: TrainingRun, run_id: str) -> MetricsLog:
     params, save_dir = run.params, Path(run.params.save_dir)
     writers = open_loggers(params.loggers, save_dir, run_id, run.settings)
     if params.use_vdl:
-        writers += open_visualdl(save_dir / "vdl_log")
+        writers += open_visualdl(save_dir / "vdl_log", run.progress.steps_per_epoch)
     return MetricsLog(save_dir, run.progress, writers)
 
 
@@ -276,7 +277,7 @@ def _evaluator(run: TrainingRun) -> Callable[[], EpochResult] | None:
                 losses = validation_losses(
                     run.network, dataset, run.eval_transforms, run.params.seed
                 )
-        return evaluation, losses
+        return EpochResult(evaluation, losses, partial(evaluation.write_details, dataset=dataset))
 
     return evaluate
 

@@ -24,6 +24,7 @@ from ..acceleration import plain
 from ..data.transforms import CLAHE, Compose, Normalize, Padding, Resize, ResizeByShort
 from ..data.transforms.resize import width_and_height
 from ..inference.detections import MASK_THRESHOLD
+from ..inference.model_directory import save_exported_model
 from ..inference.network import ModelCard, Network
 from .files import OnnxRunner, TorchScriptRunner, require_onnx, write_onnx, write_torchscript
 from .network import ExportableRCNN, step_of
@@ -159,6 +160,26 @@ def export_network(
         raise ValueError(_failure(report, unverified))
     unverified.replace(path)
     return report
+
+
+def export_model_directory(
+    network: Network,
+    directory: Path,
+    *,
+    images: Sequence[Path] = (),
+    tolerance: float = TOLERANCE,
+) -> Report:
+    """Write a network as a folder that `pdx.deploy.Predictor` reads: an ONNX file and its card.
+
+    Args and errors as `export_network`; nothing is left when it fails.
+    """
+    reports: list[Report] = []
+
+    def write(path: Path) -> None:
+        reports.append(export_network(network, path, "onnx", images=images, tolerance=tolerance))
+
+    save_exported_model(directory, network, write)
+    return reports[0]
 
 
 def _check(to: str, tolerance: float) -> None:

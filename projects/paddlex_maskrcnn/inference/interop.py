@@ -19,9 +19,18 @@ from ..config.check import check_arguments
 from ..config.schema import ModelParams
 from ..data.transforms import Compose
 from ..weights.loading import LoadReport, load_all_weights
-from ..weights.paddlex_model import PaddleXModel, read_paddlex_model
+from ..weights.paddlex_model import PaddleXModel, is_of_paddlex, read_paddlex_model
 from .model_directory import WEIGHTS, read_card, save_model_directory
 from .network import ModelCard, Network, build_network, choose_device, detectron2_cfg
+
+__all__ = [
+    "Imported",
+    "as_network",
+    "default_predictor_cfg",
+    "import_paddlex",
+    "is_of_paddlex",
+    "open_paddlex",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +122,23 @@ def import_paddlex(folder: Path, target: Path) -> Imported:
     target.parent.mkdir(parents=True, exist_ok=True)
     save_model_directory(target, imported.network)
     return imported
+
+
+def open_paddlex(folder: Path, device: str) -> Network:
+    """The network of a folder that PaddleX saved, ready to predict; nothing is written.
+
+    Raises:
+        ValueError: as `import_paddlex`.
+    """
+    imported = as_network(read_paddlex_model(folder))
+    imported.network.module.to(device)
+    for note in imported.notes:
+        logger.warning("%s: %s", folder, note)
+    logger.info(
+        "%s was trained by PaddleX (%s); `paddlex-maskrcnn import-paddlex %s --to FOLDER` writes it as a "
+        "model directory, which opens faster", folder, imported.report, folder,
+    )  # fmt: skip
+    return imported.network
 
 
 def as_network(model: PaddleXModel) -> Imported:

@@ -1,5 +1,7 @@
 """A saved model: `model.pth`, `model.yml`, `state.pth` and, written last, `.success`.
 
+Of an evaluated epoch `eval_details.json` too.
+
 Everything is written into a directory of a temporary name, brought to the disk and renamed, so that a
 directory that bears the final name is complete, whenever the process or the machine stops. `.success` is
 empty in PaddleX; here it holds the sizes of the files, by which a file that was cut off later is seen.
@@ -14,7 +16,7 @@ import platform
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,12 @@ import torchvision
 
 from .. import __version__
 from ..config.yaml_io import dump, read
+from ..metrics.evaluation import EVAL_DETAILS
 from .network import ModelCard, Network, build_network
 
 SUCCESS = ".success"
 WEIGHTS, CARD, STATE = "model.pth", "model.yml", "state.pth"
+GRAPH = "model.onnx"  # in place of the weights, of an exported model
 _UNFINISHED, _OLD = ".unfinished", ".old"
 
 
@@ -37,6 +41,7 @@ def save_model_directory(
     *,
     experiment: dict[str, Any] | None = None,
     state: dict[str, Any] | None = None,
+    evaluated: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a model directory, replacing one of that name only when the new one is complete.
 
@@ -45,6 +50,7 @@ def save_model_directory(
         network: weights and card.
         experiment: the resolved experiment, for the record.
         state: what resuming needs, of tensors and plain values; without it none is written.
+        evaluated: writes EVAL_DETAILS, what an evaluation of the network found, to a path.
     """
     unfinished = _begin(directory)
     unfinished.mkdir(parents=True)
@@ -52,6 +58,28 @@ def save_model_directory(
     if state is not None:
         torch.save(state, unfinished / STATE)
     card = {**_origin(), **network.card.as_plain(), "experiment": experiment}
+    (unfinished / CARD).write_text(dump(card), encoding="utf-8")
+    if evaluated is not None:
+        evaluated(unfinished / EVAL_DETAILS)
+    _finish(unfinished, directory)
+
+
+def save_exported_model(
+    directory: Path, network: Network, write_graph: Callable[[Path], None]
+) -> None:
+    """Write the folder of an exported model: its graph and its card, whose status is Infer.
+
+    Args:
+        write_graph: writes the file of a path.
+    """
+    unfinished = _begin(directory)
+    unfinished.mkdir(parents=True)
+    try:
+        write_graph(unfinished / GRAPH)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    card = {**_origin(), "status": "Infer", **network.card.as_plain()}
     (unfinished / CARD).write_text(dump(card), encoding="utf-8")
     _finish(unfinished, directory)
 
@@ -87,15 +115,28 @@ def load_model_directory(directory: Path, device: str) -> Network:
     return network
 
 
-def read_card(directory: Path) -> ModelCard:
+def is_exported(directory: Path) -> bool:
+    """Whether a folder is one of `save_exported_model`."""
+    return (directory / GRAPH).is_file() and not (directory / WEIGHTS).exists()
+
+
+def read_card(directory: Path, model: str = WEIGHTS) -> ModelCard:
     """The card of a complete model directory.
+
+    Args:
+        model: what the model itself is in, WEIGHTS or GRAPH.
 
     Raises:
         ValueError: when it is no complete model directory, or the card is not ours.
     """
     if not directory.is_dir():
         raise ValueError(f"there is no model directory {directory}")
-    for name in (CARD, WEIGHTS, SUCCESS):
+    if model == WEIGHTS and is_exported(directory):
+        raise ValueError(
+            f"{directory} is an exported model, without weights to train or evaluate: predict with "
+            "pdx.deploy.Predictor, or name the model directory it was exported from"
+        )
+    for name in (CARD, model, SUCCESS):
         if not (directory / name).is_file():
             raise ValueError(f"{directory} is not a complete saved model: {name} is missing")
     for name, size in _recorded_sizes(directory).items():
@@ -196,7 +237,19 @@ def finish_interrupted_saves(folder: Path) -> None:
 
 
 def _begin(directory: Path) -> Path:
-    """The temporary name of a directory that is going to be written; nothing bears it."""
+    """The temporary name of a directory that is going to be written; nothing bears it.
+
+    Raises:
+        ValueError: when something else than a model would have to make room.
+    """
+    is_free = not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
+    # damaged ones are replaced too
+    is_model = any((directory / name).exists() for name in (CARD, WEIGHTS, STATE, SUCCESS, GRAPH))
+    if not is_free and not is_model:
+        raise ValueError(
+            f"{directory} is there and is no saved model: name a folder that does not exist, or an empty "
+            "one; nothing was written"
+        )
     unfinished = directory.with_name(f".{directory.name}{_UNFINISHED}")
     shutil.rmtree(unfinished, ignore_errors=True)
     return unfinished
@@ -205,7 +258,8 @@ def _begin(directory: Path) -> Path:
 def _finish(unfinished: Path, final: Path) -> None:
     """Bring a directory to the disk and give it its name; killed in between, the former one is `.old`."""
     files = [path for path in unfinished.rglob("*") if path.is_file()]
-    sizes = {path.name: path.stat().st_size for path in files}
+    # the details of an evaluation may be taken away, which leaves a whole model
+    sizes = {path.name: path.stat().st_size for path in files if path.name != EVAL_DETAILS}
     for path in (*files, unfinished):
         _sync(path)
     # as in PaddleX, but last: what it names is on the disk

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,6 +19,9 @@ from ..config.schema import ModelParams
 from ..config.translate import BuildFacts, translate
 from ..data.transforms import Compose
 from ..weights.input_format import InputFormat
+from ..weights.paddlex_model import fix_shape
+
+_COARSEST_STRIDE = 32  # of the pyramid's top, whose maps are enlarged and added
 
 
 @dataclass
@@ -34,6 +38,7 @@ class ModelCard:
         metric: COCO or VOC, as in training; None before.
         eval_metrics: metrics of the last evaluation during training.
         completed_epochs: epochs trained.
+        fixed_input_shape: [width, height] in pixels that every image becomes; None: as it comes.
     """
 
     params: ModelParams
@@ -45,6 +50,7 @@ class ModelCard:
     metric: str | None = None
     eval_metrics: dict[str, float] = field(default_factory=dict)
     completed_epochs: int = 0
+    fixed_input_shape: list[int] | None = None
 
     def as_plain(self) -> dict[str, Any]:
         """Plain data for a YAML file."""
@@ -74,6 +80,31 @@ class ModelCard:
     def test_transforms(self) -> Compose | None:
         """The operators applied before predicting."""
         return None if self.transforms is None else Compose.from_config(self.transforms)
+
+    def fix_input_shape(self, shape: Sequence[int]) -> None:
+        """Let every image become one size: PaddleX's `fixed_input_shape`, which changes the operators.
+
+        Args:
+            shape: [width, height] in pixels.
+
+        Raises:
+            ValueError: when the model has no ResizeByShort, or the network cannot take that size.
+        """
+        step = _COARSEST_STRIDE if self.params.with_fpn else 1
+        wanted = "[width, height] in pixels" + (f", multiples of {step}" if step > 1 else "")
+        is_size = len(shape) == 2 and all(isinstance(n, int) and n > 0 for n in shape)
+        if not is_size or any(side % step for side in shape):
+            raise ValueError(f"fixed_input_shape is {list(shape)!r}; needed: {wanted}")
+        operators = copy.deepcopy(self.transforms or [])
+        names = [name for operator in operators for name in operator]
+        if "ResizeByShort" not in names:
+            raise ValueError(
+                "fixed_input_shape needs a model whose transforms have ResizeByShort; this one has "
+                f"{', '.join(names) or 'none'}"
+            )
+        operators += [] if "Padding" in names else [{"Padding": {}}]
+        fix_shape(operators, list(shape))
+        self.transforms, self.fixed_input_shape = operators, list(shape)
 
 
 @dataclass

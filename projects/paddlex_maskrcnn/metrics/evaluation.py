@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -26,8 +26,10 @@ from .average_precision import (
 from .errors import why_undefined, why_zero
 from .matching import Curve, Matches, curve_of_all, curves
 from .overlaps import Overlaps, complete, find_overlaps
-from .results import BBOX, SEGM, ResultRows
+from .results import BBOX, SEGM, ResultRows, box_region
 from .truth import Truth
+
+EVAL_DETAILS = "eval_details.json"
 
 _LEAST_LIMIT = 100  # COCO's: so many detections of a class in an image always count
 
@@ -141,7 +143,11 @@ class Evaluation:
         return class_table(self.segm if kind == SEGM else self.bbox)
 
     def details(self, dataset: AnnotatedData) -> dict[str, Any]:
-        """The documented `eval_details`; row i of `mask` belongs to row i of `bbox`."""
+        """The documented `eval_details`; row i of `mask` belongs to row i of `bbox`.
+
+        A map of [image id, category id, map, score] covers rows floor(y) to ceil(y + h) and columns
+        floor(x) to ceil(x + w) of the image: put at (floor x, floor y) it is the mask that was evaluated.
+        """
         rows = [(row["image_id"], row["category_id"], row) for row in self.results]
         return {
             "bbox": [[image, category, row["bbox"], row["score"]] for image, category, row in rows],
@@ -160,18 +166,22 @@ class Evaluation:
         """
         directory.mkdir(parents=True, exist_ok=True)
         for kind in (BBOX, SEGM):
-            _write_rows(directory / f"{kind}_results.json", self.results.of_kind(kind))
+            with (directory / f"{kind}_results.json").open("w", encoding="utf-8") as file:
+                _write_rows(file, self.results.of_kind(kind))
         numbers = self.metrics | {BBOX: asdict(self.bbox), SEGM: asdict(self.segm)}
         text = json.dumps(without_nan(numbers), indent=1, ensure_ascii=False)
         (directory / "metrics.json").write_text(text, encoding="utf-8")
         if dataset is not None:
-            details = {
-                "bbox": self.results.of_kind(BBOX),
-                "mask": self.results.of_kind(SEGM),
-                "gt": dataset.coco_gt.dataset,
-            }
-            text = json.dumps(details, default=_plain)
-            (directory / "eval_details.json").write_text(text, encoding="utf-8")
+            self.write_details(directory / EVAL_DETAILS, dataset)
+
+    def write_details(self, path: Path, dataset: AnnotatedData) -> None:
+        """PaddleX's eval_details.json: `bbox` and `mask`, COCO result dicts with RLE masks, and `gt`."""
+        with path.open("w", encoding="utf-8") as file:
+            file.write('{"bbox": ')
+            _write_rows(file, self.results.of_kind(BBOX))
+            file.write(',\n"mask": ')
+            _write_rows(file, self.results.of_kind(SEGM))
+            file.write(f',\n"gt": {json.dumps(dataset.coco_gt.dataset, default=_plain)}}}')
 
 
 def without_nan(value: Any) -> Any:
@@ -186,25 +196,17 @@ def without_nan(value: Any) -> Any:
 
 
 def _in_box(mask: dict[str, Any], box: Sequence[float]) -> np.ndarray:
-    """(h, w) uint8: the part of a run-length mask in the pixels that its box can touch.
-
-    One pixel more on each side, inside the image: the window in which a mask head's output is pasted.
-    """
-    height, width = mask["size"]
-    x, y, w, h = box
-    left, top = max(math.floor(x) - 1, 0), max(math.floor(y) - 1, 0)
-    right, bottom = min(math.ceil(x + w) + 1, width), min(math.ceil(y + h) + 1, height)
+    """(h, w) uint8: a run-length mask in the region of its box."""
     # a copy, so that the whole image's mask does not stay in memory
-    return np.ascontiguousarray(coco_mask.decode(mask)[top:bottom, left:right])
+    return np.ascontiguousarray(coco_mask.decode(mask)[box_region(box, mask["size"])])
 
 
-def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+def _write_rows(file: TextIO, rows: list[dict[str, Any]]) -> None:
     """One row a line: readable, and no text of the whole file in memory."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write("[")
-        for i, row in enumerate(rows):
-            file.write((",\n" if i else "\n") + json.dumps(row))
-        file.write("\n]\n")
+    file.write("[")
+    for i, row in enumerate(rows):
+        file.write((",\n" if i else "\n") + json.dumps(row))
+    file.write("\n]")
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any, overload
@@ -15,6 +16,20 @@ Row = dict[str, Any]
 
 BBOX, SEGM = "bbox", "segm"
 KINDS = (BBOX, SEGM)
+
+
+def box_region(box: Sequence[float], size: Sequence[int]) -> tuple[slice, slice]:
+    """Rows and columns of the pixels that a box touches, inside the image.
+
+    A mask never reaches beyond it: half a cell outside of the box a mask head's output is below 0.5.
+
+    Args:
+        box: [x, y, width, height] in pixels.
+        size: (height, width) of the image.
+    """
+    x, y, w, h = box
+    rows = slice(max(math.floor(y), 0), min(math.ceil(y + h), size[0]))
+    return rows, slice(max(math.floor(x), 0), min(math.ceil(x + w), size[1]))
 
 
 class ResultRows(Sequence[Row]):

@@ -68,7 +68,8 @@ def draw_pr_curve(
 
     Args:
         eval_details_file: a file that holds what `evaluate(return_details=True)` returned, or that
-            itself; if None, gt and pred_bbox or pred_mask are needed.
+            itself, or a model directory of an evaluated epoch; if None, gt and pred_bbox or
+            pred_mask are needed.
         gt, pred_bbox, pred_mask: `gt`, `bbox` and `mask` of the returned details.
         iou_thresh: overlap from which a detection finds an object, 0.1 to 1.
         save_dir: folder, created when needed.
@@ -140,7 +141,8 @@ def coco_error_analysis(
 
     Args:
         eval_details_file: a file that holds what `evaluate(return_details=True)` returned, or that
-            itself; if None, gt and pred_bbox or pred_mask are needed.
+            itself, or a model directory of an evaluated epoch; if None, gt and pred_bbox or
+            pred_mask are needed.
         gt, pred_bbox, pred_mask: `gt`, `bbox` and `mask` of the returned details.
         save_dir: folder, created when needed.
 

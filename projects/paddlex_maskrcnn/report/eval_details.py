@@ -7,7 +7,6 @@ as PaddleX wrote them into eval_details.json and `Evaluation.write` does.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..metrics.results import BBOX, SEGM, ResultRows
+from ..metrics.evaluation import EVAL_DETAILS
+from ..metrics.results import BBOX, SEGM, ResultRows, box_region
 from ..metrics.truth import Truth
 
 PathLike = str | os.PathLike[str]
@@ -49,7 +49,7 @@ def read_eval_details(
 
     Args:
         eval_details_file: a JSON file with `gt`, `bbox` and, if there are any, `mask`, or its
-            content; the other arguments are without effect then.
+            content, or the folder it is in; the other arguments are without effect then.
         gt: COCO dict, or pycocotools' `COCO`.
         pred_bbox, pred_mask: rows.
 
@@ -84,8 +84,13 @@ def _content(given: PathLike | dict[str, Any]) -> dict[str, Any]:
     if isinstance(given, dict):
         return given
     path = Path(given)
+    if path.is_dir():  # a model directory, or the folder of an evaluation
+        path = path / EVAL_DETAILS
     if not path.is_file():
-        raise ValueError(f"eval_details_file {str(path)!r} is not a file")
+        raise ValueError(
+            f"eval_details_file {str(path)!r} is not a file; training with eval_dataset writes one "
+            f"into every evaluated epoch_k and into best_model"
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -116,25 +121,21 @@ def _mask_row(row: Any, index: int, boxes: ResultRows | None, truth: Truth) -> d
 def _whole(
     bits: np.ndarray, size: tuple[int, int], box: list[float] | None, index: int
 ) -> dict[str, Any]:
-    """Run-length form of the binary map of a box region, as `Evaluation.details` has it.
-
-    The region begins one pixel before the box's pixel, inside the image.
-    """
+    """Run-length form of the binary map of a box region, as `Evaluation.details` has it."""
     if bits.shape != size:
         if box is None:
             raise ValueError(
                 f"pred_mask: row {index} is the map of a box region; give pred_bbox too, whose row "
                 f"{index} says where it is"
             )
-        left, top = (max(math.floor(value) - 1, 0) for value in box[:2])
+        region = box_region(box, size)
         dense = np.zeros(size, np.uint8)
-        window = dense[top : top + bits.shape[0], left : left + bits.shape[1]]
-        if window.shape != bits.shape:
+        if dense[region].shape != bits.shape:
             raise ValueError(
-                f"pred_mask: row {index} is a map of {bits.shape} pixels, which does not fit the "
-                f"image of {size} at the box {box}; do pred_bbox and pred_mask belong together?"
+                f"pred_mask: row {index} is a map of {bits.shape} pixels, but the box {box} in an image "
+                f"of {size} has {dense[region].shape}; do pred_bbox and pred_mask belong together?"
             )
-        window[:] = bits
+        dense[region] = bits
         bits = dense
     encoded = coco_mask.encode(np.asfortranarray(bits))
     return {"size": list(size), "counts": encoded["counts"].decode("ascii")}

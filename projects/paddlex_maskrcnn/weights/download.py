@@ -75,6 +75,33 @@ def fetch(entry: CatalogueEntry) -> Path:
     return path
 
 
+def download_file(url: str, path: Path) -> None:
+    """A file from any address, unless it is there; continued where a former try was cut off.
+
+    Args:
+        path: what it is called here; its folder is made.
+
+    Raises:
+        ValueError: when it cannot be had; says what to do by hand.
+    """
+    if path.is_file() and not _mismatch(path, _recorded_hash(path)):
+        return
+    part, by_hand = _PartFile(path, url), f"Get it on a machine that can and save it as {path}"
+    try:
+        if variable := offline_variable():
+            raise _DownloadError(f"{variable} forbids downloads")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(path):
+            if not path.is_file() or _mismatch(path, _recorded_hash(path)):
+                _download(part, [])
+    except _DownloadError as error:
+        raise ValueError(f"{url} could not be downloaded ({error}). {by_hand}") from error
+    except _DiskFullError as error:
+        raise ValueError(f"{url} could not be downloaded: {error}, and start again") from error
+    except OSError as error:
+        raise ValueError(f"{url} could not be written to {path} ({error})") from error
+
+
 def weights_folder() -> Path:
     """$PADDLEX_MASKRCNN_WEIGHTS, or the folder of torch's own downloads."""
     named = os.environ.get(FOLDER_VARIABLE)
@@ -126,13 +153,16 @@ def _obtain(entry: CatalogueEntry, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _lock(path):
             if not path.is_file():  # another process may have been quicker
-                _download(entry, part)
+                _download(part, _hashes_in_name(entry))
     except _DownloadError as error:
         raise ValueError(
             f"{entry.name} could not be downloaded from {part.url} ({error}). {by_hand(entry)}"
         ) from error
     except _DiskFullError as error:
-        raise ValueError(f"{entry.name} could not be downloaded: {error}") from error
+        raise ValueError(
+            f"{entry.name} could not be downloaded: {error}, or name another folder with "
+            f"${FOLDER_VARIABLE}, and start again"
+        ) from error
     except OSError as error:
         raise ValueError(
             f"{entry.name} could not be written into {path.parent} ({error}); name a folder that "
@@ -277,14 +307,13 @@ class _PartFile:
         self._notes.unlink(missing_ok=True)
 
 
-def _download(entry: CatalogueEntry, part: _PartFile) -> None:
+def _download(part: _PartFile, expected: list[_Hash]) -> None:
     """Download, verify and put in place; a file that comes wrong is fetched anew once."""
     path, record = part.target, _record_path(part.target)
     for _ in range(2):
         logger.info("downloading %s to %s", part.url, path.parent)
         sha256 = _complete(part).sha256
-        published = _hashes_in_name(entry)
-        published += [("sha256", sha256, "its publisher")] if sha256 else []
+        published = expected + ([("sha256", sha256, "its publisher")] if sha256 else [])
         wrong = _mismatch(part.path, published + _recorded_hash(path))
         if not wrong:
             record.write_text(f"{_digest(part.path, 'sha256')}  {path.name}\n", encoding="utf-8")
@@ -438,7 +467,7 @@ def _receive(response: Any, part: _PartFile, size: int | None) -> None:
         whole = f" of {size / 1e6:.1f}" if size is not None else ""
         raise _DiskFullError(
             f"the disk of {folder} is full; {part.size() / 1e6:.1f}{whole} MB are there and are kept: "
-            f"make room, or name another folder with ${FOLDER_VARIABLE}, and start again"
+            "make room"
         ) from error
     if size is not None and part.size() != size:
         reason = f"the connection ended at {part.size()} of {size} bytes"

@@ -18,7 +18,13 @@ from ..config import yaml_io
 from .input_format import PADDLEX_RGB, InputFormat
 from .keys.paddle import convert_paddle
 from .loading import WeightSource
-from .paddle_files import INFERENCE, PARAMETERS, read_paddle, refuse_inference
+from .paddle_files import (
+    INFERENCE,
+    PARAMETERS,
+    is_paddle_folder,
+    read_paddle,
+    refuse_inference,
+)
 from .readers import as_tensors
 
 _CARD = "model.yml"
@@ -51,6 +57,11 @@ class PaddleXModel:
 def is_paddlex_model(path: Path) -> bool:
     """Whether a path is a folder that PaddleX's training saved, rather than parameters alone."""
     return (path / _CARD).is_file() and (path / PARAMETERS).is_file()
+
+
+def is_of_paddlex(path: Path) -> bool:
+    """Whether a path is a folder of PaddleX, trained or exported."""
+    return is_paddle_folder(path) or any((path / name).is_file() for name in INFERENCE)
 
 
 def read_paddlex_model(folder: Path) -> PaddleXModel:
@@ -144,7 +155,8 @@ def _transforms(card: dict[str, Any]) -> tuple[list[dict[str, Any]] | None, Inpu
         for operator in card["Transforms"]
         for name, values in operator.items()
     ]
-    _fix_shape(operators, (card.get("_Attributes") or {}).get("fixed_input_shape"))
+    if shape := (card.get("_Attributes") or {}).get("fixed_input_shape"):
+        fix_shape(operators, shape)
     for arguments in (each["Normalize"] for each in operators if "Normalize" in each):
         form = _statistics(form, arguments)
         if order == "BGR":
@@ -163,10 +175,8 @@ def _statistics(form: InputFormat, arguments: dict[str, Any]) -> InputFormat:
     return replace(form, pixel_mean=tuple(mean), pixel_std=tuple(std))
 
 
-def _fix_shape(operators: list[dict[str, Any]], shape: list[int] | None) -> None:
+def fix_shape(operators: list[dict[str, Any]], shape: list[int]) -> None:
     """A fixed [width, height] replaces the sizes of ResizeByShort and Padding, as in PaddleX."""
-    if not shape:
-        return
     for operator in operators:
         if "ResizeByShort" in operator:
             operator["ResizeByShort"] |= {"short_size": min(shape), "max_size": max(shape)}

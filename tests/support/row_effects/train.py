@@ -307,7 +307,8 @@ def an_earlier_run_stays_where_it_is(lab: Laboratory) -> None:
 
 @shows(TrainParams, "use_vdl")
 def visualdl_gets_the_curves(lab: Laboratory) -> None:
-    assert {"train/loss", "eval/segm_map"} <= run(lab).vdl.names
+    names = run(lab).vdl.names
+    assert {"-Metrics/Training(Step): loss", "-Metrics/Eval(Epoch): segm_map"} <= names
     assert run(lab).vdl.closed
 
 

@@ -49,6 +49,7 @@ def convert(
     split: str = "train",
     force: bool = False,
     originals: Sequence[str | os.PathLike[str]] = (),
+    image_dir: Path | None = None,
 ) -> Converted:
     """Write a data set in another format; it is not changed itself.
 
@@ -61,6 +62,8 @@ def convert(
         split: the part of the set that this is, in formats that name it.
         force: replace files of the same names, though never what was read.
         originals: the annotation files and folders that the data set was read from.
+        image_dir: coco with pictures: the folder for them, from which names in the json start; None:
+            `images` beside the json.
 
     Raises:
         DatasetError: if the place is taken, or the pictures have to be written and may not.
@@ -68,7 +71,9 @@ def convert(
     objects = len(dataset.records.classes)
     keep_apart(out, [*originals, *(record["file_name"] for record in dataset.records)])
     if form == "coco":
-        return Converted(dataset.num_samples, objects, _coco(dataset, out, images, force))
+        return Converted(
+            dataset.num_samples, objects, _coco(dataset, out, images, force, image_dir)
+        )
     others = other_parts(form, out, split, dataset.labels)
     names = names_for(dataset.records, others.taken)
     with fresh_folder(out, force or others.is_new) as folder:
@@ -109,14 +114,17 @@ def _reader(form: str, out: Path, split: str) -> str:
     }[form]
 
 
-def _coco(dataset: DetectionDataset, out: Path, images: str | None, force: bool) -> str:
+def _coco(
+    dataset: DetectionDataset, out: Path, images: str | None, force: bool, image_dir: Path | None
+) -> str:
     if images is None:
         content, root = coco_content(dataset)
         write_file(out, json.dumps(content, ensure_ascii=False), force)
         return f"CocoDetection({root!r}, {str(out)!r})"
     bare = names_for(dataset.records)
-    names = {number: f"images/{name}" for number, name in bare.items()}
-    targets = {number: out.parent / name for number, name in names.items()}
+    start = image_dir or out.parent
+    names = {number: name if image_dir else f"images/{name}" for number, name in bare.items()}
+    targets = {number: start / name for number, name in names.items()}
     for record in dataset.records:
         target = targets[record["image_id"]]
         keep_apart(target, [record["file_name"]])
@@ -127,4 +135,4 @@ def _coco(dataset: DetectionDataset, out: Path, images: str | None, force: bool)
         target = targets[record["image_id"]]
         target.unlink(missing_ok=True)
         put(record["file_name"], target, images)
-    return f"CocoDetection({str(out.parent)!r}, {str(out)!r})"
+    return f"CocoDetection({str(start)!r}, {str(out)!r})"

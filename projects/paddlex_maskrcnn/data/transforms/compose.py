@@ -17,6 +17,7 @@ from ...config.check import check_arguments, suggestion
 from ...config.operator_params import TRANSFORMS as PARAMS
 from ...config.operator_params import ComposedRCNNTransformsParams, OperatorChoice
 from ...config.signature import from_checked, takes_params
+from .albumentations import adapted
 from .color import ColorJitter, Normalize, RandomDistort
 from .crop import RandomCrop, RandomExpand
 from .filters import CLAHE, RandomBlur, RandomNoise
@@ -32,8 +33,8 @@ _STRIDE = 32  # the coarsest level of the pyramid has one cell for so many pixel
 class Compose:
     """A list of operators, applied in order."""
 
-    def __init__(self, transforms: Sequence[Operator]) -> None:
-        """Check and keep the operators.
+    def __init__(self, transforms: Sequence[Any]) -> None:
+        """Check and keep the operators; a pipeline of albumentations becomes one.
 
         Raises:
             ValueError: if the list is empty, holds something else than operators, or has
@@ -155,7 +156,8 @@ def _possibly_empty(transforms: list[Operator]) -> Compose:
     return pipeline
 
 
-def _checked(transforms: list[Operator]) -> list[Operator]:
+def _checked(given: Sequence[Any]) -> list[Operator]:
+    transforms = [adapted(transform) for transform in given]
     for transform in transforms:
         if not isinstance(transform, Operator):
             hint = " (write it with parentheses)" if isinstance(transform, type) else ""

@@ -1,0 +1,1 @@
+"""PaddleX's other names, so that its scripts run: utils, cv, transforms, deploy, its command, refusals."""
