@@ -26,6 +26,7 @@ from .data.check.findings import WARNING, Finding
 from .data.check.inspection import Inspection, Part, inspect
 from .data.check.plan import AnchorSet, Plan, resizing_of
 from .data.datasets import DetectionDataset, join, open_dataset
+from .data.datasets.image_list import as_text
 from .data.facts import data_facts
 from .data.hold_out import HeldOut, hold_out
 from .data.source import Source, SourcePart, recognize
@@ -127,7 +128,7 @@ def draft(
     _give_same_labels(train, held_out)
     drafted = [
         Line("model", _model(inspection, size.value, detections)),
-        Line("data", _data(train, held_out, inspection)),
+        Line("data", _data(train, held_out)),
         Line("train", _train(folder)),
     ]
     if machine.device == "cpu":
@@ -136,7 +137,10 @@ def draft(
         )
     header = _header(given or source, lines, folder)
     files[EXPERIMENT] = commented(header, drafted)
-    findings = [each for each in inspection.findings if each.kind != "anchors"]  # the file says it
+    is_made_up_for = _chosen_anchors(inspection) is not None
+    findings = [
+        each for each in inspection.findings if not is_made_up_for or each.kind != "anchors"
+    ]
     return Draft(files, lines, inspection, parts, findings)
 
 
@@ -183,7 +187,7 @@ def _split(
             if not names:
                 continue
             file = f"{name}.txt" if len(role.parts) == 1 else f"{name}_{number}.txt"
-            files[file] = "".join(f"{image}\n" for image in names)
+            files[file] = as_text(names)
             lists.append(str((folder / file).absolute()))
             parts.append(part)
             datasets.append(dataset)
@@ -242,31 +246,31 @@ def _model(inspection: Inspection, short_size: int, detections: Choice) -> list[
         Line("backbone", _BACKBONE, "its COCO and ImageNet weights are published"),
         Line("keep_top_k", detections.value, detections.reason),
     ]
-    anchors, finding = inspection.anchors, _anchor_warning(inspection)
-    if finding is None or anchors is None or anchors.better is None:
+    better = _chosen_anchors(inspection)
+    if better is None or inspection.anchors is None:
         return lines
-    before, after = (
-        f"{rates[0]:.0%}" for rates in (anchors.rows[0].before, anchors.rows[0].after or [0])
-    )
+    row = inspection.anchors.rows[0]
+    before, after = (f"{rates[0]:.0%}" for rates in (row.before, row.after or (0.0,)))
     reason = f"{after} of the objects meet an anchor, {before} do with the usual ones"
     reason += f" (IoU 0.5, images at {short_size} pixels)"
-    sizes = [int(size) for size in anchors.better.sizes]
+    sizes = [int(size) for size in better.sizes]
     lines.append(Line("anchor_sizes", sizes, reason))
-    return [*lines, Line("aspect_ratios", list(anchors.better.ratios))]
+    return [*lines, Line("aspect_ratios", list(better.ratios))]
 
 
-def _anchor_warning(inspection: Inspection) -> Finding | None:
-    """What says that the usual anchors fit badly.
+def _chosen_anchors(inspection: Inspection) -> AnchorSet | None:
+    """Anchors for the file, where the usual ones fit badly.
 
     Where they fit well enough, better ones are left alone: published detectors were trained with the usual.
     """
-    return next(
-        (each for each in inspection.findings if each.kind == "anchors" and each.level == WARNING),
-        None,
+    report = inspection.anchors
+    fit_badly = any(
+        each.kind == "anchors" and each.level == WARNING for each in inspection.findings
     )
+    return report.better if report is not None and fit_badly else None
 
 
-def _data(train: _Role, held_out: _Role, inspection: Inspection) -> list[Line]:
+def _data(train: _Role, held_out: _Role) -> list[Line]:
     resize = Line("ResizeByShort", {"short_size": AUTO, "max_size": _MAX_SIZE})
     sized = replace(resize, reason="from the sides of the objects and the machine's memory")
     rest = [Line("", [Line("Padding", {"coarsest_stride": 32})])]

@@ -113,6 +113,17 @@ def test_an_interrupted_run_goes_on_with_the_plan_it_began_with(
     assert epochs == ["epoch_1", "epoch_2"]
 
 
+def test_without_held_out_data_the_last_epoch_is_the_model(labelled, here, capsys):
+    """The file is the user's, who may want all images to learn from."""
+    assert cli.main(["init", str(labelled)]) == 0
+    settings = [text for text in SETTINGS if ".eval." not in text]
+    model = pdx.fit(labelled, epochs=1, settings=[*settings, "data.eval=null"])
+    assert model.completed_epochs == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].endswith("predict output/photos/run/epoch_1 PICTURE")
+    assert not any(line.startswith("page") for line in lines[-4:])
+
+
 def test_a_folder_of_another_source_is_not_used(labelled, here, tmp_path, capsys):
     assert cli.main(["init", str(labelled)]) == 0
     other = tmp_path / "other" / "photos"
@@ -167,6 +178,7 @@ class FakeTraining:
     def __init__(self, per_step, per_image, images):
         self._pace = SimpleNamespace(seconds_per_step=per_step, seconds_per_image=per_image)
         self.num_held_out, self.pictures = images, None
+        self.loaded = SimpleNamespace(experiment=SimpleNamespace(auto=("train.num_epochs",)))
         names = [f"{k}.jpg" for k in range(images)]
         self.datasets = {"eval": SimpleNamespace(image_names=lambda: names)}
 

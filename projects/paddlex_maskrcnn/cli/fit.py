@@ -10,7 +10,7 @@ import argparse
 import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,6 +176,7 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
     """The best model of the run that an experiment file asks for."""
     from .. import load_model
     from ..config.load import load_experiment
+    from ..config.yaml_io import read
     from ..engine.run_folder import folder_of, models_in
     from .train import Training
 
@@ -183,36 +184,40 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
     train = loaded.experiment.train
     if train is None:
         raise ValueError(f"{config} has no section train")
-    goes_on = bool(models_in(folder_of(train)))
-    if goes_on:
-        print(f"the run in {folder_of(train)} goes on")
+    record = folder_of(train) / CONFIG if models_in(folder_of(train)) else None
+    if record is not None:
+        print(f"the run in {record.parent} goes on")
         loaded = load_experiment(str(config), [*overrides, "train.resume_checkpoint=auto"])
-    loaded = _with_weights(loaded, folder_of(train) / CONFIG if goes_on else None)
+    before = read(record)[0] if record is not None and record.is_file() else {}
+    loaded = _with_weights(loaded, before)
     command = shlex.join(["paddlex-maskrcnn", "check", "--config", str(config)])
     training = Training(loaded, command)
     budget = None
-    if goes_on:
-        _evaluate_as_before(training, folder_of(train) / CONFIG)
+    if record is not None:
+        _evaluate_as_before(training, before)
     elif deadline is not None:
         budget = _planned(training, deadline, config.parent)
     if deadline is not None:
         training.limit(_minutes_left(deadline))
-    run_dir = training.run(budget).save_dir
-    assert run_dir is not None
-    model = load_model(run_dir / "best_model", loaded.experiment.model.device)
-    print(_ending(config, run_dir, model))
+    model = training.run(budget)
+    assert model.save_dir is not None
+    saved = model.save_dir / "best_model"
+    if saved.is_dir():
+        model = load_model(saved, loaded.experiment.model.device)
+    else:  # nothing was held out
+        saved = saved.with_name(f"epoch_{model.completed_epochs}")
+    print(_ending(config, saved, model))
     return model
 
 
-def _with_weights(loaded: LoadedExperiment, record: Path | None) -> LoadedExperiment:
+def _with_weights(loaded: LoadedExperiment, before: Mapping[str, Any]) -> LoadedExperiment:
     """The best starting weights that can be had, where the file names a kind as `init` does.
 
     What the user names on the command line is not replaced.
 
     Args:
-        record: config.yaml of the run that goes on, whose weights count.
+        before: config.yaml of the run that goes on, whose weights count; empty for a new one.
     """
-    from ..config.yaml_io import read
     from ..weights.choice import choose_weights
 
     key, experiment = "train.pretrain_weights", loaded.experiment
@@ -220,8 +225,8 @@ def _with_weights(loaded: LoadedExperiment, record: Path | None) -> LoadedExperi
     assert train is not None
     if train.pretrain_weights not in WEIGHT_NAMES or loaded.origins.get(key) == "command line":
         return loaded
-    if record is not None:
-        value, reason = read(record)[0]["train"]["pretrain_weights"], f"as in {record}"
+    if before:
+        value, reason = before["train"]["pretrain_weights"], "as the run began"
     else:
         weights = choose_weights(experiment.model.backbone, experiment.model.with_fpn)
         value, reason = weights.value, weights.reason
@@ -240,6 +245,7 @@ def _planned(training: Training, deadline: float, folder: Path) -> Budget:
         folder: of the experiment, for the list of these.
     """
     from ..config.auto_rules import Budget
+    from ..data.datasets.image_list import as_text
 
     left = deadline - time.monotonic()
     if left <= 0:
@@ -251,7 +257,7 @@ def _planned(training: Training, deadline: float, folder: Path) -> Budget:
     if most < images and training.takes_a_list:
         file = folder / f"val_{most}.txt"
         names = training.datasets["eval"].image_names()
-        file.write_text("".join(f"{name}\n" for name in _spread(names, most)), encoding="utf-8")
+        file.write_text(as_text(_spread(names, most)), encoding="utf-8")
         training.evaluate_on(file)
         minutes = pace.seconds_per_image * images / 60
         print(
@@ -259,6 +265,8 @@ def _planned(training: Training, deadline: float, folder: Path) -> Budget:
             f"evaluated ({file})"
         )
     evaluation = pace.seconds_per_image * training.num_held_out
+    if "train.num_epochs" not in training.loaded.experiment.auto:
+        print(f"the epochs are given: the run ends with them, or before in {left / 60:.1f} minutes")
     print(
         f"a step takes {pace.seconds_per_step:.2f} s here, an evaluation {evaluation:.0f} s; "
         f"{left / 60:.1f} minutes are left for both"
@@ -271,15 +279,17 @@ def _spread(names: Sequence[str], count: int) -> list[str]:
     return [names[k * len(names) // count] for k in range(count)]
 
 
-def _evaluate_as_before(training: Training, record: Path) -> None:
-    """The held-out images of the run that goes on, which its time may have limited."""
-    from ..config.yaml_io import read
+def _evaluate_as_before(training: Training, before: Mapping[str, Any]) -> None:
+    """The held-out images of the run that goes on, which its time may have limited.
 
-    before = (read(record)[0].get("data") or {}).get("eval") or {}
+    Args:
+        before: its config.yaml.
+    """
+    then = (before.get("data") or {}).get("eval") or {}
     choice = training.loaded.experiment.data.eval
     now = getattr(choice.arguments, "image_list", None) if choice else None
-    if isinstance(before, dict) and training.takes_a_list and before.get("image_list") != now:
-        training.evaluate_on(before.get("image_list"))
+    if isinstance(then, dict) and training.takes_a_list and then.get("image_list") != now:
+        training.evaluate_on(then.get("image_list"))
 
 
 def _minutes_left(deadline: float) -> float:
@@ -288,16 +298,14 @@ def _minutes_left(deadline: float) -> float:
     return max(left * (1 - _SHARE_OF_PAGE) - _SECONDS_OF_PAGE, _SHARE_OF_PAGE * left, 1.0) / 60
 
 
-def _ending(config: Path, run_dir: Path, model: MaskRCNN) -> str:
-    """What the best model reaches, where everything is, and the command for the next picture."""
-    best = run_dir / "best_model"
-    card = model.network.card if model.network else None
-    metrics = card.eval_metrics if card else None
-    lines = [("model", str(best))]
-    if card and metrics:
+def _ending(config: Path, saved: Path, model: MaskRCNN) -> str:
+    """What the model reaches, where everything is, and the command for the next picture."""
+    lines = [("model", str(saved))]
+    if metrics := model.eval_metrics:
         shown = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
-        lines.append(("accuracy", f"{shown} (epoch {card.completed_epochs})"))
-    lines += [("pictures", str(run_dir / "pictures")), ("page", str(run_dir / "report.html"))]
+        lines.append(("accuracy", f"{shown} (epoch {model.completed_epochs})"))
+    shown_in = {"pictures": saved.parent / "pictures", "page": saved.parent / "report.html"}
+    lines += [(name, str(path)) for name, path in shown_in.items() if path.exists()]
     lines.append(("settings", str(config)))
-    lines.append(("predict", f"paddlex-maskrcnn predict {shlex.quote(str(best))} PICTURE"))
+    lines.append(("predict", f"paddlex-maskrcnn predict {shlex.quote(str(saved))} PICTURE"))
     return "\n".join(f"{name:<10}{text}" for name, text in lines)
