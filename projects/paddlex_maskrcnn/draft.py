@@ -7,6 +7,7 @@ the file. The pictures are neither changed nor copied; a split is two files of t
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -346,7 +347,7 @@ def _header(source: Path, lines: Sequence[str], folder: Path) -> list[str]:
         *lines,
         "auto is decided when training starts (see --print-config); all keys: docs/hyperparameters.md.",
         "",
-        f"  paddlex-maskrcnn train --config {folder / EXPERIMENT}",
+        f"  paddlex-maskrcnn train --config {shlex.quote(str(folder / EXPERIMENT))}",
     ]
 
 
