@@ -124,12 +124,12 @@ def _experiment(options: argparse.Namespace) -> Path:
     config = output_folder(options) / EXPERIMENT
     if not config.is_file():
         return init(options) / EXPERIMENT
-    there, wanted = source_of(config), str(options.source.absolute())
-    if there is not None and there != wanted:
+    there, wanted = source_of(config), options.source.absolute()
+    if there is not None and Path(there).resolve() != wanted.resolve():
         raise ValueError(
             f"{str(config)!r} is an experiment with {there}, not with {wanted}: name another --output"
         )
-    print(f"{config} is there and is used as it is")
+    print(f"{config} exists and is used as it is")
     given = [
         f"--{name.replace('_', '-')}"
         for name, usual in _WHEN_DRAFTED.items()
@@ -184,7 +184,8 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
     train = loaded.experiment.train
     if train is None:
         raise ValueError(f"{config} has no section train")
-    record = folder_of(train) / CONFIG if models_in(folder_of(train)) else None
+    goes_on = train.if_exists != "overwrite" and models_in(folder_of(train))
+    record = folder_of(train) / CONFIG if goes_on else None
     if record is not None:
         print(f"the run in {record.parent} goes on")
         loaded = load_experiment(str(config), [*overrides, "train.resume_checkpoint=auto"])
@@ -205,15 +206,23 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
     if saved.is_dir():
         model = load_model(saved, loaded.experiment.model.device)
     else:  # nothing was held out
-        saved = saved.with_name(f"epoch_{model.completed_epochs}")
+        saved = _newest(model.save_dir, model.completed_epochs)
     print(_ending(config, saved, model))
     return model
+
+
+def _newest(run: Path, epochs: int) -> Path:
+    """The model directory of a run's last step; `latest` is there only if that was within an epoch."""
+    from ..engine.checkpoints import LATEST
+
+    latest = run / LATEST
+    return latest if latest.is_dir() else run / f"epoch_{epochs}"
 
 
 def _with_weights(loaded: LoadedExperiment, before: Mapping[str, Any]) -> LoadedExperiment:
     """The best starting weights that can be had, where the file names a kind as `init` does.
 
-    What the user names on the command line is not replaced.
+    What the user names on the command line is not replaced, and nothing by a better kind.
 
     Args:
         before: config.yaml of the run that goes on, whose weights count; empty for a new one.
@@ -228,7 +237,8 @@ def _with_weights(loaded: LoadedExperiment, before: Mapping[str, Any]) -> Loaded
     if before:
         value, reason = before["train"]["pretrain_weights"], "as the run began"
     else:
-        weights = choose_weights(experiment.model.backbone, experiment.model.with_fpn)
+        model = experiment.model
+        weights = choose_weights(model.backbone, model.with_fpn, best=train.pretrain_weights)
         value, reason = weights.value, weights.reason
         print(f"starting weights: {weights}")
     train = replace(train, pretrain_weights=value)

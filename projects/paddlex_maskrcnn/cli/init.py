@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..draft import EXPERIMENT
 
     folder = init(arguments, force=arguments.force)
-    print(f"next: paddlex-maskrcnn train --config {folder / EXPERIMENT}")
+    print(f"next: paddlex-maskrcnn train --config {shlex.quote(str(folder / EXPERIMENT))}")
     return 0
 
 
@@ -65,9 +67,13 @@ def init(arguments: argparse.Namespace, *, force: bool = False) -> Path:
         )
     if not source.exists():
         raise ValueError(f"there is no {str(source)!r}")
+    if folder.is_dir() and source.samefile(folder):
+        raise ValueError(
+            f"{str(folder)!r} is the folder of the pictures, which stays as it is; name another --output"
+        )
     if (folder / EXPERIMENT).exists() and not force:
         raise ValueError(
-            f"{str(folder / EXPERIMENT)!r} exists and may be changed by now; name another --output, or "
+            f"{str(folder / EXPERIMENT)!r} exists and may have been edited; name another --output, or "
             "replace it with --force"
         )
     pictures = unpack(source, folder / "unpacked") if is_archive(source) else source
@@ -80,7 +86,9 @@ def init(arguments: argparse.Namespace, *, force: bool = False) -> Path:
         skip_invalid=arguments.skip_invalid,
         given=source,
     )
-    print(*drafted.lines, sep="\n")
+    if not force:
+        _refuse_others(folder, drafted.files)
+    print(writable("\n".join(drafted.lines)))
     page = as_page(drafted.inspection, drafted.parts, arguments.seed)
     try:
         with fresh_folder(folder, force=True) as fresh:
@@ -88,6 +96,11 @@ def init(arguments: argparse.Namespace, *, force: bool = False) -> Path:
                 (fresh / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ValueError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
+    except UnicodeEncodeError as error:
+        name = error.object.split("\n")[error.object.count("\n", 0, error.start)]
+        raise ValueError(
+            f"{name!r} is not UTF-8, which the names in an experiment and its lists have to be: rename it"
+        ) from error
     _tell(drafted, folder)
     return folder
 
@@ -96,9 +109,20 @@ def output_folder(arguments: argparse.Namespace) -> Path:
     """Where the experiment lies: what --output says, or a folder of the source's name."""
     if arguments.output is not None:
         return arguments.output
-    source = arguments.source.absolute()
+    source = arguments.source
+    if source.name in ("", ".."):
+        source = source.resolve()
     name = re.sub(r"(\.tar)?\.\w+$", "", source.name) if source.is_file() else source.name
     return Path("output") / (name or "experiment")
+
+
+def _refuse_others(folder: Path, names: Iterable[str]) -> None:
+    """Raise ValueError where a file of the experiment would replace one that is no part of any."""
+    for name in names:
+        if (folder / name).exists():
+            raise ValueError(
+                f"{str(folder / name)!r} exists; name another --output, or replace it with init --force"
+            )
 
 
 def _tell(drafted: Draft, folder: Path) -> None:
