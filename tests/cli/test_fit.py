@@ -161,7 +161,7 @@ def test_images_that_came_after_the_split_are_named(labelled, here, capsys):
     out = capsys.readouterr().out
     assert "in neither part of the split, and not used: " in out
     assert "00005.jpg; init --force" in out
-    assert "--val: of no effect now" in out
+    assert "--val: no effect on this file" in out
 
 
 def test_what_an_experiment_file_says_is_used(labelled, here):
@@ -176,8 +176,10 @@ def test_what_an_experiment_file_says_is_used(labelled, here):
 def test_contradictions(labelled, here, capsys):
     with pytest.raises(ValueError, match="minutes and epochs both say how long"):
         pdx.fit(labelled, minutes=1, epochs=1)
-    with pytest.raises(ValueError, match="minutes is 0; more than 0"):
+    with pytest.raises(ValueError, match="minutes is 0; a number above 0"):
         pdx.fit(labelled, minutes=0)
+    with pytest.raises(ValueError, match="minutes is inf; a number above 0"):
+        pdx.fit(labelled, minutes=float("inf"))
     assert not (here / "output").exists()
 
 

@@ -172,7 +172,7 @@ def test_when_there_is_nothing_it_says_what_was_tried_and_what_to_do(tmp_path, f
     text = str(caught.value)
     for what in (
         "COCO: 127.0.0.1:9 cannot be reached", "IMAGENET: 127.0.0.1:9 cannot be reached",
-        f"{tmp_path / 'other.pth'}: has res2.2.conv1.weight, which ResNet18 has not",
+        f"{tmp_path / 'other.pth'}: has res2.2.conv1.weight, which ResNet18 does not have",
         f"{tmp_path / 'notes.pth'}: cannot be read as a weight file",
         f"{tmp_path / 'large.safetensors'}: larger than any detector here",
         f"no file in {folder}, {tmp_path} has all layers",
@@ -239,7 +239,7 @@ def look(*row):
 
 
 def test_looking_only_says_what_is_going_to_be_downloaded(folder, monkeypatch):
-    assert look("ResNet50") == "COCO: about 178 MB will be downloaded at the first training"
+    assert look("ResNet50") == "COCO: about 178 MB will be downloaded when training starts"
     assert look("ResNet50", False).startswith("COCO: about 144 MB")
     assert look("ResNet18", False).startswith("IMAGENET: about 47 MB")
     monkeypatch.setenv(OFFLINE_VARIABLES[0], "1")

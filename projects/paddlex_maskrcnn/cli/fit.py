@@ -1,12 +1,13 @@
-"""``fit``: labelled pictures to a trained, evaluated, visible model in one command.
+"""``fit``: from labelled pictures to a trained and evaluated model, with a report, in one command.
 
-The same as `init`, `check`, `train` and its page one after the other; each of them can be gone on with by
-hand, from the experiment file that is written first.
+The same as `init` and `train` one after the other; the experiment file that is written first can be used by
+hand as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import time
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ..maskrcnn import MaskRCNN
     from .train import Training
 
-HELP = "train, evaluate and show a Mask R-CNN of labelled pictures, with one command"
+HELP = "from labelled pictures to a trained and evaluated Mask R-CNN, in one command"
 
 CONFIG = "config.yaml"
 # options -> defaults, of those that count when the experiment is drafted
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=float,
         metavar="N",
-        help="time for everything; as many epochs are planned as fit, from a timed trial",
+        help="time for everything; a short trial shows how many epochs fit into it",
     )
     length.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
     add_overrides(parser)
@@ -78,14 +79,14 @@ def fit(
     skip_invalid: bool = False,
     settings: Sequence[str] = (),
 ) -> MaskRCNN:
-    """Train a model of labelled pictures; a run that was interrupted goes on.
+    """Train a model on labelled pictures; a run that was interrupted goes on.
 
     Args:
-        source: folder, archive or annotation file, in any format that `init` knows.
+        source: folder, archive or annotation file, in any format that `init` reads.
         output: folder for the experiment file, the split and the run; by default output/NAME.
         minutes: for everything, from this call to its end; None leaves the length to `epochs`.
-        epochs: passes over the training images; None: as many as their number asks for.
-        type: the data set's class, where the source holds several formats.
+        epochs: passes over the training images; None: chosen by the number of images, or by `minutes`.
+        type: of the data set, such as "CocoDetection", where the source holds several formats.
         val: share of the images held out, where the source has no such part.
         seed: of the split.
         skip_invalid: leave out annotations that cannot be used, instead of stopping.
@@ -95,7 +96,7 @@ def fit(
         the best model, ready to predict.
 
     Raises:
-        ValueError: for everything that can be seen before training, in one sentence each.
+        ValueError: for mistakes that are seen before training, with what to do.
     """
     started = time.monotonic()
     require_detectron2()
@@ -107,8 +108,8 @@ def fit(
         seed=seed,
         skip_invalid=skip_invalid,
     )
-    if minutes is not None and not minutes > 0:
-        raise ValueError(f"minutes is {minutes}; more than 0 are needed")
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise ValueError(f"minutes is {minutes}; a number above 0 is needed")
     if minutes is not None and epochs is not None:
         raise ValueError("minutes and epochs both say how long to train; give one of them")
     config = _experiment(options)
@@ -136,12 +137,12 @@ def _experiment(options: argparse.Namespace) -> Path:
         if getattr(options, name) != usual
     ]
     if given:
-        print(f"  {', '.join(given)}: of no effect now; init --force drafts it anew")
+        print(f"  {', '.join(given)}: no effect on this file; init --force drafts a new one")
     if unlisted := _unlisted(config):
         first, more = unlisted[0], f" and {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
         print(
-            f"  in neither part of the split, and not used: {first}{more}; init --force splits anew, "
-            "--output DIR keeps both"
+            f"  in neither part of the split, and not used: {first}{more}; init --force makes a new "
+            "split, --output DIR another experiment"
         )
     return config
 
@@ -235,7 +236,7 @@ def _with_weights(loaded: LoadedExperiment, before: Mapping[str, Any]) -> Loaded
     if train.pretrain_weights not in WEIGHT_NAMES or loaded.origins.get(key) == "command line":
         return loaded
     if before:
-        value, reason = before["train"]["pretrain_weights"], "as the run began"
+        value, reason = before["train"]["pretrain_weights"], "as when the run began"
     else:
         model = experiment.model
         weights = choose_weights(model.backbone, model.with_fpn, best=train.pretrain_weights)
@@ -259,7 +260,7 @@ def _planned(training: Training, deadline: float, folder: Path) -> Budget:
 
     left = deadline - time.monotonic()
     if left <= 0:
-        raise ValueError("the time is over before the first step: give more minutes")
+        raise ValueError("the time is over before the first step: give it more minutes")
     pace = training.pace(min(_TRIAL_SECONDS, _SHARE_OF_TRIAL * left))
     left, images = 60 * _minutes_left(deadline), training.num_held_out
     training.show(max(1, int(_SHARE_OF_PICTURES * left / max(pace.seconds_per_image, 1e-9))))
@@ -271,12 +272,14 @@ def _planned(training: Training, deadline: float, folder: Path) -> Budget:
         training.evaluate_on(file)
         minutes = pace.seconds_per_image * images / 60
         print(
-            f"to evaluate all {images} held-out images takes {minutes:.1f} minutes: {most} of them are "
-            f"evaluated ({file})"
+            f"evaluating all {images} held-out images would take {minutes:.1f} minutes: only {most} of them "
+            f"are evaluated ({file})"
         )
     evaluation = pace.seconds_per_image * training.num_held_out
     if "train.num_epochs" not in training.loaded.experiment.auto:
-        print(f"the epochs are given: the run ends with them, or before in {left / 60:.1f} minutes")
+        print(
+            f"the number of epochs is given: the run ends after them, or after {left / 60:.1f} minutes"
+        )
     print(
         f"a step takes {pace.seconds_per_step:.2f} s here, an evaluation {evaluation:.0f} s; "
         f"{left / 60:.1f} minutes are left for both"

@@ -1,4 +1,4 @@
-"""``init``: labelled pictures to an experiment file that says why it is as it is."""
+"""``init``: from labelled pictures to an experiment file that gives the reasons for its values."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from ..draft import Draft
 
 PAGE = "check.html"
-HELP = "write an experiment file and a split for labelled pictures, with the reasons of each choice"
+HELP = "write an experiment file and a split for labelled pictures, with a reason for each choice"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source_arguments(parser)
-    parser.add_argument(
-        "--force", action="store_true", help="replace an experiment file that is there"
-    )
+    parser.add_argument("--force", action="store_true", help="replace an existing experiment file")
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `init` and `fit` ask about the pictures."""
+    """The arguments of `init` and `fit` that are about the pictures."""
     add = parser.add_argument
     source = "folder, archive or annotation file of labelled pictures; it stays as it is"
     add("source", type=Path, metavar="SOURCE", help=source)
-    output = "folder for experiment file, split and runs (default: output/NAME of the source)"
+    output = (
+        "folder for the experiment file, the split and the run (default: output/NAME of the source)"
+    )
     add("--output", type=Path, metavar="DIR", help=output)
-    add("--type", help="the data set's class, where the source holds several formats")
-    share = "share of the images that is held out where the source has no such part (default: 0.2)"
+    add("--type", help="type of data set to read, where the source holds several")
+    share = "share of the images to hold out, where the source has no such part (default: 0.2)"
     add("--val", type=float, default=0.2, metavar="SHARE", help=share)
-    add("--seed", type=int, default=0, help="another seed splits otherwise (default: 0)")
+    add("--seed", type=int, default=0, help="another seed gives another split (default: 0)")
     skip = "leave out annotations that cannot be used, instead of stopping"
     add("--skip-invalid", action="store_true", help=skip)
 
@@ -106,7 +106,7 @@ def init(arguments: argparse.Namespace, *, force: bool = False) -> Path:
 
 
 def output_folder(arguments: argparse.Namespace) -> Path:
-    """Where the experiment lies: what --output says, or a folder of the source's name."""
+    """The folder of the experiment: what --output says, or one with the name of the source."""
     if arguments.output is not None:
         return arguments.output
     source = arguments.source

@@ -1,4 +1,4 @@
-"""Starting weights for a backbone: the best there are, found out before any training.
+"""Starting weights for a backbone: the best that are available, chosen before any training.
 
 COCO's whole detectors come first, then ImageNet's backbones, then files at hand. Nothing is downloaded that
 is not used, and a machine without network is noticed within seconds.
@@ -106,7 +106,7 @@ def _without_network(backbone: str, with_fpn: bool) -> WeightChoice:
         if not forbidden:
             size = _MEGABYTES[kind][backbone]
             size -= _OF_PYRAMID if kind == "COCO" and not with_fpn else 0
-            return WeightChoice(kind, f"about {size} MB will be downloaded at the first training")
+            return WeightChoice(kind, f"about {size} MB will be downloaded when training starts")
     return WeightChoice(
         kinds[0],
         f"not in {weights_folder()}, and {forbidden} forbids downloads: put the file there",
@@ -151,7 +151,7 @@ def _nothing(
         files += f" ({'; '.join(misfits[:_MOST_SHOWN])}{f'; and {more} more' if more else ''})"
     return (
         f"there are no starting weights for {backbone}. Tried: {'; '.join([*failures, files])}. "
-        f"{by_hand(wanted)}, which takes many more images and epochs; train.pretrain_weights=PATH takes any "
+        f"{by_hand(wanted)}, which takes many more images and epochs; train.pretrain_weights=PATH uses any "
         "other weight file (docs/weights.md)"
     )
 
@@ -202,7 +202,7 @@ def misfit_of_layers(state: Mapping[str, Tensor], backbone: str) -> str:
         if width and widths[name] != width:
             return f"{name} has {widths[name]} channels, not {width}"
     surplus = next((name for name in foreign if name in widths), "")
-    return f"has {surplus}, which {backbone} has not" if surplus else ""
+    return f"has {surplus}, which {backbone} does not have" if surplus else ""
 
 
 def _layers(backbone: str) -> tuple[dict[str, int], list[str]]:
