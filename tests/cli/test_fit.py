@@ -9,6 +9,7 @@ import pytest
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn import cli
 from paddlex_maskrcnn.cli import fit as command
+from paddlex_maskrcnn.cli.train import Training
 from paddlex_maskrcnn.config.auto_rules import Budget
 from paddlex_maskrcnn.config.load import load_experiment
 from paddlex_maskrcnn.config.yaml_io import read
@@ -228,6 +229,15 @@ def test_an_evaluation_that_takes_too_long_is_of_some_images(tmp_path, capsys):
 def test_no_time_is_left(tmp_path):
     with pytest.raises(ValueError, match="the time is over before the first step"):
         command._planned(FakeTraining(2.0, 0.5, 20), time.monotonic() - 1, tmp_path)
+
+
+@pytest.mark.parametrize(("own", "limit"), [("null", 5), (3, 3), (60, 5)])
+def test_the_earlier_of_two_time_limits_counts(own, limit, labelled, here):
+    assert cli.main(["init", str(labelled)]) == 0
+    settings = [*SETTINGS, f"train.max_minutes={own}"]
+    training = Training(load_experiment("output/photos/experiment.yaml", settings), "check")
+    training.limit(5)
+    assert training.loaded.experiment.train.max_minutes == limit
 
 
 @pytest.mark.parametrize(("named", "asked"), [("COCO", "COCO"), ("IMAGENET", "IMAGENET")])
