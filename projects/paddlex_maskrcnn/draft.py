@@ -354,7 +354,8 @@ def _header(source: Path, lines: Sequence[str], folder: Path) -> list[str]:
 
 def source_of(experiment: Path) -> str | None:
     """What a drafted experiment file was drafted for; None where it no longer says so."""
-    for text in experiment.read_text(encoding="utf-8").splitlines():
+    # a file that somebody saved in another encoding is for `load_experiment` to refuse
+    for text in experiment.read_text(encoding="utf-8", errors="replace").splitlines():
         if text.startswith(f"# {_SOURCE}"):
             return text.removeprefix(f"# {_SOURCE}")
     return None

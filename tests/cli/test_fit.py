@@ -174,6 +174,16 @@ def test_what_an_experiment_file_says_is_used(labelled, here):
         pdx.fit(labelled, epochs=1)
 
 
+def test_an_experiment_file_saved_in_another_encoding(labelled, here, capsys):
+    assert cli.main(["init", str(labelled)]) == 0
+    file = here / "output/photos/experiment.yaml"
+    file.write_bytes(file.read_bytes() + "# größer\n".encode("latin-1"))
+    assert cli.main(["fit", str(labelled), "--epochs", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "experiment.yaml" in error
+    assert "not UTF-8" in error
+
+
 def test_contradictions(labelled, here, capsys):
     with pytest.raises(ValueError, match="minutes and epochs both say how long"):
         pdx.fit(labelled, minutes=1, epochs=1)
