@@ -151,9 +151,9 @@ def test_the_folder_has_the_name_of_the_source(given, name, here):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({}, "neither pictures nor annotations"),
+        ({}, "the folder is empty"),
         ({"a.jpg": None, "b.jpg": None}, "2 pictures"),
-        ({"broken.zip": b"PK no zip"}, "neither pictures"),
+        ({"broken.zip": b"PK no zip"}, "it holds archives (broken.zip)"),
     ],
 )
 def test_what_cannot_be_drafted_leaves_nothing_behind(content, message, labelled, here, capsys):
