@@ -255,7 +255,7 @@ def test_weights_that_the_file_names_are_not_replaced_by_better_ones(
     named, asked, tmp_path, monkeypatch
 ):
     file = tmp_path / "experiment.yaml"
-    file.write_text(f"train: {{pretrain_weights: {named}}}\n")
+    file.write_text(f"train: {{num_epochs: 1, pretrain_weights: {named}}}\n")
     seen = []
 
     def chosen(*_, best):

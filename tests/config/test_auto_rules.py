@@ -24,8 +24,8 @@ def facts(num_images=100, short_side=600.0, small_object=0.05, most_objects=10):
     ("machine", "short_side", "small_object", "size", "because"),
     [
         (CPU, 600, 0.5, 288, "288 is the least"),
-        (CPU, 600, 0.08, 288, "need 300"),
-        (CPU, 600, 0.057, 416, "need 421"),
+        (CPU, 600, 0.08, 288, "needs 300"),
+        (CPU, 600, 0.057, 416, "needs 421"),
         (CPU, 600, 0.01, 512, "but 512 is the most on a CPU"),
         (CPU, 270, 0.5, 256, "270 is the least for such images"),
         (CPU, 100, 0.01, 192, "enlarging them more than twice shows nothing new"),

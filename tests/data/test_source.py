@@ -222,7 +222,7 @@ def test_no_folder(tmp_path):
 def test_labels_of_other_images(drawn, tmp_path):
     shutil.copy(drawn["train"].ann_file, tmp_path / "a.json")
     with pytest.raises(
-        DatasetError, match=r"a.json labels 3 images .*there is no picture. Give the f"
+        DatasetError, match=r"a.json labels 3 images .*there are no pictures. Give the f"
     ):
         recognize(tmp_path)
     write_pictures(tmp_path, ["x.png"])

@@ -207,7 +207,7 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
     if saved.is_dir():
         model = load_model(saved, loaded.experiment.model.device)
     else:  # nothing was held out
-        saved = _newest(model.save_dir, model.completed_epochs)
+        saved = _newest(saved.parent, model.completed_epochs)
     print(_ending(config, saved, model))
     return model
 
