@@ -9,11 +9,14 @@ import pytest
 import paddlex_maskrcnn as pdx
 from paddlex_maskrcnn import cli
 from paddlex_maskrcnn.cli import fit as command
+from paddlex_maskrcnn.cli.train import Training
 from paddlex_maskrcnn.config.auto_rules import Budget
+from paddlex_maskrcnn.config.load import load_experiment
 from paddlex_maskrcnn.config.yaml_io import read
 from paddlex_maskrcnn.data.convert.convert import convert
 from paddlex_maskrcnn.data.datasets import DrawnShapes
 from paddlex_maskrcnn.engine import hooks
+from paddlex_maskrcnn.weights import choice
 from support.tiny_training import SMALL, same, weights
 
 SETTINGS = [f"model.{name}={value}" for name, value in SMALL.items()] + [
@@ -133,6 +136,15 @@ def test_a_folder_of_another_source_is_not_used(labelled, here, tmp_path, capsys
     assert f"is an experiment with {labelled}, not with {other}: name another --output" in error
 
 
+def test_the_same_source_by_another_path(labelled, here, monkeypatch, capsys):
+    """A path with `..` in it, or a link, is no other source."""
+    assert cli.main(["init", str(labelled)]) == 0
+    (here / "link").symlink_to(labelled)
+    for path in (f"{labelled}/../photos", "link"):
+        options = cli.parse("fit", [path, "--output", "output/photos"], "fit")
+        assert command._experiment(options).name == "experiment.yaml"
+
+
 def test_images_that_came_after_the_split_are_named(labelled, here, capsys):
     source = here / "photos"
     shutil.copytree(labelled, source)
@@ -150,7 +162,7 @@ def test_images_that_came_after_the_split_are_named(labelled, here, capsys):
     out = capsys.readouterr().out
     assert "in neither part of the split, and not used: " in out
     assert "00005.jpg; init --force" in out
-    assert "--val: of no effect now" in out
+    assert "--val: no effect on this file" in out
 
 
 def test_what_an_experiment_file_says_is_used(labelled, here):
@@ -162,11 +174,23 @@ def test_what_an_experiment_file_says_is_used(labelled, here):
         pdx.fit(labelled, epochs=1)
 
 
+def test_an_experiment_file_saved_in_another_encoding(labelled, here, capsys):
+    assert cli.main(["init", str(labelled)]) == 0
+    file = here / "output/photos/experiment.yaml"
+    file.write_bytes(file.read_bytes() + "# größer\n".encode("latin-1"))
+    assert cli.main(["fit", str(labelled), "--epochs", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "experiment.yaml" in error
+    assert "not UTF-8" in error
+
+
 def test_contradictions(labelled, here, capsys):
     with pytest.raises(ValueError, match="minutes and epochs both say how long"):
         pdx.fit(labelled, minutes=1, epochs=1)
-    with pytest.raises(ValueError, match="minutes is 0; more than 0"):
+    with pytest.raises(ValueError, match="minutes is 0; a number above 0"):
         pdx.fit(labelled, minutes=0)
+    with pytest.raises(ValueError, match="minutes is inf; a number above 0"):
+        pdx.fit(labelled, minutes=float("inf"))
     assert not (here / "output").exists()
 
 
@@ -215,6 +239,57 @@ def test_an_evaluation_that_takes_too_long_is_of_some_images(tmp_path, capsys):
 def test_no_time_is_left(tmp_path):
     with pytest.raises(ValueError, match="the time is over before the first step"):
         command._planned(FakeTraining(2.0, 0.5, 20), time.monotonic() - 1, tmp_path)
+
+
+@pytest.mark.parametrize(("own", "limit"), [("null", 5), (3, 3), (60, 5)])
+def test_the_earlier_of_two_time_limits_counts(own, limit, labelled, here):
+    assert cli.main(["init", str(labelled)]) == 0
+    settings = [*SETTINGS, f"train.max_minutes={own}"]
+    training = Training(load_experiment("output/photos/experiment.yaml", settings), "check")
+    training.limit(5)
+    assert training.loaded.experiment.train.max_minutes == limit
+
+
+@pytest.mark.parametrize(("named", "asked"), [("COCO", "COCO"), ("IMAGENET", "IMAGENET")])
+def test_weights_that_the_file_names_are_not_replaced_by_better_ones(
+    named, asked, tmp_path, monkeypatch
+):
+    file = tmp_path / "experiment.yaml"
+    file.write_text(f"train: {{num_epochs: 1, pretrain_weights: {named}}}\n")
+    seen = []
+
+    def chosen(*_, best):
+        seen.append(best)
+        return choice.WeightChoice("IMAGENET", "as a test")
+
+    monkeypatch.setattr(choice, "choose_weights", chosen)
+    loaded = command._with_weights(load_experiment(file), {})
+    assert (seen, loaded.experiment.train.pretrain_weights) == ([asked], "IMAGENET")
+
+
+def test_a_run_that_ended_within_an_epoch_has_its_model_in_latest(tmp_path):
+    assert command._newest(tmp_path, 3) == tmp_path / "epoch_3"
+    (tmp_path / "latest").mkdir()
+    assert command._newest(tmp_path, 3) == tmp_path / "latest"
+
+
+def test_a_run_may_be_replaced(labelled, here, monkeypatch):
+    """Where the settings say so, nothing goes on."""
+    assert cli.main(["init", str(labelled)]) == 0
+    model = here / "output/photos/run/epoch_1"
+    model.mkdir(parents=True)
+    (model / ".success").touch()
+    settings = []
+
+    def stopped(loaded, before):
+        settings.append(loaded.experiment.train.resume_checkpoint)
+        raise ValueError("far enough")
+
+    monkeypatch.setattr(command, "_with_weights", stopped)
+    for more in ([], ["train.if_exists=overwrite"]):
+        with pytest.raises(ValueError, match="far enough"):
+            pdx.fit(labelled, epochs=1, settings=more)
+    assert settings == ["auto", None]
 
 
 def test_a_minute_is_not_all_for_the_page():

@@ -1,12 +1,13 @@
-"""``fit``: labelled pictures to a trained, evaluated, visible model in one command.
+"""``fit``: from labelled pictures to a trained and evaluated model, with a report, in one command.
 
-The same as `init`, `check`, `train` and its page one after the other; each of them can be gone on with by
-hand, from the experiment file that is written first.
+The same as `init` and `train` one after the other; the experiment file that is written first can be used by
+hand as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import time
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ..maskrcnn import MaskRCNN
     from .train import Training
 
-HELP = "train, evaluate and show a Mask R-CNN of labelled pictures, with one command"
+HELP = "from labelled pictures to a trained and evaluated Mask R-CNN, in one command"
 
 CONFIG = "config.yaml"
 # options -> defaults, of those that count when the experiment is drafted
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=float,
         metavar="N",
-        help="time for everything; as many epochs are planned as fit, from a timed trial",
+        help="time for everything; a short trial shows how many epochs fit into it",
     )
     length.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
     add_overrides(parser)
@@ -78,14 +79,14 @@ def fit(
     skip_invalid: bool = False,
     settings: Sequence[str] = (),
 ) -> MaskRCNN:
-    """Train a model of labelled pictures; a run that was interrupted goes on.
+    """Train a model on labelled pictures; a run that was interrupted goes on.
 
     Args:
-        source: folder, archive or annotation file, in any format that `init` knows.
+        source: folder, archive or annotation file, in any format that `init` reads.
         output: folder for the experiment file, the split and the run; by default output/NAME.
         minutes: for everything, from this call to its end; None leaves the length to `epochs`.
-        epochs: passes over the training images; None: as many as their number asks for.
-        type: the data set's class, where the source holds several formats.
+        epochs: passes over the training images; None: chosen by the number of images, or by `minutes`.
+        type: of the data set, such as "CocoDetection", where the source holds several formats.
         val: share of the images held out, where the source has no such part.
         seed: of the split.
         skip_invalid: leave out annotations that cannot be used, instead of stopping.
@@ -95,7 +96,7 @@ def fit(
         the best model, ready to predict.
 
     Raises:
-        ValueError: for everything that can be seen before training, in one sentence each.
+        ValueError: for mistakes that are seen before training, with what to do.
     """
     started = time.monotonic()
     require_detectron2()
@@ -107,8 +108,8 @@ def fit(
         seed=seed,
         skip_invalid=skip_invalid,
     )
-    if minutes is not None and not minutes > 0:
-        raise ValueError(f"minutes is {minutes}; more than 0 are needed")
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise ValueError(f"minutes is {minutes}; a number above 0 is needed")
     if minutes is not None and epochs is not None:
         raise ValueError("minutes and epochs both say how long to train; give one of them")
     config = _experiment(options)
@@ -124,24 +125,24 @@ def _experiment(options: argparse.Namespace) -> Path:
     config = output_folder(options) / EXPERIMENT
     if not config.is_file():
         return init(options) / EXPERIMENT
-    there, wanted = source_of(config), str(options.source.absolute())
-    if there is not None and there != wanted:
+    there, wanted = source_of(config), options.source.absolute()
+    if there is not None and Path(there).resolve() != wanted.resolve():
         raise ValueError(
             f"{str(config)!r} is an experiment with {there}, not with {wanted}: name another --output"
         )
-    print(f"{config} is there and is used as it is")
+    print(f"{config} exists and is used as it is")
     given = [
         f"--{name.replace('_', '-')}"
         for name, usual in _WHEN_DRAFTED.items()
         if getattr(options, name) != usual
     ]
     if given:
-        print(f"  {', '.join(given)}: of no effect now; init --force drafts it anew")
+        print(f"  {', '.join(given)}: no effect on this file; init --force drafts a new one")
     if unlisted := _unlisted(config):
         first, more = unlisted[0], f" and {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
         print(
-            f"  in neither part of the split, and not used: {first}{more}; init --force splits anew, "
-            "--output DIR keeps both"
+            f"  in neither part of the split, and not used: {first}{more}; init --force makes a new "
+            "split, --output DIR another experiment"
         )
     return config
 
@@ -184,7 +185,8 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
     train = loaded.experiment.train
     if train is None:
         raise ValueError(f"{config} has no section train")
-    record = folder_of(train) / CONFIG if models_in(folder_of(train)) else None
+    goes_on = train.if_exists != "overwrite" and models_in(folder_of(train))
+    record = folder_of(train) / CONFIG if goes_on else None
     if record is not None:
         print(f"the run in {record.parent} goes on")
         loaded = load_experiment(str(config), [*overrides, "train.resume_checkpoint=auto"])
@@ -205,15 +207,23 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
     if saved.is_dir():
         model = load_model(saved, loaded.experiment.model.device)
     else:  # nothing was held out
-        saved = saved.with_name(f"epoch_{model.completed_epochs}")
+        saved = _newest(saved.parent, model.completed_epochs)
     print(_ending(config, saved, model))
     return model
+
+
+def _newest(run: Path, epochs: int) -> Path:
+    """The model directory of a run's last step; `latest` is there only if that was within an epoch."""
+    from ..engine.checkpoints import LATEST
+
+    latest = run / LATEST
+    return latest if latest.is_dir() else run / f"epoch_{epochs}"
 
 
 def _with_weights(loaded: LoadedExperiment, before: Mapping[str, Any]) -> LoadedExperiment:
     """The best starting weights that can be had, where the file names a kind as `init` does.
 
-    What the user names on the command line is not replaced.
+    What the user names on the command line is not replaced, and nothing by a better kind.
 
     Args:
         before: config.yaml of the run that goes on, whose weights count; empty for a new one.
@@ -226,9 +236,10 @@ def _with_weights(loaded: LoadedExperiment, before: Mapping[str, Any]) -> Loaded
     if train.pretrain_weights not in WEIGHT_NAMES or loaded.origins.get(key) == "command line":
         return loaded
     if before:
-        value, reason = before["train"]["pretrain_weights"], "as the run began"
+        value, reason = before["train"]["pretrain_weights"], "as when the run began"
     else:
-        weights = choose_weights(experiment.model.backbone, experiment.model.with_fpn)
+        model = experiment.model
+        weights = choose_weights(model.backbone, model.with_fpn, best=train.pretrain_weights)
         value, reason = weights.value, weights.reason
         print(f"starting weights: {weights}")
     train = replace(train, pretrain_weights=value)
@@ -249,7 +260,7 @@ def _planned(training: Training, deadline: float, folder: Path) -> Budget:
 
     left = deadline - time.monotonic()
     if left <= 0:
-        raise ValueError("the time is over before the first step: give more minutes")
+        raise ValueError("the time is over before the first step: give it more minutes")
     pace = training.pace(min(_TRIAL_SECONDS, _SHARE_OF_TRIAL * left))
     left, images = 60 * _minutes_left(deadline), training.num_held_out
     training.show(max(1, int(_SHARE_OF_PICTURES * left / max(pace.seconds_per_image, 1e-9))))
@@ -261,12 +272,14 @@ def _planned(training: Training, deadline: float, folder: Path) -> Budget:
         training.evaluate_on(file)
         minutes = pace.seconds_per_image * images / 60
         print(
-            f"to evaluate all {images} held-out images takes {minutes:.1f} minutes: {most} of them are "
-            f"evaluated ({file})"
+            f"evaluating all {images} held-out images would take {minutes:.1f} minutes: only {most} of them "
+            f"are evaluated ({file})"
         )
     evaluation = pace.seconds_per_image * training.num_held_out
     if "train.num_epochs" not in training.loaded.experiment.auto:
-        print(f"the epochs are given: the run ends with them, or before in {left / 60:.1f} minutes")
+        print(
+            f"the number of epochs is given: the run ends after them, or after {left / 60:.1f} minutes"
+        )
     print(
         f"a step takes {pace.seconds_per_step:.2f} s here, an evaluation {evaluation:.0f} s; "
         f"{left / 60:.1f} minutes are left for both"

@@ -216,7 +216,7 @@ class Training:
         return choice is not None and hasattr(choice.arguments, "image_list")
 
     def evaluate_on(self, image_list: str | Path | None) -> None:
-        """Hold out the images of a list alone; None: all that the data set has."""
+        """Hold out only the images of a list; None: all that the data set has."""
         data = self.loaded.experiment.data
         assert data.eval is not None
         listed = None if image_list is None else str(image_list)
@@ -226,7 +226,7 @@ class Training:
         self.datasets["eval"] = open_dataset(self.loaded, "eval")
 
     def show(self, most: int) -> None:
-        """Draw so many pictures at most, after training."""
+        """Draw at most so many pictures after training."""
         predict = self.loaded.experiment.predict
         shown = replace(predict, num_pictures=min(most, predict.num_pictures))
         self.loaded = replace(
@@ -234,10 +234,10 @@ class Training:
         )
 
     def limit(self, minutes: float) -> None:
-        """End the run in so many minutes, unless the experiment has a limit of its own."""
+        """End the run in so many minutes, or at the experiment's own limit where that is earlier."""
         train = self.loaded.experiment.train
         assert train is not None
-        if train.max_minutes is None:
+        if train.max_minutes is None or train.max_minutes > minutes:
             limited = replace(self.loaded.experiment, train=replace(train, max_minutes=minutes))
             self.loaded = replace(self.loaded, experiment=limited)
 
