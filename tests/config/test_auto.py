@@ -187,7 +187,7 @@ def test_shown_before_and_after(load):
     lines = show(chosen(load())).splitlines()
     assert any("num_epochs: 86 " in line and "# auto: at least 600 steps" in line for line in lines)
     assert any(
-        "short_size: 288," in line and "short_size auto: images are" in line for line in lines
+        "short_size: 288," in line and "short_size auto: the short side" in line for line in lines
     )
 
 

@@ -9,7 +9,8 @@ from filelock import FileLock
 
 from paddlex_maskrcnn.config.schema import TrainParams
 from paddlex_maskrcnn.engine import run_folder
-from paddlex_maskrcnn.engine.checkpoints import BEST_MODEL, bring_best_model
+from paddlex_maskrcnn.engine.checkpoints import bring_best_model
+from paddlex_maskrcnn.engine.run_folder import BEST_MODEL
 from paddlex_maskrcnn.inference import model_directory
 from paddlex_maskrcnn.inference.model_directory import finish_interrupted_saves, read_card
 from support.tiny_training import numbers, same, train, weights

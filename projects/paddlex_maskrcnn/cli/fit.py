@@ -214,7 +214,7 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
 
 def _newest(run: Path, epochs: int) -> Path:
     """The model directory of a run's last step; `latest` is there only if that was within an epoch."""
-    from ..engine.checkpoints import LATEST
+    from ..engine.run_folder import LATEST
 
     latest = run / LATEST
     return latest if latest.is_dir() else run / f"epoch_{epochs}"

@@ -27,14 +27,7 @@ from ..inference.model_directory import (
 from ..inference.network import Network
 from ..processes import is_main
 from .optimizer import Ema
-from .run_folder import folder_of
-
-# A state from the middle of an epoch: after a signal or an error, or every so many steps.
-LATEST = "latest"
-# Of the epoch with the best evaluation: weights and card alone, to use and not to go on from.
-BEST_MODEL = "best_model"
-# Before the step whose loss was not finite: to look at, not to go on from without being named.
-DIVERGED = "diverged"
+from .run_folder import BEST_MODEL, DIVERGED, LATEST, folder_of
 
 logger = logging.getLogger(__name__)
 

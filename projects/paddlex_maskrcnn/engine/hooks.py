@@ -24,9 +24,10 @@ from ..errors import RunInterruptedError, TrainingTroubleError
 from ..metrics.evaluation import Evaluation
 from ..progress import as_clock
 from ..system import peak_process_memory
-from .checkpoints import BEST_MODEL, DIVERGED, LATEST, Checkpoints
+from .checkpoints import Checkpoints
 from .failures import TrainingDivergedError
 from .logs import MetricsLog
+from .run_folder import BEST_MODEL, DIVERGED, LATEST
 from .time_limit import TimeLimit
 from .trainer import StepRecord, Trainer
 

@@ -24,6 +24,12 @@ from ..inference.model_directory import CARD, SUCCESS, interrupted_saves
 logger = logging.getLogger(__name__)
 
 AUTO = "auto"
+# A state from the middle of an epoch: after a signal or an error, or every so many steps.
+LATEST = "latest"
+# Of the epoch with the best evaluation: weights and card alone, to use and not to go on from.
+BEST_MODEL = "best_model"
+# Before the step whose loss was not finite: to look at, not to go on from without being named.
+DIVERGED = "diverged"
 _AUTO_BASE = Path("output", "run")  # output/run_1, output/run_2, ...
 _LOCK, _OWNER = ".lock", ".lock_owner"
 # What a run writes beside its model directories.
