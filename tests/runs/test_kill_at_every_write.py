@@ -142,12 +142,16 @@ def test_killed_at_every_write(tiny_data, tmp_path, monkeypatch, settings):
         train(tiny_data, "run", resume_checkpoint="auto", **settings)
         monkeypatch.setattr(engine_train, "_open_metrics", open_metrics)
         assert_same_end(place / "run", tmp_path / "run")
+        monkeypatch.chdir(tmp_path)
+        shutil.rmtree(place)  # a few hundred megabytes each
     again = {content_of(place): place for place in sorted(resumes.iterdir())}
     print(f"{len(again)} different states of the disk after a resume was killed")
     for place in again.values():
         monkeypatch.chdir(place)
         train(tiny_data, "run", resume_checkpoint="auto", **settings)
         assert_same_end(place / "run", tmp_path / "run")
+        monkeypatch.chdir(tmp_path)
+        shutil.rmtree(place)
 
 
 def test_each_file_of_each_checkpoint_damaged(tiny_run, tiny_data, tmp_path):
