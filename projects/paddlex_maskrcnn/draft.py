@@ -7,6 +7,7 @@ the file. The pictures are neither changed nor copied; a split is two files of t
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from .data.check.findings import WARNING, Finding
 from .data.check.inspection import Inspection, Part, inspect
 from .data.check.plan import AnchorSet, Plan, resizing_of
 from .data.datasets import DetectionDataset, join, open_dataset
+from .data.datasets.image_list import as_text
 from .data.facts import data_facts
 from .data.hold_out import HeldOut, hold_out
 from .data.source import Source, SourcePart, recognize
@@ -127,16 +129,17 @@ def draft(
     _give_same_labels(train, held_out)
     drafted = [
         Line("model", _model(inspection, size.value, detections)),
-        Line("data", _data(train, held_out, inspection)),
+        Line("data", _data(train, held_out)),
         Line("train", _train(folder)),
     ]
     if machine.device == "cpu":
-        drafted.insert(
-            0, Line("profile", "fast", "no GPU here: fewer regions an image are trained on")
-        )
+        drafted.insert(0, Line("profile", "fast", "no GPU here: trains on fewer regions per image"))
     header = _header(given or source, lines, folder)
     files[EXPERIMENT] = commented(header, drafted)
-    findings = [each for each in inspection.findings if each.kind != "anchors"]  # the file says it
+    is_made_up_for = _chosen_anchors(inspection) is not None
+    findings = [
+        each for each in inspection.findings if not is_made_up_for or each.kind != "anchors"
+    ]
     return Draft(files, lines, inspection, parts, findings)
 
 
@@ -183,13 +186,14 @@ def _split(
             if not names:
                 continue
             file = f"{name}.txt" if len(role.parts) == 1 else f"{name}_{number}.txt"
-            files[file] = "".join(f"{image}\n" for image in names)
+            files[file] = as_text(names)
             lists.append(str((folder / file).absolute()))
             parts.append(part)
             datasets.append(dataset)
         reason = f"{len(positions)} of {role.num_images} images, classes in proportion, seed {seed}"
         if dealt.num_alike:
-            reason += f"; {dealt.num_alike} groups of near copies stay together"
+            groups = "group" if dealt.num_alike == 1 else "groups"
+            reason += f"; near copies stay together ({dealt.num_alike} {groups})"
         roles.append(_Role(parts, datasets, lists, reason))
     return roles[0], roles[1], files
 
@@ -239,36 +243,36 @@ def _plan(short_size: int, detections: int) -> Plan:
 
 def _model(inspection: Inspection, short_size: int, detections: Choice) -> list[Line]:
     lines = [
-        Line("backbone", _BACKBONE, "its COCO and ImageNet weights are published"),
+        Line("backbone", _BACKBONE, "COCO and ImageNet weights are published for it"),
         Line("keep_top_k", detections.value, detections.reason),
     ]
-    anchors, finding = inspection.anchors, _anchor_warning(inspection)
-    if finding is None or anchors is None or anchors.better is None:
+    better = _chosen_anchors(inspection)
+    if better is None or inspection.anchors is None:
         return lines
-    before, after = (
-        f"{rates[0]:.0%}" for rates in (anchors.rows[0].before, anchors.rows[0].after or [0])
-    )
-    reason = f"{after} of the objects meet an anchor, {before} do with the usual ones"
+    row = inspection.anchors.rows[0]
+    before, after = (f"{rates[0]:.0%}" for rates in (row.before, row.after or (0.0,)))
+    reason = f"{after} of the objects meet an anchor, {before} meet one of the default anchors"
     reason += f" (IoU 0.5, images at {short_size} pixels)"
-    sizes = [int(size) for size in anchors.better.sizes]
+    sizes = [int(size) for size in better.sizes]
     lines.append(Line("anchor_sizes", sizes, reason))
-    return [*lines, Line("aspect_ratios", list(anchors.better.ratios))]
+    return [*lines, Line("aspect_ratios", list(better.ratios))]
 
 
-def _anchor_warning(inspection: Inspection) -> Finding | None:
-    """What says that the usual anchors fit badly.
+def _chosen_anchors(inspection: Inspection) -> AnchorSet | None:
+    """Anchors for the file, where the usual ones fit badly.
 
     Where they fit well enough, better ones are left alone: published detectors were trained with the usual.
     """
-    return next(
-        (each for each in inspection.findings if each.kind == "anchors" and each.level == WARNING),
-        None,
+    report = inspection.anchors
+    fit_badly = any(
+        each.kind == "anchors" and each.level == WARNING for each in inspection.findings
     )
+    return report.better if report is not None and fit_badly else None
 
 
-def _data(train: _Role, held_out: _Role, inspection: Inspection) -> list[Line]:
+def _data(train: _Role, held_out: _Role) -> list[Line]:
     resize = Line("ResizeByShort", {"short_size": AUTO, "max_size": _MAX_SIZE})
-    sized = replace(resize, reason="from the sides of the objects and the machine's memory")
+    sized = replace(resize, reason="from the size of the objects and the machine's memory")
     rest = [Line("", [Line("Padding", {"coarsest_stride": 32})])]
     steps = [_mirror(train.dataset.labels), Line("", "Normalize"), Line("", [sized]), *rest]
     evaluation = [Line("", "Normalize"), Line("", [resize]), *rest]
@@ -303,9 +307,11 @@ def _mirror(labels: Sequence[str]) -> Line:
     ]
     if 2 * len(pairs) == len(sided):
         swaps = Line("RandomHorizontalFlip", {"swap_labels": pairs})
-        return Line("", [replace(swaps, reason="a mirror makes one of the other")])
+        return Line("", [replace(swaps, reason="mirroring turns one into the other")])
     off = Line("RandomHorizontalFlip", {"prob": 0})
-    return Line("", [replace(off, reason=f"off: a mirrored {sided[0]!r} would be called so too")])
+    return Line(
+        "", [replace(off, reason=f"off: a mirrored {sided[0]!r} would still have that name")]
+    )
 
 
 def _mirrored(name: str) -> str:
@@ -325,7 +331,7 @@ def _train(folder: Path) -> list[Line]:
     return [
         Line("num_epochs", AUTO, "from the number of images"),
         Line("train_batch_size", AUTO, "from the machine's memory"),
-        Line("learning_rate", AUTO, "from the batch"),
+        Line("learning_rate", AUTO, "from the batch size"),
         Line("warmup_steps", AUTO, "a tenth of the steps, at most 500"),
         Line("lr_decay_epochs", AUTO, "at 2/3 and 8/9 of the epochs"),
         Line("save_interval_epochs", AUTO, "about ten evaluations"),
@@ -342,13 +348,14 @@ def _header(source: Path, lines: Sequence[str], folder: Path) -> list[str]:
         *lines,
         "auto is decided when training starts (see --print-config); all keys: docs/hyperparameters.md.",
         "",
-        f"  paddlex-maskrcnn train --config {folder / EXPERIMENT}",
+        f"  paddlex-maskrcnn train --config {shlex.quote(str(folder / EXPERIMENT))}",
     ]
 
 
 def source_of(experiment: Path) -> str | None:
     """What a drafted experiment file was drafted for; None where it no longer says so."""
-    for text in experiment.read_text(encoding="utf-8").splitlines():
+    # a file that somebody saved in another encoding is for `load_experiment` to refuse
+    for text in experiment.read_text(encoding="utf-8", errors="replace").splitlines():
         if text.startswith(f"# {_SOURCE}"):
             return text.removeprefix(f"# {_SOURCE}")
     return None

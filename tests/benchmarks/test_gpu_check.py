@@ -11,6 +11,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu_check.sh"
 STEPS = ("timing", "tests", "training_off", "training_bf16", "equality")
 
 
+@pytest.mark.long
 def test_the_tiny_form_passes_on_a_cpu(tmp_path):
     command = [SCRIPT, "--python", sys.executable, "--device", "cpu", "--tiny", "--threads", "1"]
     done = subprocess.run(

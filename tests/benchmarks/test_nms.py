@@ -16,6 +16,7 @@ def test_the_libra_sampler_has_a_limit(monkeypatch, capsys, ratio, status):
     assert f"at most {ratio:.2f}x random sampling" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_samplers_run(monkeypatch):
     monkeypatch.setattr(nms, "NUM_IMAGES", 2)
     assert nms.compare_samplers("cpu", 1) > 0

@@ -102,7 +102,7 @@ def test_values_and_reasons_are_recorded(finished):
     }
     assert len(reasons) == 9
     assert (
-        "  num_epochs: 2  # auto: at least 4 steps on a CPU; 2 steps a pass (4 images, batch 2)"
+        "  num_epochs: 2  # auto: at least 4 steps on a CPU; 2 steps per epoch (4 images, batch 2)"
         in reasons
     )
     assert "short_size: auto" not in (finished / "config.yaml").read_text()

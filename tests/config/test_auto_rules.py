@@ -24,17 +24,17 @@ def facts(num_images=100, short_side=600.0, small_object=0.05, most_objects=10):
     ("machine", "short_side", "small_object", "size", "because"),
     [
         (CPU, 600, 0.5, 288, "288 is the least"),
-        (CPU, 600, 0.08, 288, "need 300"),
-        (CPU, 600, 0.057, 416, "need 421"),
+        (CPU, 600, 0.08, 288, "needs 300"),
+        (CPU, 600, 0.057, 416, "needs 421"),
         (CPU, 600, 0.01, 512, "but 512 is the most on a CPU"),
         (CPU, 270, 0.5, 256, "270 is the least for such images"),
-        (CPU, 100, 0.01, 192, "more than twice their size shows nothing new"),
+        (CPU, 100, 0.01, 192, "enlarging them more than twice shows nothing new"),
         (CPU, 20, 0.01, 64, "twice"),
         (CPU, 600, None, 288, "no objects"),
         (gpu(), 3000, 0.5, 640, "640 is the least"),
         (gpu(), 500, 0.5, 512, "500 is the least"),
         (gpu(), 400, 0.5, 480, "480 is the least"),
-        (gpu(), 600, 0.03, 800, "18 px; 24 px for these need 800"),
+        (gpu(), 600, 0.03, 800, "18 px; to make these 24 px needs 800"),
         (gpu(), 600, 0.01, 1024, "1024 is the most on a GPU"),
         (gpu(8), 600, 0.01, 800, "800 is the most in 8 GiB"),
         (gpu(12), 600, 0.01, 1024, "1024"),
@@ -110,11 +110,11 @@ def test_batch_by_memory_of_an_image(area, factor, accumulate, batch):
 @pytest.mark.parametrize(
     ("num_images", "batch", "machine", "epochs", "because"),
     [
-        (1, 1, CPU, 300, "at most 300 passes"),
-        (14, 2, CPU, 86, "at least 600 steps on a CPU; 7 steps a pass (14 images, batch 2)"),
-        (14_000, 2, CPU, 12, "at least 12 passes"),
+        (1, 1, CPU, 300, "at most 300 epochs"),
+        (14, 2, CPU, 86, "at least 600 steps on a CPU; 7 steps per epoch (14 images, batch 2)"),
+        (14_000, 2, CPU, 12, "at least 12 epochs"),
         (14, 2, gpu(), 286, "at least 2000 steps on a GPU"),
-        (14, 14, gpu(), 300, "1 step a pass"),
+        (14, 14, gpu(), 300, "1 step per epoch"),
         (14_000, 8, gpu(), 12, "1x schedule"),
         (1000, 8, gpu(), 16, "2000 steps"),
     ],
@@ -147,10 +147,10 @@ def test_the_reason_shows_the_arithmetic():
     reason = rules.num_epochs(14, 2, CPU, Budget(900, 2.0, 45.0), None).reason
     assert (
         reason
-        == "15.0 min are left; 2 evaluations of 45 s; 7 steps a pass (14 images, batch 2) of 14 s"
+        == "15.0 min are left; 2 evaluations of 45 s; 7 steps per epoch (14 images, batch 2), which take 14 s"
     )
     too_long = rules.num_epochs(140, 2, CPU, Budget(60, 2.0), None).reason
-    assert too_long.endswith("of 2.3 min, which is more than the time: one pass takes 2.3 min")
+    assert too_long.endswith("; one epoch takes 2.3 min, more than is left")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
+import pytest
 import yaml
 
 from paddlex_maskrcnn.config.commented import Line, commented
+from paddlex_maskrcnn.config.interpolation import resolve
 from paddlex_maskrcnn.config.yaml_io import load
 
 LINES = [
@@ -53,3 +55,17 @@ def test_reasons_stand_behind_their_values():
     assert reasons["data"] == "a reason of a section"
     assert reasons["Resize"] == "why"
     assert reasons["empty"] == ""
+
+
+@pytest.mark.parametrize("name", ["/a/${b}/c", "/a/${b", "ä # ö", "本　箱", "a: b", "[x", "' \""])
+def test_names_of_folders_are_read_as_they_are(name):
+    text = commented([f"Source: {name}"], [Line("data", [Line("dir", name, f"of {name}")])])
+    problems = []
+    assert resolve(load(text), {}, problems) == {"data": {"dir": name}}
+    assert not problems
+    assert text.startswith(f"# Source: {name}\n")
+
+
+def test_no_text_ends_its_comment():
+    text = commented(["a\nb: 1", "c\u2028d: 2"], [Line("key", 1, "e\r\nf: 3 \x07")])
+    assert load(text) == {"key": 1}

@@ -222,12 +222,12 @@ def test_no_folder(tmp_path):
 def test_labels_of_other_images(drawn, tmp_path):
     shutil.copy(drawn["train"].ann_file, tmp_path / "a.json")
     with pytest.raises(
-        DatasetError, match=r"a.json labels 3 images .*there is no picture. Give the f"
+        DatasetError, match=r"a.json labels 3 images .*there are no pictures. Give the f"
     ):
         recognize(tmp_path)
     write_pictures(tmp_path, ["x.png"])
     with pytest.raises(
-        DatasetError, match=r"of which none is in .*the 1 pictures there are others \(x.png"
+        DatasetError, match=r"none of which is in .*the pictures there \(1\) are others: x.png"
     ):
         recognize(tmp_path)
     convert(drawn["val"], "coco", tmp_path / "val/val.json", images="copy")
@@ -285,7 +285,7 @@ def test_an_annotation_file_in_a_folder_beside_its_pictures(tmp_path):
 
 def test_no_annotation_file(tmp_path):
     (tmp_path / "a.json").write_text("{}")
-    with pytest.raises(DatasetError, match="no json or xml file of it has a known format"):
+    with pytest.raises(DatasetError, match="none of its json and xml files has a known format"):
         recognize(tmp_path / "a.json")
 
 
@@ -325,7 +325,7 @@ def test_roboflow_yolo(tmp_path):
     (tmp_path / "data.yaml").write_text("\n".join([*lines, "nc: 4", f"names: {CLASSES}"]))
     source = recognize(tmp_path)
     assert opened(source) == {"train": (1, 1), "val": (1, 1)}
-    assert source.notes == ["data.yaml: test is not used, its pictures are not there"]
+    assert source.notes == ["data.yaml: test is not used, its pictures are missing"]
 
 
 def test_roboflow_coco(tmp_path):

@@ -113,7 +113,10 @@ def losses_and_gradients(module):
 
 @pytest.mark.parametrize(
     ("settings", "backend"),
-    [({}, "aot_eager"), ({"with_fpn": False, "anchor_sizes": [16, 32]}, "eager")],
+    [
+        pytest.param({}, "aot_eager", marks=pytest.mark.long),
+        ({"with_fpn": False, "anchor_sizes": [16, 32]}, "eager"),
+    ],
     ids=["FPN", "C4"],
 )
 def test_losses_and_gradients_are_the_same(settings, backend):

@@ -74,6 +74,7 @@ def evaluations(save_dir):
     return [row["step"] for row in numbers(save_dir) if row["kind"] == "eval"]
 
 
+@pytest.mark.long
 def test_a_run_that_ends_within_an_epoch_is_evaluated_and_goes_on_exactly(
     tiny_run, tiny_data, tmp_path, monkeypatch, caplog
 ):

@@ -120,6 +120,7 @@ def test_the_python_of_the_documentation_runs(exported, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(SCRIPT.parent)
     Path("model.onnx").symlink_to(path)
+    model.save_model("output/quickstart/best_model")
     cv2.imwrite("photo.jpg", noise(64, 96))
     metadata = metadata_of(model.network.card, model.test_transforms, 32)
     network = ExportableRCNN(model.network.module, None)

@@ -109,6 +109,14 @@ def test_a_backbone_where_no_detector_can_be_had(site, folder, entry_of, catalog
     )
 
 
+def test_better_weights_than_the_best_that_are_wanted_are_not_asked_for(
+    site, folder, entry_of, catalogue
+):
+    catalogue(row(entry_of, "coco"), row(entry_of, "imagenet"))
+    assert choose_weights("ResNet18", best="IMAGENET").value == "IMAGENET"
+    assert not (folder / "coco.pth").exists()
+
+
 def test_a_detector_whose_backbone_alone_fits_is_not_asked_for(site, folder, entry_of, catalogue):
     catalogue(row(entry_of, "coco", backbone_only=True), row(entry_of, "imagenet"))
     assert choose_weights("ResNet18", with_fpn=False).value == "IMAGENET"
@@ -164,7 +172,7 @@ def test_when_there_is_nothing_it_says_what_was_tried_and_what_to_do(tmp_path, f
     text = str(caught.value)
     for what in (
         "COCO: 127.0.0.1:9 cannot be reached", "IMAGENET: 127.0.0.1:9 cannot be reached",
-        f"{tmp_path / 'other.pth'}: has res2.2.conv1.weight, which ResNet18 has not",
+        f"{tmp_path / 'other.pth'}: has res2.2.conv1.weight, which ResNet18 does not have",
         f"{tmp_path / 'notes.pth'}: cannot be read as a weight file",
         f"{tmp_path / 'large.safetensors'}: larger than any detector here",
         f"no file in {folder}, {tmp_path} has all layers",
@@ -231,11 +239,11 @@ def look(*row):
 
 
 def test_looking_only_says_what_is_going_to_be_downloaded(folder, monkeypatch):
-    assert look("ResNet50") == "COCO: about 178 MB will be downloaded at the first training"
+    assert look("ResNet50") == "COCO: about 178 MB will be downloaded when training starts"
     assert look("ResNet50", False).startswith("COCO: about 144 MB")
     assert look("ResNet18", False).startswith("IMAGENET: about 47 MB")
     monkeypatch.setenv(OFFLINE_VARIABLES[0], "1")
-    assert look("ResNet50").startswith(f"IMAGENET: not in {folder}, and {OFFLINE_VARIABLES[0]}=1 ")
+    assert look("ResNet50").startswith(f"COCO: not in {folder}, and {OFFLINE_VARIABLES[0]}=1 ")
     folder.mkdir()
     (folder / find_entry("ResNet50", "IMAGENET").file_name).touch()
     assert look("ResNet50") == "IMAGENET: on disk"

@@ -136,7 +136,7 @@ def _recognized(arguments: argparse.Namespace) -> dict[str, DatasetChoice]:
     for role, choice in by_role.items():
         if names[role] in choices:
             print(
-                f"the part {role or 'without a name'} is not checked: training and held-out data are"
+                f"the part {role or 'without a name'} is not checked, only training and held-out data are"
             )
         choices.setdefault(names[role], choice)
     return choices

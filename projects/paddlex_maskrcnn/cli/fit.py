@@ -1,16 +1,17 @@
-"""``fit``: labelled pictures to a trained, evaluated, visible model in one command.
+"""``fit``: from labelled pictures to a trained and evaluated model, with a report, in one command.
 
-The same as `init`, `check`, `train` and its page one after the other; each of them can be gone on with by
-hand, from the experiment file that is written first.
+The same as `init` and `train` one after the other; the experiment file that is written first can be used by
+hand as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
     from ..maskrcnn import MaskRCNN
     from .train import Training
 
-HELP = "train, evaluate and show a Mask R-CNN of labelled pictures, with one command"
+HELP = "from labelled pictures to a trained and evaluated Mask R-CNN, in one command"
 
 CONFIG = "config.yaml"
 # options -> defaults, of those that count when the experiment is drafted
 _WHEN_DRAFTED = {"val": 0.2, "seed": 0, "type": None, "skip_invalid": False}
 _TRIAL_SECONDS, _SHARE_OF_TRIAL = 20.0, 0.05  # of the time
+_SHARE_OF_EVALUATION, _SHARE_OF_PICTURES = 0.2, 0.05  # of the time, at most
 _SHARE_OF_PAGE, _SECONDS_OF_PAGE = 0.03, 10.0  # of the time, for pictures and page at the end
 
 
@@ -43,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=float,
         metavar="N",
-        help="time for everything; as many epochs are planned as fit, from a timed trial",
+        help="time for everything; a short trial shows how many epochs fit into it",
     )
     length.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
     add_overrides(parser)
@@ -77,14 +79,14 @@ def fit(
     skip_invalid: bool = False,
     settings: Sequence[str] = (),
 ) -> MaskRCNN:
-    """Train a model of labelled pictures; a run that was interrupted goes on.
+    """Train a model on labelled pictures; a run that was interrupted goes on.
 
     Args:
-        source: folder, archive or annotation file, in any format that `init` knows.
+        source: folder, archive or annotation file, in any format that `init` reads.
         output: folder for the experiment file, the split and the run; by default output/NAME.
         minutes: for everything, from this call to its end; None leaves the length to `epochs`.
-        epochs: passes over the training images; None: as many as their number asks for.
-        type: the data set's class, where the source holds several formats.
+        epochs: passes over the training images; None: chosen by the number of images, or by `minutes`.
+        type: of the data set, such as "CocoDetection", where the source holds several formats.
         val: share of the images held out, where the source has no such part.
         seed: of the split.
         skip_invalid: leave out annotations that cannot be used, instead of stopping.
@@ -94,7 +96,7 @@ def fit(
         the best model, ready to predict.
 
     Raises:
-        ValueError: for everything that can be seen before training, in one sentence each.
+        ValueError: for mistakes that are seen before training, with what to do.
     """
     started = time.monotonic()
     require_detectron2()
@@ -106,8 +108,8 @@ def fit(
         seed=seed,
         skip_invalid=skip_invalid,
     )
-    if minutes is not None and not minutes > 0:
-        raise ValueError(f"minutes is {minutes}; more than 0 are needed")
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise ValueError(f"minutes is {minutes}; a number above 0 is needed")
     if minutes is not None and epochs is not None:
         raise ValueError("minutes and epochs both say how long to train; give one of them")
     config = _experiment(options)
@@ -123,24 +125,24 @@ def _experiment(options: argparse.Namespace) -> Path:
     config = output_folder(options) / EXPERIMENT
     if not config.is_file():
         return init(options) / EXPERIMENT
-    there, wanted = source_of(config), str(options.source.absolute())
-    if there is not None and there != wanted:
+    there, wanted = source_of(config), options.source.absolute()
+    if there is not None and Path(there).resolve() != wanted.resolve():
         raise ValueError(
             f"{str(config)!r} is an experiment with {there}, not with {wanted}: name another --output"
         )
-    print(f"{config} is there and is used as it is")
+    print(f"{config} exists and is used as it is")
     given = [
         f"--{name.replace('_', '-')}"
         for name, usual in _WHEN_DRAFTED.items()
         if getattr(options, name) != usual
     ]
     if given:
-        print(f"  {', '.join(given)}: of no effect now; init --force drafts it anew")
+        print(f"  {', '.join(given)}: no effect on this file; init --force drafts a new one")
     if unlisted := _unlisted(config):
         first, more = unlisted[0], f" and {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
         print(
-            f"  in neither part of the split, and not used: {first}{more}; init --force splits anew, "
-            "--output DIR keeps both"
+            f"  in neither part of the split, and not used: {first}{more}; init --force makes a new "
+            "split, --output DIR another experiment"
         )
     return config
 
@@ -175,6 +177,7 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
     """The best model of the run that an experiment file asks for."""
     from .. import load_model
     from ..config.load import load_experiment
+    from ..config.yaml_io import read
     from ..engine.run_folder import folder_of, models_in
     from .train import Training
 
@@ -182,32 +185,49 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
     train = loaded.experiment.train
     if train is None:
         raise ValueError(f"{config} has no section train")
-    goes_on = bool(models_in(folder_of(train)))
-    if goes_on:
-        print(f"the run in {folder_of(train)} goes on")
+    goes_on = train.if_exists != "overwrite" and models_in(folder_of(train))
+    record = folder_of(train) / CONFIG if goes_on else None
+    if record is not None:
+        print(f"the run in {record.parent} goes on")
         loaded = load_experiment(str(config), [*overrides, "train.resume_checkpoint=auto"])
-    loaded = _with_weights(loaded, folder_of(train) / CONFIG if goes_on else None)
+    before = read(record)[0] if record is not None and record.is_file() else {}
+    loaded = _with_weights(loaded, before)
     command = shlex.join(["paddlex-maskrcnn", "check", "--config", str(config)])
     training = Training(loaded, command)
-    budget = _budget(training, deadline) if deadline is not None and not goes_on else None
+    budget = None
+    if record is not None:
+        _evaluate_as_before(training, before)
+    elif deadline is not None:
+        budget = _planned(training, deadline, config.parent)
     if deadline is not None:
         training.limit(_minutes_left(deadline))
-    run_dir = training.run(budget).save_dir
-    assert run_dir is not None
-    model = load_model(run_dir / "best_model", loaded.experiment.model.device)
-    print(_ending(config, run_dir, model))
+    model = training.run(budget)
+    assert model.save_dir is not None
+    saved = model.save_dir / "best_model"
+    if saved.is_dir():
+        model = load_model(saved, loaded.experiment.model.device)
+    else:  # nothing was held out
+        saved = _newest(saved.parent, model.completed_epochs)
+    print(_ending(config, saved, model))
     return model
 
 
-def _with_weights(loaded: LoadedExperiment, record: Path | None) -> LoadedExperiment:
+def _newest(run: Path, epochs: int) -> Path:
+    """The model directory of a run's last step; `latest` is there only if that was within an epoch."""
+    from ..engine.checkpoints import LATEST
+
+    latest = run / LATEST
+    return latest if latest.is_dir() else run / f"epoch_{epochs}"
+
+
+def _with_weights(loaded: LoadedExperiment, before: Mapping[str, Any]) -> LoadedExperiment:
     """The best starting weights that can be had, where the file names a kind as `init` does.
 
-    What the user names on the command line is not replaced.
+    What the user names on the command line is not replaced, and nothing by a better kind.
 
     Args:
-        record: config.yaml of the run that goes on, whose weights count.
+        before: config.yaml of the run that goes on, whose weights count; empty for a new one.
     """
-    from ..config.yaml_io import read
     from ..weights.choice import choose_weights
 
     key, experiment = "train.pretrain_weights", loaded.experiment
@@ -215,10 +235,11 @@ def _with_weights(loaded: LoadedExperiment, record: Path | None) -> LoadedExperi
     assert train is not None
     if train.pretrain_weights not in WEIGHT_NAMES or loaded.origins.get(key) == "command line":
         return loaded
-    if record is not None:
-        value, reason = read(record)[0]["train"]["pretrain_weights"], f"as in {record}"
+    if before:
+        value, reason = before["train"]["pretrain_weights"], "as when the run began"
     else:
-        weights = choose_weights(experiment.model.backbone, experiment.model.with_fpn)
+        model = experiment.model
+        weights = choose_weights(model.backbone, model.with_fpn, best=train.pretrain_weights)
         value, reason = weights.value, weights.reason
         print(f"starting weights: {weights}")
     train = replace(train, pretrain_weights=value)
@@ -226,22 +247,62 @@ def _with_weights(loaded: LoadedExperiment, record: Path | None) -> LoadedExperi
     return replace(loaded, experiment=replace(experiment, train=train, reasons=reasons))
 
 
-def _budget(training: Training, deadline: float) -> Budget:
-    """How many seconds there are for steps and evaluations, and what each takes here."""
+def _planned(training: Training, deadline: float, folder: Path) -> Budget:
+    """How many seconds there are for steps and evaluations, and what each takes here.
+
+    Where the held-out images are too many or too crowded for the time, some of them are evaluated.
+
+    Args:
+        folder: of the experiment, for the list of these.
+    """
     from ..config.auto_rules import Budget
+    from ..data.datasets.image_list import as_text
 
     left = deadline - time.monotonic()
     if left <= 0:
-        raise ValueError("the time is over before the first step: give more minutes")
+        raise ValueError("the time is over before the first step: give it more minutes")
     pace = training.pace(min(_TRIAL_SECONDS, _SHARE_OF_TRIAL * left))
-    held_out = training.datasets.get("eval")
-    evaluation = pace.seconds_per_image * held_out.num_samples if held_out else 0.0
-    left = 60 * _minutes_left(deadline)
+    left, images = 60 * _minutes_left(deadline), training.num_held_out
+    training.show(max(1, int(_SHARE_OF_PICTURES * left / max(pace.seconds_per_image, 1e-9))))
+    most = max(1, int(_SHARE_OF_EVALUATION * left / max(pace.seconds_per_image, 1e-9)))
+    if most < images and training.takes_a_list:
+        file = folder / f"val_{most}.txt"
+        names = training.datasets["eval"].image_names()
+        file.write_text(as_text(_spread(names, most)), encoding="utf-8")
+        training.evaluate_on(file)
+        minutes = pace.seconds_per_image * images / 60
+        print(
+            f"evaluating all {images} held-out images would take {minutes:.1f} minutes: only {most} of them "
+            f"are evaluated ({file})"
+        )
+    evaluation = pace.seconds_per_image * training.num_held_out
+    if "train.num_epochs" not in training.loaded.experiment.auto:
+        print(
+            f"the number of epochs is given: the run ends after them, or after {left / 60:.1f} minutes"
+        )
     print(
         f"a step takes {pace.seconds_per_step:.2f} s here, an evaluation {evaluation:.0f} s; "
         f"{left / 60:.1f} minutes are left for both"
     )
     return Budget(left, pace.seconds_per_step, evaluation)
+
+
+def _spread(names: Sequence[str], count: int) -> list[str]:
+    """So many of them, at equal distances."""
+    return [names[k * len(names) // count] for k in range(count)]
+
+
+def _evaluate_as_before(training: Training, before: Mapping[str, Any]) -> None:
+    """The held-out images of the run that goes on, which its time may have limited.
+
+    Args:
+        before: its config.yaml.
+    """
+    then = (before.get("data") or {}).get("eval") or {}
+    choice = training.loaded.experiment.data.eval
+    now = getattr(choice.arguments, "image_list", None) if choice else None
+    if isinstance(then, dict) and training.takes_a_list and then.get("image_list") != now:
+        training.evaluate_on(then.get("image_list"))
 
 
 def _minutes_left(deadline: float) -> float:
@@ -250,16 +311,14 @@ def _minutes_left(deadline: float) -> float:
     return max(left * (1 - _SHARE_OF_PAGE) - _SECONDS_OF_PAGE, _SHARE_OF_PAGE * left, 1.0) / 60
 
 
-def _ending(config: Path, run_dir: Path, model: MaskRCNN) -> str:
-    """What the best model reaches, where everything is, and the command for the next picture."""
-    best = run_dir / "best_model"
-    card = model.network.card if model.network else None
-    metrics = card.eval_metrics if card else None
-    lines = [("model", str(best))]
-    if card and metrics:
+def _ending(config: Path, saved: Path, model: MaskRCNN) -> str:
+    """What the model reaches, where everything is, and the command for the next picture."""
+    lines = [("model", str(saved))]
+    if metrics := model.eval_metrics:
         shown = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
-        lines.append(("accuracy", f"{shown} (epoch {card.completed_epochs})"))
-    lines += [("pictures", str(run_dir / "pictures")), ("page", str(run_dir / "report.html"))]
+        lines.append(("accuracy", f"{shown} (epoch {model.completed_epochs})"))
+    shown_in = {"pictures": saved.parent / "pictures", "page": saved.parent / "report.html"}
+    lines += [(name, str(path)) for name, path in shown_in.items() if path.exists()]
     lines.append(("settings", str(config)))
-    lines.append(("predict", f"paddlex-maskrcnn predict {shlex.quote(str(best))} PICTURE"))
+    lines.append(("predict", f"paddlex-maskrcnn predict {shlex.quote(str(saved))} PICTURE"))
     return "\n".join(f"{name:<10}{text}" for name, text in lines)

@@ -1,9 +1,11 @@
-"""``init``: labelled pictures to an experiment file that says why it is as it is."""
+"""``init``: from labelled pictures to an experiment file that gives the reasons for its values."""
 
 from __future__ import annotations
 
 import argparse
 import re
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,27 +15,27 @@ if TYPE_CHECKING:
     from ..draft import Draft
 
 PAGE = "check.html"
-HELP = "write an experiment file and a split for labelled pictures, with the reasons of each choice"
+HELP = "write an experiment file and a split for labelled pictures, with a reason for each choice"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source_arguments(parser)
-    parser.add_argument(
-        "--force", action="store_true", help="replace an experiment file that is there"
-    )
+    parser.add_argument("--force", action="store_true", help="replace an existing experiment file")
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `init` and `fit` ask about the pictures."""
+    """The arguments of `init` and `fit` that are about the pictures."""
     add = parser.add_argument
     source = "folder, archive or annotation file of labelled pictures; it stays as it is"
     add("source", type=Path, metavar="SOURCE", help=source)
-    output = "folder for experiment file, split and runs (default: output/NAME of the source)"
+    output = (
+        "folder for the experiment file, the split and the run (default: output/NAME of the source)"
+    )
     add("--output", type=Path, metavar="DIR", help=output)
-    add("--type", help="the data set's class, where the source holds several formats")
-    share = "share of the images that is held out where the source has no such part (default: 0.2)"
+    add("--type", help="type of data set to read, where the source holds several")
+    share = "share of the images to hold out, where the source has no such part (default: 0.2)"
     add("--val", type=float, default=0.2, metavar="SHARE", help=share)
-    add("--seed", type=int, default=0, help="another seed splits otherwise (default: 0)")
+    add("--seed", type=int, default=0, help="another seed gives another split (default: 0)")
     skip = "leave out annotations that cannot be used, instead of stopping"
     add("--skip-invalid", action="store_true", help=skip)
 
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..draft import EXPERIMENT
 
     folder = init(arguments, force=arguments.force)
-    print(f"next: paddlex-maskrcnn train --config {folder / EXPERIMENT}")
+    print(f"next: paddlex-maskrcnn train --config {shlex.quote(str(folder / EXPERIMENT))}")
     return 0
 
 
@@ -65,9 +67,13 @@ def init(arguments: argparse.Namespace, *, force: bool = False) -> Path:
         )
     if not source.exists():
         raise ValueError(f"there is no {str(source)!r}")
+    if folder.is_dir() and source.samefile(folder):
+        raise ValueError(
+            f"{str(folder)!r} is the folder of the pictures, which stays as it is; name another --output"
+        )
     if (folder / EXPERIMENT).exists() and not force:
         raise ValueError(
-            f"{str(folder / EXPERIMENT)!r} exists and may be changed by now; name another --output, or "
+            f"{str(folder / EXPERIMENT)!r} exists and may have been edited; name another --output, or "
             "replace it with --force"
         )
     pictures = unpack(source, folder / "unpacked") if is_archive(source) else source
@@ -80,7 +86,9 @@ def init(arguments: argparse.Namespace, *, force: bool = False) -> Path:
         skip_invalid=arguments.skip_invalid,
         given=source,
     )
-    print(*drafted.lines, sep="\n")
+    if not force:
+        _refuse_others(folder, drafted.files)
+    print(writable("\n".join(drafted.lines)))
     page = as_page(drafted.inspection, drafted.parts, arguments.seed)
     try:
         with fresh_folder(folder, force=True) as fresh:
@@ -88,17 +96,33 @@ def init(arguments: argparse.Namespace, *, force: bool = False) -> Path:
                 (fresh / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ValueError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
+    except UnicodeEncodeError as error:
+        name = error.object.split("\n")[error.object.count("\n", 0, error.start)]
+        raise ValueError(
+            f"{name!r} is not UTF-8, which the names in an experiment and its lists have to be: rename it"
+        ) from error
     _tell(drafted, folder)
     return folder
 
 
 def output_folder(arguments: argparse.Namespace) -> Path:
-    """Where the experiment lies: what --output says, or a folder of the source's name."""
+    """The folder of the experiment: what --output says, or one with the name of the source."""
     if arguments.output is not None:
         return arguments.output
-    source = arguments.source.absolute()
+    source = arguments.source
+    if source.name in ("", ".."):
+        source = source.resolve()
     name = re.sub(r"(\.tar)?\.\w+$", "", source.name) if source.is_file() else source.name
     return Path("output") / (name or "experiment")
+
+
+def _refuse_others(folder: Path, names: Iterable[str]) -> None:
+    """Raise ValueError where a file of the experiment would replace one that is no part of any."""
+    for name in names:
+        if (folder / name).exists():
+            raise ValueError(
+                f"{str(folder / name)!r} exists; name another --output, or replace it with init --force"
+            )
 
 
 def _tell(drafted: Draft, folder: Path) -> None:

@@ -205,11 +205,39 @@ class Training:
             self.loaded = with_choices(self.loaded, {key: choice})
         return pace
 
+    @property
+    def num_held_out(self) -> int:
+        return self.datasets["eval"].num_samples if "eval" in self.datasets else 0
+
+    @property
+    def takes_a_list(self) -> bool:
+        """Whether the held-out data can be a list of some of its images."""
+        choice = self.loaded.experiment.data.eval
+        return choice is not None and hasattr(choice.arguments, "image_list")
+
+    def evaluate_on(self, image_list: str | Path | None) -> None:
+        """Hold out only the images of a list; None: all that the data set has."""
+        data = self.loaded.experiment.data
+        assert data.eval is not None
+        listed = None if image_list is None else str(image_list)
+        choice = replace(data.eval, arguments=replace(data.eval.arguments, image_list=listed))
+        changed = replace(self.loaded.experiment, data=replace(data, eval=choice))
+        self.loaded = replace(self.loaded, experiment=changed)
+        self.datasets["eval"] = open_dataset(self.loaded, "eval")
+
+    def show(self, most: int) -> None:
+        """Draw at most so many pictures after training."""
+        predict = self.loaded.experiment.predict
+        shown = replace(predict, num_pictures=min(most, predict.num_pictures))
+        self.loaded = replace(
+            self.loaded, experiment=replace(self.loaded.experiment, predict=shown)
+        )
+
     def limit(self, minutes: float) -> None:
-        """End the run in so many minutes, unless the experiment has a limit of its own."""
+        """End the run in so many minutes, or at the experiment's own limit where that is earlier."""
         train = self.loaded.experiment.train
         assert train is not None
-        if train.max_minutes is None:
+        if train.max_minutes is None or train.max_minutes > minutes:
             limited = replace(self.loaded.experiment, train=replace(train, max_minutes=minutes))
             self.loaded = replace(self.loaded, experiment=limited)
 

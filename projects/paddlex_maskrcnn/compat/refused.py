@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 _OTHER_DETECTOR = (
-    "PaddleX's {name} finds boxes without masks; here is Mask R-CNN only, whose results have boxes too: "
-    "use det.MaskRCNN"
+    "PaddleX's {name} finds boxes without masks; this package has Mask R-CNN only, whose results include "
+    "boxes: use det.MaskRCNN"
 )
-_OTHER_DATA = "PaddleX's reader of data for {what}; instance segmentation needs {needs}"
+_OTHER_DATA = "PaddleX's data set for {what}; instance segmentation needs {needs}"
 
 # dotted name below the package -> sentence
 REFUSED = {
     "cls": (
-        "PaddleX's image classification; this package is Mask R-CNN only. Train a classifier with timm or "
+        "PaddleX's image classification; this package has Mask R-CNN only. Train a classifier with timm or "
         "torchvision"
     ),
     "seg": (
-        "PaddleX's semantic segmentation (a class for each pixel, objects not told apart); this package is "
-        "Mask R-CNN only. Use segmentation_models_pytorch, or det.MaskRCNN if objects are to be counted"
+        "PaddleX's semantic segmentation (a class for each pixel, without separate objects); this package "
+        "has Mask R-CNN only. Use segmentation_models_pytorch, or det.MaskRCNN to tell objects apart"
     ),
     "slim": (
         "PaddleX's pruning and quantisation with PaddleSlim; PaddleX could not retrain a pruned MaskRCNN "
@@ -25,7 +25,7 @@ REFUSED = {
     ),
     "interpret": (
         "PaddleX's LIME and NormLIME explanations of classifiers; they do not apply to Mask R-CNN, whose "
-        "masks show what a decision is about. `paddlex-maskrcnn analyze` shows where a model fails"
+        "masks already show what each decision is about. `paddlex-maskrcnn analyze` shows where a model fails"
     ),
     "converter": (
         "PaddleX's export to ONNX, which refused R-CNNs; use model.export_inference_model(save_dir) or "
@@ -41,7 +41,7 @@ REFUSED = {
     },
     "det.paste_objects": (
         "PaddleX's pasting of cut-out objects into a background, which wrote boxes without masks; use the "
-        "operator transforms.CopyPaste, which pastes objects with their masks while training"
+        "operator transforms.CopyPaste, which pastes objects with their masks during training"
     ),
     "datasets.analysis.Seg": (
         "PaddleX's statistics of data for semantic segmentation; use pdx.datasets.analysis.Det(dataset) or "

@@ -125,16 +125,16 @@ def short_size(facts: DataFacts, machine: Machine, longest: int = 0) -> Choice:
         limit = f"{most} is the most in {machine.memory_gib:.0f} GiB of GPU memory"
     largest = STRIDE * int(_LARGEST_ZOOM * facts.short_side / STRIDE)
     if largest < most:
-        most, limit = largest, "more than twice their size shows nothing new"
+        most, limit = largest, "enlarging them more than twice shows nothing new"
     if 0 < longest < most:
         most, limit = STRIDE * (longest // STRIDE), f"max_size is {longest}"
     floor = min(max(least, facts.short_side), usual, most)
-    reason = f"images are {facts.short_side:.0f} px on their short side"
+    reason = f"the short side of the images is {facts.short_side:.0f} px"
     if facts.small_object:
         wanted = _OBJECT_SIDE / facts.small_object
         reason += (
-            f" and a tenth of the objects smaller than {facts.object_side:.0f} px; {_OBJECT_SIDE} px for "
-            f"these need {wanted:.0f}"
+            f" and a tenth of the objects are smaller than {facts.object_side:.0f} px; to make these "
+            f"{_OBJECT_SIDE} px needs {wanted:.0f}"
         )
     else:
         wanted = floor
@@ -195,18 +195,20 @@ def num_epochs(
         interval: epochs between two evaluations, None where they are chosen too.
     """
     steps = max(1, num_images // batch_size)
-    a_pass = f"{_count(steps, 'step')} a pass ({_count(num_images, 'image')}, batch {batch_size})"
+    a_pass = (
+        f"{_count(steps, 'step')} per epoch ({_count(num_images, 'image')}, batch {batch_size})"
+    )
     if budget is not None:
         return _epochs_in_time(steps, a_pass, budget, interval)
     least = _LEAST_STEPS[machine.device]
     wanted = math.ceil(least / steps)
     epochs = min(max(_LEAST_PASSES, wanted), _MOST_PASSES)
     if wanted > _MOST_PASSES:
-        reason = f"at most {_MOST_PASSES} passes over few images"
+        reason = f"at most {_MOST_PASSES} epochs of few images"
     elif wanted > _LEAST_PASSES:
         reason = f"at least {least} steps on a {_name(machine)}"
     else:
-        reason = f"at least {_LEAST_PASSES} passes, as Detectron2's 1x schedule on COCO"
+        reason = f"at least {_LEAST_PASSES} epochs, as Detectron2's 1x schedule on COCO"
     return Choice(epochs, f"{reason}; {a_pass}")
 
 
@@ -217,10 +219,10 @@ def _epochs_in_time(steps: int, a_pass: str, budget: Budget, interval: int | Non
     if budget.seconds_per_evaluation:
         each = _time(budget.seconds_per_evaluation)
         reason += f"; {_count(evaluations, 'evaluation')} of {each}"
-    reason += f"; {a_pass} of {_time(seconds)}"
+    reason += f"; {a_pass}, which take {_time(seconds)}"
     spent = epochs * seconds + evaluations * budget.seconds_per_evaluation
     if spent > budget.seconds_left:
-        reason += f", which is more than the time: one pass takes {_time(spent)}"
+        reason += f"; one epoch takes {_time(spent)}, more than is left"
     return Choice(epochs, reason)
 
 
@@ -328,7 +330,7 @@ def keep_top_k(facts: DataFacts) -> Choice:
     reason = f"the most crowded image has {_count(facts.most_objects, 'object')}"
     if wanted > _USUAL_DETECTIONS:
         return Choice(wanted, f"{reason}; half as many again, in steps of {_DETECTION_STEP}")
-    return Choice(_USUAL_DETECTIONS, f"{reason}; {_USUAL_DETECTIONS} are usual")
+    return Choice(_USUAL_DETECTIONS, f"{reason}; {_USUAL_DETECTIONS} is the usual limit")
 
 
 def steps_in(num_images: int, batch_size: int, epochs: int) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,9 +35,9 @@ def commented(header: Sequence[str], lines: Sequence[Line]) -> str:
 
     Args:
         header: lines of a comment at its beginning.
-        lines: of the outermost mapping.
+        lines: of the outermost mapping; a `${` in their texts is no interpolation.
     """
-    top = [f"# {text}".rstrip() for text in header]
+    top = [f"# {_one_line(text)}".rstrip() for text in header]
     blocks = ["\n".join(_written(line, 0)) for line in lines]
     return "\n".join([*top, "", "\n\n".join(blocks), ""])
 
@@ -45,7 +46,7 @@ def _written(line: Line, depth: int) -> Iterator[str]:
     indent = "  " * depth
     start = f"{indent}{line.key}:" if line.key else f"{indent}-"
     if not _is_nested(line.value):
-        yield _with_comment(f"{start} {dump(line.value, flow=True)}", line.reason)
+        yield _with_comment(f"{start} {dump(_literal(line.value), flow=True)}", line.reason)
         return
     below = [text for each in line.value for text in _written(each, depth + 1)]
     if line.key:
@@ -60,4 +61,18 @@ def _is_nested(value: Any) -> bool:
 
 
 def _with_comment(text: str, reason: str) -> str:
-    return f"{text.ljust(_COLUMN)}  # {reason}" if reason else text
+    return f"{text.ljust(_COLUMN)}  # {_one_line(reason)}" if reason else text
+
+
+def _one_line(text: str) -> str:
+    """A comment's text without what would end the comment, or is not allowed in YAML."""
+    return re.sub(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]", " ", text)
+
+
+def _literal(value: Any) -> Any:
+    """The value as a file has it in which `${` begins an interpolation: names of folders may hold one."""
+    if isinstance(value, dict):
+        return {key: _literal(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_literal(entry) for entry in value]
+    return value.replace("${", "\\${") if isinstance(value, str) else value

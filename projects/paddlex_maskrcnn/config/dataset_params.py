@@ -47,7 +47,7 @@ def _occurring_labels() -> Any:
 
 
 def _image_list() -> Any:
-    return param(None, "File with an image a line: only these images are used. Paths from data_dir (YOLO: from the folder of data.yaml); classes, ids and order stay those of all images.", extra=True)  # fmt: skip
+    return param(None, "Text file with one image per line: only these images are used. Paths are relative to data_dir (YOLO: to the folder of data.yaml); classes, ids and order stay those of all images.", extra=True)  # fmt: skip
 
 
 def _exif() -> Any:

@@ -188,7 +188,7 @@ def _explained(archive: Path, limits: _Limits) -> Iterator[None]:
         name = f" ({error.filename!r:.300})" if error.filename else ""
         raise DatasetError(
             f"{str(archive)!r} cannot be unpacked: {error.strerror or error}{name}; the "
-            f"{_words(limits.written)} that were written are deleted"
+            f"{_words(limits.written)} written so far are deleted"
         ) from error
 
 
@@ -213,12 +213,12 @@ def _write_all(archive: Path, fresh: Path, limits: _Limits) -> None:
     if bad:
         more = f" and {len(bad) - _MOST_LISTED} more" if len(bad) > _MOST_LISTED else ""
         raise DatasetError(
-            f"{str(archive)!r} is not unpacked, because {len(bad)} of its entries could reach out of the "
+            f"{str(archive)!r} is not unpacked, because {len(bad)} of its entries could write outside the "
             f"folder: {'; '.join(bad[:_MOST_LISTED])}{more}. Pack the data set again with names relative to "
             "its folder"
         )
     if is_empty:
-        raise DatasetError(f"{str(archive)!r} has nothing in it")
+        raise DatasetError(f"{str(archive)!r} is empty")
 
 
 def _fault(entry: Entry) -> str:

@@ -39,16 +39,16 @@ def hold_out(scan: Scan, share: float, seed: int) -> HeldOut:
     count = len(scan.files)
     if count < 2:
         raise DatasetError(
-            f"{scan.source} has {count} image: one is needed to learn from and another to measure on; "
-            "label more"
+            f"{scan.source} has {count} image{'s' * (count != 1)}: one is needed to learn from and another "
+            "to measure on; label more"
         )
     similar = alike(scan.fingerprints)
     grouped = {position for group in similar for position in group}
     groups = similar + [[position] for position in range(count) if position not in grouped]
     if len(groups) < 2:
         raise DatasetError(
-            f"{scan.source}: all {count} images look nearly the same, so that none can be held out to "
-            "measure on; label pictures of other scenes, or name a part for validation (a folder val)"
+            f"{scan.source}: all {count} images look nearly the same, so none can be held out to "
+            "measure on; label pictures of other scenes, or put some into a folder named val"
         )
     objects = _objects_of(scan)
     dealt = deal(

@@ -81,7 +81,7 @@ def recognize(path: Path, kind: str | None = None) -> Source:
         listed = "; ".join(f"{name}: {files.listed(files.evidence(name))}" for name in formats)
         raise DatasetError(
             f"{str(path)!r} holds annotations of {len(formats)} formats ({listed}): name a folder "
-            "of one of them, or say with --type which it is"
+            "of one of them, or choose one with --type"
         )
     (name,) = formats
     parts = parts_of(name, files)
@@ -124,10 +124,10 @@ def _nothing(path: Path, files: SourceFiles, kind: str | None) -> str:
     formats = ", ".join(FORMATS.values())
     if kind is not None and files.formats:
         there = ", ".join(FORMATS[name] for name in files.formats)
-        return f"{str(path)!r} has no annotations of {kind}; there are those of {there}"
+        return f"{str(path)!r} has no annotations of {kind}; it has annotations of {there}"
     if files.others:
         listed = files.listed(files.others)
-        seen = f"no json or xml file of it has a known format ({listed}); known are {formats}"
+        seen = f"none of its json and xml files has a known format ({listed}); known formats: {formats}"
     elif files.archives:
         seen = f"it holds archives ({files.listed(files.archives)}): give one of them, or unpack them first"
     elif files.pictures:
@@ -139,5 +139,5 @@ def _nothing(path: Path, files: SourceFiles, kind: str | None) -> str:
     elif path.is_dir() and not any(path.iterdir()):
         seen = "the folder is empty; labelled pictures are needed"
     else:
-        seen = f"it has neither pictures nor annotations; known are {formats}"
+        seen = f"it has neither pictures nor annotations; known formats: {formats}"
     return f"{str(path)!r}: {seen}"

@@ -84,7 +84,7 @@ def _coco(files: SourceFiles) -> list[SourcePart]:
     if not parts:
         raise DatasetError(_without_pictures(files, elsewhere[0], files.coco[elsewhere[0]].names))
     files.notes += [
-        f"{files.name(path)} is not used: its pictures ({_few(files.coco[path].names)}) are not there"
+        f"{files.name(path)} is not used: its pictures ({_few(files.coco[path].names)}) are missing"
         for path in elsewhere
     ]
     return parts
@@ -140,12 +140,12 @@ def _folder_of(
 def _without_pictures(files: SourceFiles, path: Path, names: Sequence[str]) -> str:
     """The message for labels of other images."""
     seen = (
-        f"the {len(files.pictures)} pictures there are others ({files.listed(files.pictures)})"
+        f"the pictures there ({len(files.pictures)}) are others: {files.listed(files.pictures)}"
         if files.pictures
-        else "there is no picture"
+        else "there are no pictures"
     )
     return (
-        f"{files.name(path)} labels {len(names)} images ({_few(names)}), of which none is in "
+        f"{files.name(path)} labels {len(names)} images ({_few(names)}), none of which is in "
         f"{str(files.root)!r} or a folder below: {seen}. Give the folder that holds the labels together with "
         "their pictures"
     )
@@ -162,7 +162,7 @@ def _yolo(files: SourceFiles) -> list[SourcePart]:
         named = [split for split in PARTS if source.lines.get(split)]
         present = [split for split in named if source.has_pictures(split)] or named
         files.notes += [
-            f"{files.name(path)}: {split} is not used, its pictures are not there"
+            f"{files.name(path)}: {split} is not used, its pictures are missing"
             for split in named
             if split not in present
         ]

@@ -1,4 +1,4 @@
-"""Starting weights for a backbone: the best there are, found out before any training.
+"""Starting weights for a backbone: the best that are available, chosen before any training.
 
 COCO's whole detectors come first, then ImageNet's backbones, then files at hand. Nothing is downloaded that
 is not used, and a machine without network is noticed within seconds.
@@ -60,14 +60,15 @@ class WeightChoice:
 
 
 def choose_weights(
-    backbone: str, with_fpn: bool = True, *, without_network: bool = False
+    backbone: str, with_fpn: bool = True, *, best: str = _KINDS[0], without_network: bool = False
 ) -> WeightChoice:
     """The best weights that can be had; they are on this machine's disk afterwards.
 
     Args:
         backbone: a value of `model.backbone`.
         with_fpn: as `model.with_fpn`.
-        without_network: only look at what is there, and tell what is going to be downloaded; needs no torch.
+        best: a kind of the catalogue; better ones are not asked for.
+        without_network: only look at what is there, and say what is going to be downloaded; needs no torch.
 
     Raises:
         ValueError: when none can be had, with what was tried and what to do.
@@ -75,7 +76,10 @@ def choose_weights(
     if without_network:
         return _without_network(backbone, with_fpn)
     failures: list[str] = []
-    for kind in _kinds(backbone, with_fpn):
+    kinds = [
+        kind for kind in _kinds(backbone, with_fpn) if _KINDS.index(kind) >= _KINDS.index(best)
+    ]
+    for kind in kinds:
         entry = find_entry(backbone, kind, with_fpn)
         try:
             return WeightChoice(kind, _reason(f"{entry.name}, {_obtained(entry)}", failures))
@@ -89,7 +93,8 @@ def choose_weights(
         else:
             reason = f"a file at hand with all layers of {backbone}"
             return WeightChoice(str(path), _reason(reason, failures))
-    raise ValueError(_nothing(backbone, with_fpn, failures, misfits, len(at_hand)))
+    wanted = find_entry(backbone, kinds[0], with_fpn)
+    raise ValueError(_nothing(backbone, wanted, failures, misfits, len(at_hand)))
 
 
 def _without_network(backbone: str, with_fpn: bool) -> WeightChoice:
@@ -101,9 +106,9 @@ def _without_network(backbone: str, with_fpn: bool) -> WeightChoice:
         if not forbidden:
             size = _MEGABYTES[kind][backbone]
             size -= _OF_PYRAMID if kind == "COCO" and not with_fpn else 0
-            return WeightChoice(kind, f"about {size} MB will be downloaded at the first training")
+            return WeightChoice(kind, f"about {size} MB will be downloaded when training starts")
     return WeightChoice(
-        kinds[-1],
+        kinds[0],
         f"not in {weights_folder()}, and {forbidden} forbids downloads: put the file there",
     )
 
@@ -137,17 +142,16 @@ def _reason(what: str, failures: list[str]) -> str:
 
 
 def _nothing(
-    backbone: str, with_fpn: bool, failures: list[str], misfits: list[str], num_files: int
+    backbone: str, wanted: CatalogueEntry, failures: list[str], misfits: list[str], num_files: int
 ) -> str:
     folders = ", ".join(str(folder) for folder in _folders())
     files = f"no file in {folders} has all layers of {backbone}"
     if misfits:
         more = num_files - min(_MOST_SHOWN, len(misfits))
         files += f" ({'; '.join(misfits[:_MOST_SHOWN])}{f'; and {more} more' if more else ''})"
-    entry = find_entry(backbone, _kinds(backbone, with_fpn)[0], with_fpn)
     return (
         f"there are no starting weights for {backbone}. Tried: {'; '.join([*failures, files])}. "
-        f"{by_hand(entry)}, which takes many more images and epochs; train.pretrain_weights=PATH takes any "
+        f"{by_hand(wanted)}, which takes many more images and epochs; train.pretrain_weights=PATH uses any "
         "other weight file (docs/weights.md)"
     )
 
@@ -198,7 +202,7 @@ def misfit_of_layers(state: Mapping[str, Tensor], backbone: str) -> str:
         if width and widths[name] != width:
             return f"{name} has {widths[name]} channels, not {width}"
     surplus = next((name for name in foreign if name in widths), "")
-    return f"has {surplus}, which {backbone} has not" if surplus else ""
+    return f"has {surplus}, which {backbone} does not have" if surplus else ""
 
 
 def _layers(backbone: str) -> tuple[dict[str, int], list[str]]:

@@ -34,10 +34,10 @@ def empty_class(content):
 
 
 def root_class(content):
-    """As Roboflow writes it."""
+    """As Roboflow's, but not the category 0, which the reader takes for no class itself."""
     for category in content["categories"]:
         category["supercategory"] = "parts"
-    content["categories"].insert(0, {"id": 0, "name": "parts", "supercategory": "none"})
+    content["categories"].insert(0, {"id": 99, "name": "parts", "supercategory": "none"})
 
 
 def listed_twice(content):

@@ -162,7 +162,7 @@ def test_two_images_of_one_file(tmp_path):
         (["x/1.png", "y/2.png", "nothing alike"], "2 x name in image_list that no image"),
         (["y/1.pgn"], "line 1: 'y/1.pgn'; did you mean 'y/1.png'"),
         (["photos/é.png"], r"'photos/é.png'; the data set has 'é.png'"),
-        (["1.png"], "'1.png'; 2 images are called so in other folders"),
+        (["1.png"], "'1.png'; 2 images in other folders have this name"),
         (["é.png", "x/1.png", "é.png"], "1 x name that image_list has twice: list.txt line 3"),
         (["", " "], "image_list '.*list.txt' is empty"),
     ],

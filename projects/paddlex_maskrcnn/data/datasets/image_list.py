@@ -1,4 +1,4 @@
-"""Lists of images: files that name a part of a data set, a picture a line.
+"""Lists of images: files that name a part of a data set, one picture per line.
 
 A name is the path of a picture as the data set has it, from the folder of the data set, with forward
 slashes; it may lead out of that folder. So a data set that was moved as a whole keeps its lists. Names are
@@ -21,12 +21,12 @@ from .problems import DatasetError, Kind, Problems
 
 NOT_IN_SET = Kind(
     "name in image_list that no image of the data set has",
-    "write paths of images from the folder of the data set, or take the lines out",
+    "write paths relative to the folder of the data set, or delete these lines",
 )
 LISTED_TWICE = Kind("name that image_list has twice", "delete the second line")
 AMBIGUOUS = Kind(
     "name in image_list that several images have",
-    "write the paths of the images from the folder of the data set",
+    "write paths relative to the folder of the data set",
 )
 
 _MOST_SUGGESTIONS = 3  # all names are compared for each
@@ -100,13 +100,13 @@ class ImageNames:
         return [picture for picture in pictures if picture.path in wanted]
 
     def _hint(self, name: str, pictures: Sequence[Named]) -> str:
-        """The picture of the same file name in another folder, or one that is called alike."""
+        """The picture of the same file name in another folder, or one with a similar name."""
         base = os.path.basename(name).casefold()
         alike = [each for each in pictures if os.path.basename(each.path).casefold() == base]
         if len(alike) == 1:
             return f"; the data set has {self.of(alike[0].path)!r}"
         if alike:
-            return f"; {len(alike)} images are called so in other folders"
+            return f"; {len(alike)} images in other folders have this name"
         return suggestion(name, (self.of(each.path) for each in pictures[:_MOST_COMPARED]))
 
 
@@ -148,7 +148,5 @@ def _lines(image_list: str) -> list[tuple[int, str]]:
     lines = [(k, line.removesuffix("\r")) for k, line in enumerate(text.split("\n"), 1)]
     lines = [(k, line) for k, line in lines if line.strip()]
     if not lines:
-        raise DatasetError(
-            f"image_list {image_list!r} is empty: it needs the name of an image a line"
-        )
+        raise DatasetError(f"image_list {image_list!r} is empty: it needs one image name per line")
     return lines
