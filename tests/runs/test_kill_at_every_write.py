@@ -8,6 +8,7 @@ and must end as the run that nobody killed.
 import builtins
 import hashlib
 import io
+import itertools
 import os
 import shutil
 from collections.abc import Callable
@@ -31,6 +32,7 @@ SETUPS = {
     "accumulate, keep last, loss": {"accumulate": 2, "keep_last": 1, "validation_loss": True},
 }
 KILLED = 9
+_NUMBERS = itertools.count()
 CALLS = [
     (os, "replace"), (os, "rename"), (os, "fsync"), (os, "unlink"), (os, "rmdir"), (os, "mkdir"),
     (shutil, "rmtree"), (shutil, "copytree"), (shutil, "copyfile"), (torch, "save"),
@@ -74,7 +76,7 @@ def copies_killed(action: Callable[[], object], save_dir: Path, copies: Path) ->
     number = 0
     while True:
         number += 1
-        place = copies / f"{len(list(copies.iterdir())):03d}"
+        place = copies / f"{next(_NUMBERS):05d}"
         shutil.copytree(save_dir, place / save_dir)
         child = os.fork()
         if child == 0:
@@ -97,6 +99,15 @@ def content_of(folder: Path) -> str:
             digest.update(str(path.relative_to(folder)).encode())
             digest.update(path.read_bytes() if path.is_file() else b"")
     return digest.hexdigest()
+
+
+def different_states(copies: Path) -> dict[str, Path]:
+    """A copy of each content; the others go, as each takes a few hundred megabytes."""
+    states: dict[str, Path] = {}
+    for place in sorted(copies.iterdir()):
+        if states.setdefault(content_of(place), place) != place:
+            shutil.rmtree(place)
+    return states
 
 
 def assert_same_end(folder: Path, expected: Path) -> None:
@@ -125,7 +136,7 @@ def test_killed_at_every_write(tiny_data, tmp_path, monkeypatch, settings):
     assert len(killed) == 2
     assert min(killed) > 15
 
-    states = {content_of(place): place for place in sorted(copies.iterdir())}
+    states = different_states(copies)
     print(f"{sum(killed)} calls, {len(states)} different states of the disk")
     resumes = tmp_path / "resumes"
     resumes.mkdir()
@@ -142,12 +153,16 @@ def test_killed_at_every_write(tiny_data, tmp_path, monkeypatch, settings):
         train(tiny_data, "run", resume_checkpoint="auto", **settings)
         monkeypatch.setattr(engine_train, "_open_metrics", open_metrics)
         assert_same_end(place / "run", tmp_path / "run")
-    again = {content_of(place): place for place in sorted(resumes.iterdir())}
+        monkeypatch.chdir(tmp_path)
+        shutil.rmtree(place)
+        again = different_states(resumes)
     print(f"{len(again)} different states of the disk after a resume was killed")
     for place in again.values():
         monkeypatch.chdir(place)
         train(tiny_data, "run", resume_checkpoint="auto", **settings)
         assert_same_end(place / "run", tmp_path / "run")
+        monkeypatch.chdir(tmp_path)
+        shutil.rmtree(place)
 
 
 def test_each_file_of_each_checkpoint_damaged(tiny_run, tiny_data, tmp_path):
