@@ -75,6 +75,7 @@ def test_examples_run(workplace, page):
         exec(compile(code, page, "exec"), workplace)
 
 
+@pytest.mark.long
 def test_examples_of_the_evaluation_run(workplace):
     import paddlex_maskrcnn as pdx
 

@@ -101,6 +101,7 @@ def trained_with_everything(tiny_data, tmp_path_factory):
     return train(tiny_data, save_dir, **EVERYTHING), save_dir
 
 
+@pytest.mark.long
 def test_the_average_goes_on_too(trained_with_everything, tiny_data, tmp_path, monkeypatch):
     """From the state an error in the middle of an epoch has left."""
     model, whole = trained_with_everything
@@ -125,6 +126,7 @@ def test_the_average_goes_on_too(trained_with_everything, tiny_data, tmp_path, m
     assert same(resumed.network.module.state_dict(), weights(whole / "epoch_2")), "the average"
 
 
+@pytest.mark.long
 def test_ended_during_the_evaluation(tiny_run, tiny_data, tmp_path, monkeypatch):
     """The steps of the epoch are not lost; its evaluation comes once, after the resume."""
     import paddlex_maskrcnn.engine.train as engine_train
@@ -143,6 +145,7 @@ def test_ended_during_the_evaluation(tiny_run, tiny_data, tmp_path, monkeypatch)
     assert numbers(tiny_run[1]) == numbers(tmp_path)
 
 
+@pytest.mark.long
 def test_a_full_disk_is_told_and_nothing_is_lost(tiny_run, tiny_data, tmp_path, monkeypatch):
     save = torch.save
 
@@ -270,6 +273,7 @@ def test_another_optimizer_is_another_run(tiny_run, tiny_data, tmp_path):
         )  # fmt: skip
 
 
+@pytest.mark.long
 def test_another_length_of_epoch(tiny_run, tiny_shapes, tiny_data, tmp_path):
     """Refused; if accepted, the run goes on after the same epoch."""
     shorter = tiny_shapes("fewer", num_images=8, transforms=TRAIN, shuffle=True)
@@ -320,6 +324,7 @@ def test_steps_can_be_saved_too(tiny_data, tmp_path, monkeypatch):
     assert not (tmp_path / "latest").exists()
 
 
+@pytest.mark.long
 def test_keep_last(tiny_data, tmp_path):
     train(tiny_data, tmp_path, num_epochs=2, keep_last=1)
     assert {path.name for path in tmp_path.glob("epoch_*")} == {"epoch_2"}
@@ -351,6 +356,7 @@ def test_resume_refuses_half_a_checkpoint(tiny_run, tiny_data, tmp_path):
         train(tiny_data, tmp_path, resume_checkpoint=str(half))
 
 
+@pytest.mark.long
 def test_auto_resume_leaves_an_earlier_run_alone(tiny_data, tmp_path):
     """A new run of an earlier version, which replaced others, that died before its first save."""
     train(tiny_data, tmp_path, num_epochs=1)

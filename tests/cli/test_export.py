@@ -28,6 +28,7 @@ def export(capsys):
     return export
 
 
+@pytest.mark.long
 def test_onnx_compared_on_given_images(export, model_dir, tmp_path):
     folder = tmp_path / "photos" / "deeper"
     folder.mkdir(parents=True)

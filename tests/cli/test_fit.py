@@ -74,6 +74,7 @@ def test_one_command_ends_with_a_model_and_a_page_and_is_not_lost(labelled, here
     assert same(weights(run / "best_model"), before)
 
 
+@pytest.mark.long
 def test_an_interrupted_run_goes_on_with_the_plan_it_began_with(
     labelled, here, monkeypatch, capsys
 ):

@@ -123,6 +123,7 @@ def test_an_upload_without_end_is_not_kept(service):
     assert service.post(encoded(picture(0))).status_code == 200
 
 
+@pytest.mark.long
 def test_a_client_that_leaves_is_not_computed_for(service):
     runs = service.metric("paddlex_maskrcnn_batch_size_count")
     with ThreadPoolExecutor(2) as pool:

@@ -119,6 +119,7 @@ def losses_and_gradients(module):
     ],
     ids=["FPN", "C4"],
 )
+@pytest.mark.long
 def test_losses_and_gradients_are_the_same(settings, backend):
     """With a frozen norm; traced code computes Detectron2's way, so up to rounding.
 
@@ -315,6 +316,7 @@ def test_a_compiled_run_is_saved_resumed_and_evaluated(tiny_run, tiny_data, tmp_
     assert found[0]["loss"] == pytest.approx(expected[0]["loss"], rel=1e-3)
 
 
+@pytest.mark.long
 def test_real_compilation():
     """Inductor, forwards and backwards, two sizes."""
     reason = why_not(torch.device("cpu"))

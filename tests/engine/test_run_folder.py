@@ -69,6 +69,7 @@ def test_mistakes_elsewhere_leave_the_old_run_alone(finished, tiny_data):
     assert (finished / "best_model" / ".success").is_file()
 
 
+@pytest.mark.long
 def test_numbers(tmp_path, tiny_data, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("output", "run_1").mkdir(parents=True)

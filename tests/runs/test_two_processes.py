@@ -92,6 +92,7 @@ def test_evaluation_is_shared(run, trained_alone, tmp_path):
     assert found[0] == found[1] != []
 
 
+@pytest.mark.long
 def test_one_mistake_is_told_once(start, tmp_path):
     """Both processes make it; the run ends at once."""
     process = start(tmp_path, "data.train.data_dir=/proc/nothing", processes=2)
