@@ -1,7 +1,6 @@
 """What a trial measures, and that nothing of it is left."""
 
 import itertools
-import time
 
 import pytest
 import torch
@@ -128,8 +127,8 @@ def test_what_another_program_has_disturbed_is_left_out():
 class Loader:
     """A pipeline of two processes that have some batches ready."""
 
-    def __init__(self, ready, seconds):
-        self.ready, self.seconds = ready, seconds
+    def __init__(self, clock, ready, seconds):
+        self.clock, self.ready, self.seconds = clock, ready, seconds
 
     def __iter__(self):
         return self
@@ -138,14 +137,16 @@ class Loader:
         if self.ready:
             self.ready -= 1
         else:
-            time.sleep(self.seconds)
+            self.clock.seconds += self.seconds
         return []
 
 
-def test_loading_is_timed_without_what_was_ready():
-    assert trial._seconds_of_loading(Loader(8, 0.01), 2, seconds=9) == pytest.approx(0.01, rel=0.5)
-    assert trial._seconds_of_loading(Loader(0, 0.01), 2, seconds=0) == pytest.approx(0.01, rel=0.5)
-    assert trial._seconds_of_loading(Loader(8, 0.01), 0, seconds=9) == 0
+def test_loading_is_timed_without_what_was_ready(monkeypatch):
+    clock = FakeClock(monkeypatch)
+    for ready, workers, seconds, expected in ((8, 2, 9, 0.01), (0, 2, 0, 0.01), (8, 0, 9, 0)):
+        loader = Loader(clock, ready, 0.01)
+        measured = trial._seconds_of_loading(loader, workers, seconds=seconds)
+        assert measured == pytest.approx(expected)
 
 
 def test_loading_that_is_slower_than_the_steps_sets_the_pace(new_run, clock, monkeypatch):
