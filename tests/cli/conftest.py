@@ -37,3 +37,23 @@ def untrained_run(tmp_path_factory):
     )  # fmt: skip
     save_model_directory(folder / "run" / "best_model", build_network(card, "cpu"))
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory):
+    """A folder of LabelMe files."""
+    from paddlex_maskrcnn.data.convert.convert import convert
+    from paddlex_maskrcnn.data.datasets import DrawnShapes
+
+    folder = tmp_path_factory.mktemp("labelled")
+    convert(
+        DrawnShapes(folder / "drawn", num_images=6, image_size=64), "labelme", folder / "photos"
+    )
+    return folder / "photos"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

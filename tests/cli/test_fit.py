@@ -30,21 +30,6 @@ SETTINGS = [f"model.{name}={value}" for name, value in SMALL.items()] + [
 ]
 
 
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("labelled")
-    convert(
-        DrawnShapes(folder / "drawn", num_images=6, image_size=64), "labelme", folder / "photos"
-    )
-    return folder / "photos"
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_one_command_ends_with_a_model_and_a_page_and_is_not_lost(labelled, here, capsys):
     arguments = ["fit", str(labelled), "--epochs", "2", *SETTINGS]
     assert cli.main(arguments) == 0

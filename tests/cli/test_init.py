@@ -11,24 +11,7 @@ import pytest
 from paddlex_maskrcnn import cli
 from paddlex_maskrcnn.cli.init import output_folder
 from paddlex_maskrcnn.config.load import load_experiment
-from paddlex_maskrcnn.data.convert.convert import convert
-from paddlex_maskrcnn.data.datasets import DrawnShapes, open_dataset
-
-
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
-    """A folder of LabelMe files."""
-    folder = tmp_path_factory.mktemp("labelled")
-    convert(
-        DrawnShapes(folder / "drawn", num_images=6, image_size=64), "labelme", folder / "photos"
-    )
-    return folder / "photos"
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+from paddlex_maskrcnn.data.datasets import open_dataset
 
 
 def state(folder):

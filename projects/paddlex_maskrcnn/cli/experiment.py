@@ -201,10 +201,10 @@ def _recorded_choices(loaded: LoadedExperiment) -> dict[str, Choice]:
         return {}
     from ..config.auto import recorded
     from ..config.yaml_io import comments_of, read
-    from ..engine.run_folder import folder_to_resume
+    from ..engine.run_folder import CONFIG, folder_to_resume
 
     folder = folder_to_resume(train)
-    file = folder / "config.yaml" if folder else None
+    file = folder / CONFIG if folder else None
     if file is None or not file.is_file():
         return {}
     content, lines = read(file)

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 HELP = "from labelled pictures to a trained and evaluated Mask R-CNN, in one command"
 
-CONFIG = "config.yaml"
 # options -> defaults, of those that count when the experiment is drafted
 _WHEN_DRAFTED = {"val": 0.2, "seed": 0, "type": None, "skip_invalid": False}
 _TRIAL_SECONDS, _SHARE_OF_TRIAL = 20.0, 0.05  # of the time
@@ -178,7 +177,7 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
     from .. import load_model
     from ..config.load import load_experiment
     from ..config.yaml_io import read
-    from ..engine.run_folder import folder_of, models_in
+    from ..engine.run_folder import BEST_MODEL, CONFIG, folder_of, models_in
     from .train import Training
 
     loaded = load_experiment(str(config), overrides)
@@ -203,7 +202,7 @@ def _trained(config: Path, overrides: list[str], deadline: float | None) -> Mask
         training.limit(_minutes_left(deadline))
     model = training.run(budget)
     assert model.save_dir is not None
-    saved = model.save_dir / "best_model"
+    saved = model.save_dir / BEST_MODEL
     if saved.is_dir():
         model = load_model(saved, loaded.experiment.model.device)
     else:  # nothing was held out
@@ -263,8 +262,9 @@ def _planned(training: Training, deadline: float, folder: Path) -> Budget:
         raise ValueError("the time is over before the first step: give it more minutes")
     pace = training.pace(min(_TRIAL_SECONDS, _SHARE_OF_TRIAL * left))
     left, images = 60 * _minutes_left(deadline), training.num_held_out
-    training.show(max(1, int(_SHARE_OF_PICTURES * left / max(pace.seconds_per_image, 1e-9))))
-    most = max(1, int(_SHARE_OF_EVALUATION * left / max(pace.seconds_per_image, 1e-9)))
+    fitting = left / max(pace.seconds_per_image, 1e-9)  # images, if nothing else were done
+    training.show(max(1, int(_SHARE_OF_PICTURES * fitting)))
+    most = max(1, int(_SHARE_OF_EVALUATION * fitting))
     if most < images and training.takes_a_list:
         file = folder / f"val_{most}.txt"
         names = training.datasets["eval"].image_names()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -107,12 +106,16 @@ def init(arguments: argparse.Namespace, *, force: bool = False) -> Path:
 
 def output_folder(arguments: argparse.Namespace) -> Path:
     """The folder of the experiment: what --output says, or one with the name of the source."""
+    from ..data.archive import is_archive, stem_of
+
     if arguments.output is not None:
         return arguments.output
     source = arguments.source
     if source.name in ("", ".."):
         source = source.resolve()
-    name = re.sub(r"(\.tar)?\.\w+$", "", source.name) if source.is_file() else source.name
+    name = source.stem if source.is_file() else source.name
+    if is_archive(source):
+        name = stem_of(source)
     return Path("output") / (name or "experiment")
 
 

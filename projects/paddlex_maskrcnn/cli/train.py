@@ -6,7 +6,7 @@ import argparse
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..config.auto_rules import Choice
 from ..config.load import with_choices
@@ -151,7 +151,7 @@ class Training:
     """A run of an experiment, and what is shown of its best model; call everything in all processes.
 
     Attributes:
-        loaded: the experiment, with values in place of `auto` after `resolve`.
+        loaded: the experiment, with values in place of `auto` once it ran.
         datasets: `train`, and `eval` where there is held-out data.
     """
 
@@ -221,25 +221,24 @@ class Training:
         assert data.eval is not None
         listed = None if image_list is None else str(image_list)
         choice = replace(data.eval, arguments=replace(data.eval.arguments, image_list=listed))
-        changed = replace(self.loaded.experiment, data=replace(data, eval=choice))
-        self.loaded = replace(self.loaded, experiment=changed)
+        self._change(data=replace(data, eval=choice))
         self.datasets["eval"] = open_dataset(self.loaded, "eval")
 
     def show(self, most: int) -> None:
         """Draw at most so many pictures after training."""
         predict = self.loaded.experiment.predict
-        shown = replace(predict, num_pictures=min(most, predict.num_pictures))
-        self.loaded = replace(
-            self.loaded, experiment=replace(self.loaded.experiment, predict=shown)
-        )
+        self._change(predict=replace(predict, num_pictures=min(most, predict.num_pictures)))
 
     def limit(self, minutes: float) -> None:
         """End the run in so many minutes, or at the experiment's own limit where that is earlier."""
         train = self.loaded.experiment.train
         assert train is not None
         if train.max_minutes is None or train.max_minutes > minutes:
-            limited = replace(self.loaded.experiment, train=replace(train, max_minutes=minutes))
-            self.loaded = replace(self.loaded, experiment=limited)
+            self._change(train=replace(train, max_minutes=minutes))
+
+    def _change(self, **sections: Any) -> None:
+        experiment = replace(self.loaded.experiment, **sections)
+        self.loaded = replace(self.loaded, experiment=experiment)
 
     def run(self, budget: Budget | None = None) -> MaskRCNN:
         """Train, write pictures and page; the network as it was after the last step."""

@@ -94,13 +94,13 @@ def as_folder(path: Path, parent: Path = Path()) -> Path:
     Raises:
         DatasetError: if the archive cannot be unpacked.
     """
-    if not is_archive(path):
-        return path
-    name = path.name
-    for suffix in sorted(SUFFIXES, key=len):
-        if path.name.lower().endswith(suffix):
-            name = path.name[: -len(suffix)]  # the longest counts
-    return unpack(path, parent / f"{name}_unpacked")
+    return unpack(path, parent / f"{stem_of(path)}_unpacked") if is_archive(path) else path
+
+
+def stem_of(archive: Path) -> str:
+    """The name of an archive without its suffix, both halves of `.tar.gz`."""
+    fitting = (suffix for suffix in SUFFIXES if archive.name.lower().endswith(suffix))
+    return archive.name[: len(archive.name) - max(map(len, fitting), default=0)]
 
 
 def unpack(archive: Path, folder: Path) -> Path:

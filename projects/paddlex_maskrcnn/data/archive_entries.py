@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from .datasets.files import decodes
 from .datasets.problems import DatasetError
 
 logger = logging.getLogger(__name__)
@@ -145,28 +146,20 @@ def _encoding(names: list[bytes], archive: Path) -> str:
     """The encoding of names that say none; empty where it is neither UTF-8 nor Chinese."""
     if not names:
         return ""
-    is_common = all(_decodes(name, "gb2312") for name in names)
-    if all(_decodes(name, "utf-8") for name in names) and not (
+    is_common = all(decodes(name, "gb2312") for name in names)
+    if all(decodes(name, "utf-8") for name in names) and not (
         is_common and _RARE.search(b" ".join(names).decode("utf-8"))
     ):
         return "utf-8"
     # GB2312's characters are two high bytes each, which names of Western encodings hardly ever have
-    common = sum(_decodes(name, "gb2312") for name in names)
-    if 2 * common < len(names) or not all(_decodes(name, "gb18030") for name in names):
+    common = sum(decodes(name, "gb2312") for name in names)
+    if 2 * common < len(names) or not all(decodes(name, "gb18030") for name in names):
         return ""
     logger.warning(
         "%s: %d names say no encoding and were read as GBK, such as %r",
         archive, len(names), names[0].decode("gb18030"),
     )  # fmt: skip
     return "gb18030"
-
-
-def _decodes(data: bytes, encoding: str) -> bool:
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 class _BoundedReader:

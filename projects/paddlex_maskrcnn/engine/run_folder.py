@@ -24,6 +24,7 @@ from ..inference.model_directory import CARD, SUCCESS, interrupted_saves
 logger = logging.getLogger(__name__)
 
 AUTO = "auto"
+CONFIG = "config.yaml"  # the settings of the run
 # A state from the middle of an epoch: after a signal or an error, or every so many steps.
 LATEST = "latest"
 # Of the epoch with the best evaluation: weights and card alone, to use and not to go on from.
@@ -34,7 +35,7 @@ _AUTO_BASE = Path("output", "run")  # output/run_1, output/run_2, ...
 _LOCK, _OWNER = ".lock", ".lock_owner"
 # What a run writes beside its model directories.
 _FILES = (
-    "config.yaml", "train.log", "metrics.jsonl", "metrics.csv", "report.html", "diverged*.json", ".run_id*",
+    CONFIG, "train.log", "metrics.jsonl", "metrics.csv", "report.html", "diverged*.json", ".run_id*",
     ".mlflow_run_id",
 )  # fmt: skip
 _FOLDERS = ("tensorboard", "vdl_log", "evaluation", "pictures")

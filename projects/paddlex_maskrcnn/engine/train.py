@@ -50,15 +50,13 @@ from .hooks import (
 )
 from .logs import MetricsLog, NoMetricsLog, open_loggers, open_visualdl, run_log
 from .resume import restore, restore_random_state, resume_state
-from .run_folder import clear, folder_to_write, is_inside, locked, refuse_other_run
+from .run_folder import CONFIG, clear, folder_to_write, is_inside, locked, refuse_other_run
 from .setup import TrainingRun, check_writable
 from .time_limit import TimeLimit
 from .trainer import Trainer
 from .validation_loss import validation_losses
 
 logger = logging.getLogger(__name__)
-
-CONFIG = "config.yaml"
 
 
 def train(

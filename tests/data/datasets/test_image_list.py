@@ -119,14 +119,14 @@ def test_pictures_outside_of_the_folder(tmp_path):
 
 def test_yolo_with_lists_of_files_and_a_root_elsewhere(tmp_path):
     """Names start from the folder of data.yaml, whatever its path; those of its own lists are read too."""
-    write_yolo(tmp_path / "root")
+    write_yolo(tmp_path / "photos")
     names = [f"./images/{name}" for name in PICTURES]
-    (tmp_path / "root/train.txt").write_text("\n".join(names))
+    (tmp_path / "photos/train.txt").write_text("\n".join(names))
     yaml = tmp_path / "yamls/data.yaml"
     yaml.parent.mkdir()
-    yaml.write_text(f"path: ../root\ntrain: train.txt\nnames: {CLASSES}")
+    yaml.write_text(f"path: ../photos\ntrain: train.txt\nnames: {CLASSES}")
     whole = YoloSegmentation(yaml)
-    assert whole.image_names()[0] == "../root/images/x/1.png"
+    assert whole.image_names()[0] == "../photos/images/x/1.png"
     for line in (whole.image_names()[1], names[1]):
         part = YoloSegmentation(yaml, **listed(tmp_path / "list.txt", [line]))
         assert contents(part) == contents(whole)[1:2]

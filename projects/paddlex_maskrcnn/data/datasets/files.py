@@ -111,8 +111,8 @@ def text_of(data: bytes, name: str) -> str:
 
 def _other_encoding(data: bytes, name: str) -> str:
     """Why it is not UTF-8, and which encodings its bytes are valid in."""
-    fitting = {code: name for code, name in _EASTERN.items() if _decodes(data, code)}
-    fitting = fitting or {code: name for code, name in _WESTERN.items() if _decodes(data, code)}
+    fitting = {code: name for code, name in _EASTERN.items() if decodes(data, code)}
+    fitting = fitting or {code: name for code, name in _WESTERN.items() if decodes(data, code)}
     if not fitting:
         return "not UTF-8 text: save it as UTF-8"
     names = " or ".join(fitting.values())
@@ -123,7 +123,8 @@ def _other_encoding(data: bytes, name: str) -> str:
     )
 
 
-def _decodes(data: bytes, encoding: str) -> bool:
+def decodes(data: bytes, encoding: str) -> bool:
+    """Whether the bytes are valid in an encoding."""
     try:
         data.decode(encoding)
     except UnicodeDecodeError:
